@@ -1,0 +1,90 @@
+package approval
+
+import (
+	"crypto/sha256"
+	"strings"
+	"time"
+
+	"tollbook/app/auditlog"
+	"tollbook/app/fault"
+	"tollbook/app/id"
+)
+
+// State is where a change stands.
+type State string
+
+// The states of a change.
+const (
+	StateProposed State = "proposed"
+	StateApproved State = "approved"
+	StateRejected State = "rejected"
+	StateApplied  State = "applied"
+)
+
+// RuleNoPolicy is the decider of a kind for which the tenant has no policy yet.
+const RuleNoPolicy = "policy:none"
+
+// Change is one proposal, exactly as its maker made it.
+type Change struct {
+	ID            id.Change
+	Number        int64 // the tenant's human number
+	Kind          string
+	Payload       []byte // canonical bytes
+	Digest        [32]byte
+	Reason        string
+	EffectiveFrom time.Time // UTC
+	Maker         string    // opaque id of the actor
+	ProposedAt    time.Time
+	State         State
+}
+
+const maxReasonBytes = 2000
+
+// Propose makes a change from what a maker sent: it makes the payload canonical
+// and fixes the digest.
+func Propose(change Change, document []byte) (Change, error) {
+	if strings.TrimSpace(change.Reason) == "" || len(change.Reason) > maxReasonBytes {
+		return Change{}, fault.Invalid("reason", "reason_missing", "Say why, in 1 to %d bytes.", maxReasonBytes)
+	}
+	payload, err := auditlog.CanonicalJSON(document)
+	if err != nil {
+		return Change{}, err
+	}
+	change.Payload = payload
+	change.EffectiveFrom = change.EffectiveFrom.UTC()
+	change.Digest = change.digest()
+	change.State = StateProposed
+	return change, nil
+}
+
+// digest covers what a checker decides on. Lengths separate the parts.
+func (c Change) digest() (out [32]byte) {
+	h := sha256.New()
+	for _, part := range [][]byte{
+		[]byte("tollbook change v1"), []byte(c.Kind), c.Payload, []byte(c.EffectiveFrom.UTC().Format(time.RFC3339Nano)), []byte(c.Reason),
+	} {
+		n := len(part)
+		h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+		h.Write(part)
+	}
+	h.Sum(out[:0])
+	return out
+}
+
+// ErrDigest reports a change whose content is not what its digest says.
+var ErrDigest = fault.New(fault.KindConflict, "digest_changed", "The change is not what was proposed; propose it again.")
+
+// Move returns the change in its next state, refusing moves that do not exist and
+// content that differs from its digest.
+func (c Change) Move(to State) (Change, error) {
+	if c.digest() != c.Digest {
+		return Change{}, ErrDigest
+	}
+	ok := (c.State == StateProposed && (to == StateApproved || to == StateRejected)) ||
+		(c.State == StateApproved && to == StateApplied)
+	if !ok {
+		return Change{}, fault.New(fault.KindConflict, "change_state", "A "+string(c.State)+" change cannot become "+string(to)+".")
+	}
+	c.State = to
+	return c, nil
+}

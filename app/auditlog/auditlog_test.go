@@ -1,0 +1,80 @@
+package auditlog_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"tollbook/app/auditlog"
+	"tollbook/app/id"
+)
+
+func TestRootEqualsTheLogsOwnTreeAtEverySize(t *testing.T) {
+	t.Parallel()
+	var leaves, stored []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, at := range indexes {
+			out[i] = stored[at]
+		}
+		return out, nil
+	})
+	for n := int64(0); n < 100; n++ {
+		want, err := tlog.TreeHash(n, reader)
+		require.NoError(t, err)
+		if n > 0 {
+			require.Equal(t, want, auditlog.Root(leaves), n)
+		}
+		record := []byte(fmt.Sprint("leaf ", n))
+		hashes, err := tlog.StoredHashes(n, record, reader)
+		require.NoError(t, err)
+		stored = append(stored, hashes...)
+		leaves = append(leaves, auditlog.Leaf(record))
+	}
+	require.Equal(t, "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", auditlog.Root(nil).String())
+}
+
+func TestCanonicalIsSortedExactAndStable(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 23, 1, 2, 3, 4000, time.UTC)
+	record := auditlog.Record{
+		ID: id.NewRecord(at), Action: "change.applied", Actor: "system", RecordedAt: at,
+		Detail: map[string]any{"z": int64(1) << 60, "a": "<&>é", "m": map[string]any{"y": true, "x": []string{"1"}}},
+	}
+	one, err := record.Canonical()
+	require.NoError(t, err)
+	two, err := record.Canonical()
+	require.NoError(t, err)
+	require.Equal(t, one, two)
+	require.Contains(t, string(one), `"detail":{"a":"<&>é","m":{"x":["1"],"y":true},"z":1152921504606846976}`)
+	record.Detail["f"] = 1.5
+	_, err = record.Canonical()
+	require.Error(t, err, "floats have no canonical form")
+}
+
+func TestCanonicalJSON(t *testing.T) {
+	t.Parallel()
+	got, err := auditlog.CanonicalJSON([]byte(` {"b": 9007199254740993, "a": [1, {"d":null,"c":"x"}]} `))
+	require.NoError(t, err)
+	require.Equal(t, `{"a":[1,{"c":"x","d":null}],"b":9007199254740993}`, string(got))
+	for _, bad := range []string{"", "{", `{"a":1.5}`, `{} {}`, `{"a":1e400}`} {
+		_, err := auditlog.CanonicalJSON([]byte(bad))
+		require.Error(t, err, bad)
+	}
+}
+
+func FuzzCanonicalJSON(f *testing.F) {
+	f.Add([]byte(`{"a":[1,"x"],"b":{"c":null}}`))
+	f.Fuzz(func(t *testing.T, document []byte) {
+		once, err := auditlog.CanonicalJSON(document)
+		if err != nil {
+			return
+		}
+		twice, err := auditlog.CanonicalJSON(once)
+		require.NoError(t, err)
+		require.Equal(t, string(once), string(twice))
+	})
+}

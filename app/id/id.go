@@ -1,0 +1,309 @@
+package id
+
+import (
+	"crypto/sha256"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tollbook/app/fault"
+)
+
+// Kind is what an identifier names; its prefix is part of the printed form.
+type Kind interface{ Prefix() string }
+
+// Of is an identifier of one kind of thing. The zero value names nothing.
+type Of[K Kind] struct{ raw uuid.UUID }
+
+// New makes an identifier whose leading bits are the millisecond of now.
+func New[K Kind](now time.Time) Of[K] {
+	raw := uuid.Must(uuid.NewV7())
+	ms := now.UnixMilli()
+	for i := range 6 {
+		raw[i] = byte(ms >> (40 - 8*i))
+	}
+	return Of[K]{raw: raw}
+}
+
+// Derive makes the identifier that the same parts always give: what is interned
+// (placements, developers) finds itself again without a lookup.
+func Derive[K Kind](parts ...[]byte) Of[K] {
+	h := sha256.New()
+	var kind K
+	h.Write([]byte(kind.Prefix()))
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:", len(p))
+		h.Write(p)
+	}
+	var raw uuid.UUID
+	copy(raw[:], h.Sum(nil))
+	raw[6] = raw[6]&0x0f | 0x80 // version 8: custom, RFC 9562
+	raw[8] = raw[8]&0x3f | 0x80
+	return Of[K]{raw: raw}
+}
+
+// FromBytes wraps 16 bytes read back from a journal or a column.
+func FromBytes[K Kind](b [16]byte) Of[K] { return Of[K]{raw: b} }
+
+// Parse reads the printed form, with its prefix, or a bare UUID.
+func Parse[K Kind](text string) (Of[K], error) {
+	var kind K
+	raw, err := uuid.Parse(strings.TrimPrefix(text, kind.Prefix()))
+	if err != nil || len(text) > 64 {
+		return Of[K]{}, fault.Invalid("id", "id_syntax", "%.64q is not an id of the form %s….", text, kind.Prefix())
+	}
+	return Of[K]{raw: raw}, nil
+}
+
+// Bytes returns the 16 bytes.
+func (i Of[K]) Bytes() [16]byte { return i.raw }
+
+// UUID returns the bare UUID text, as Postgres prints it.
+func (i Of[K]) UUID() string { return i.raw.String() }
+
+// IsZero tells whether the identifier names nothing.
+func (i Of[K]) IsZero() bool { return i.raw == uuid.Nil }
+
+// Time is the millisecond in a UUIDv7, UTC.
+func (i Of[K]) Time() time.Time {
+	var ms int64
+	for _, b := range i.raw[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// String prints the prefix and 32 hexadecimal digits.
+func (i Of[K]) String() string {
+	if i.IsZero() {
+		return ""
+	}
+	var kind K
+	return fmt.Sprintf("%s%x", kind.Prefix(), i.raw[:])
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (i Of[K]) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler; empty text is the zero id.
+func (i *Of[K]) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*i = Of[K]{}
+		return nil
+	}
+	parsed, err := Parse[K](string(text))
+	if err != nil {
+		return err
+	}
+	*i = parsed
+	return nil
+}
+
+// Value implements driver.Valuer; the zero id is NULL.
+func (i Of[K]) Value() (driver.Value, error) {
+	if i.IsZero() {
+		return nil, nil //nolint:nilnil // NULL is what a zero id means to database/sql
+	}
+	return i.raw.String(), nil
+}
+
+// Scan implements sql.Scanner; NULL is the zero id.
+func (i *Of[K]) Scan(source any) error {
+	if source == nil {
+		*i = Of[K]{}
+		return nil
+	}
+	return i.raw.Scan(source)
+}
+
+// Kinds of things that have an identifier.
+type (
+	tenant    struct{}
+	entity    struct{}
+	node      struct{}
+	version   struct{}
+	placement struct{}
+	key       struct{}
+	person    struct{}
+	member    struct{}
+	developer struct{}
+	token     struct{}
+	session   struct{}
+	signIn    struct{}
+	issuer    struct{}
+	upstream  struct{}
+	change    struct{}
+	record    struct{}
+	event     struct{}
+	batch     struct{}
+	replica   struct{}
+	grant     struct{}
+)
+
+// Prefix implements Kind.
+func (tenant) Prefix() string { return "ten_" }
+
+// Prefix implements Kind.
+func (entity) Prefix() string { return "ent_" }
+
+// Prefix implements Kind.
+func (node) Prefix() string { return "nod_" }
+
+// Prefix implements Kind.
+func (version) Prefix() string { return "ver_" }
+
+// Prefix implements Kind.
+func (placement) Prefix() string { return "plc_" }
+
+// Prefix implements Kind.
+func (key) Prefix() string { return "key_" }
+
+// Prefix implements Kind.
+func (person) Prefix() string { return "per_" }
+
+// Prefix implements Kind.
+func (member) Prefix() string { return "mem_" }
+
+// Prefix implements Kind.
+func (developer) Prefix() string { return "dev_" }
+
+// Prefix implements Kind.
+func (token) Prefix() string { return "tok_" }
+
+// Prefix implements Kind.
+func (session) Prefix() string { return "ses_" }
+
+// Prefix implements Kind.
+func (signIn) Prefix() string { return "sig_" }
+
+// Prefix implements Kind.
+func (issuer) Prefix() string { return "iss_" }
+
+// Prefix implements Kind.
+func (upstream) Prefix() string { return "ups_" }
+
+// Prefix implements Kind.
+func (change) Prefix() string { return "chg_" }
+
+// Prefix implements Kind.
+func (record) Prefix() string { return "rec_" }
+
+// Prefix implements Kind.
+func (event) Prefix() string { return "evt_" }
+
+// Prefix implements Kind.
+func (batch) Prefix() string { return "bat_" }
+
+// Prefix implements Kind.
+func (replica) Prefix() string { return "rep_" }
+
+// Prefix implements Kind.
+func (grant) Prefix() string { return "gra_" }
+
+// The identifier types.
+type (
+	Tenant    = Of[tenant]
+	Entity    = Of[entity]
+	Node      = Of[node]
+	Version   = Of[version]
+	Placement = Of[placement]
+	Key       = Of[key]
+	Person    = Of[person]
+	Member    = Of[member]
+	Developer = Of[developer]
+	Token     = Of[token]
+	Session   = Of[session]
+	SignIn    = Of[signIn]
+	Issuer    = Of[issuer]
+	Upstream  = Of[upstream]
+	Change    = Of[change]
+	Record    = Of[record]
+	Event     = Of[event]
+	Batch     = Of[batch]
+	Replica   = Of[replica]
+	Grant     = Of[grant]
+)
+
+// NewTenant and its siblings make a fresh identifier at now.
+func NewTenant(now time.Time) Tenant { return New[tenant](now) }
+
+// NewNode makes a node id.
+func NewNode(now time.Time) Node { return New[node](now) }
+
+// NewVersion makes the id of one effective-dated version.
+func NewVersion(now time.Time) Version { return New[version](now) }
+
+// NewKey makes a virtual key's id.
+func NewKey(now time.Time) Key { return New[key](now) }
+
+// NewPerson makes a person's id.
+func NewPerson(now time.Time) Person { return New[person](now) }
+
+// NewMember makes a member's id.
+func NewMember(now time.Time) Member { return New[member](now) }
+
+// NewToken makes an API token's id.
+func NewToken(now time.Time) Token { return New[token](now) }
+
+// NewSession makes a session's id.
+func NewSession(now time.Time) Session { return New[session](now) }
+
+// NewSignIn makes the id of one attempt to sign in.
+func NewSignIn(now time.Time) SignIn { return New[signIn](now) }
+
+// NewIssuer makes an issuer's id.
+func NewIssuer(now time.Time) Issuer { return New[issuer](now) }
+
+// NewUpstream makes an upstream's id.
+func NewUpstream(now time.Time) Upstream { return New[upstream](now) }
+
+// NewChange makes a change's id.
+func NewChange(now time.Time) Change { return New[change](now) }
+
+// NewRecord makes an audit record's id.
+func NewRecord(now time.Time) Record { return New[record](now) }
+
+// NewEvent makes a usage event's id: its millisecond is the request's start.
+func NewEvent(now time.Time) Event { return New[event](now) }
+
+// NewBatch makes a usage batch's id.
+func NewBatch(now time.Time) Batch { return New[batch](now) }
+
+// NewGrant makes the id of one role grant.
+func NewGrant(now time.Time) Grant { return New[grant](now) }
+
+// EventFromBytes reads an event id back from a journal record.
+func EventFromBytes(b [16]byte) Event { return FromBytes[event](b) }
+
+// ReplicaFromBytes wraps a replica's UUID.
+func ReplicaFromBytes(b [16]byte) Replica { return FromBytes[replica](b) }
+
+// DerivePlacement interns a placement: equal parts, equal id.
+func DerivePlacement(parts ...[]byte) Placement { return Derive[placement](parts...) }
+
+// DeriveDeveloper gives a declared developer's opaque id from a keyed hash.
+func DeriveDeveloper(parts ...[]byte) Developer { return Derive[developer](parts...) }
+
+// ParseNode reads a node id.
+func ParseNode(text string) (Node, error) { return Parse[node](text) }
+
+// ParseKey reads a virtual key's id.
+func ParseKey(text string) (Key, error) { return Parse[key](text) }
+
+// ParseTenant reads a tenant id.
+func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
+
+// ParseEvent reads a usage event's id.
+func ParseEvent(text string) (Event, error) { return Parse[event](text) }
+
+// ParseSession reads a session's id.
+func ParseSession(text string) (Session, error) { return Parse[session](text) }
+
+// ParseSignIn reads the id of an attempt to sign in.
+func ParseSignIn(text string) (SignIn, error) { return Parse[signIn](text) }
+
+// ParseIssuer reads an issuer's id.
+func ParseIssuer(text string) (Issuer, error) { return Parse[issuer](text) }

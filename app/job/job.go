@@ -1,0 +1,25 @@
+package job
+
+// SequenceAudit gives every unsequenced audit record of a tenant its place in the
+// log.
+type SequenceAudit struct {
+	Tenant string `json:"tenant"`
+}
+
+// Kind implements River's JobArgs.
+func (SequenceAudit) Kind() string { return "sequence_audit" }
+
+// Tick is the minute's clock: it asks the database what is due and fans out.
+type Tick struct{}
+
+// Kind implements River's JobArgs.
+func (Tick) Kind() string { return "tick" }
+
+// ProveSums compares rollups, events and batches of a tenant's open months and
+// records the outcome.
+type ProveSums struct {
+	Tenant string `json:"tenant"`
+}
+
+// Kind implements River's JobArgs.
+func (ProveSums) Kind() string { return "prove_sums" }

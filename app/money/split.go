@@ -1,0 +1,56 @@
+package money
+
+import (
+	"math/big"
+	"sort"
+
+	"tollbook/app/fault"
+)
+
+// ErrWeights reports weights that cannot divide anything: none, a negative one,
+// or all zero with something to divide.
+var ErrWeights = fault.New(fault.KindInvalid, "split_weights", "Shares must be zero or more, and at least one above zero.")
+
+// Split divides total by weights so that the parts sum exactly to total.
+// Leftover units go to the largest remainders; ties go to the lower index, so a
+// rerun of a closed month gives the same cents. A negative total is the mirror
+// of the positive one.
+func Split[T ~int64](total T, weights []int64) ([]T, error) {
+	sum := new(big.Int)
+	for _, w := range weights {
+		if w < 0 {
+			return nil, ErrWeights
+		}
+		sum.Add(sum, big.NewInt(w))
+	}
+	if sum.Sign() == 0 {
+		return nil, ErrWeights
+	}
+	negative := total < 0
+	left := new(big.Int).SetUint64(magnitude(int64(total)))
+	amount := new(big.Int).Set(left)
+	parts := make([]T, len(weights))
+	remainders := make([]*big.Int, len(weights))
+	for i, w := range weights {
+		quotient, remainder := new(big.Int).QuoRem(new(big.Int).Mul(amount, big.NewInt(w)), sum, new(big.Int))
+		left.Sub(left, quotient)
+		remainders[i] = remainder
+		parts[i] = signed[T](quotient.Uint64(), negative)
+	}
+	order := make([]int, len(weights))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool { return remainders[order[a]].Cmp(remainders[order[b]]) > 0 })
+	for _, i := range order[:left.Int64()] {
+		parts[i] += signed[T](1, negative)
+	}
+	return parts, nil
+}
+
+func signed[T ~int64](n uint64, negative bool) T {
+	if negative {
+		return -T(n)
+	}
+	return T(n)
+}

@@ -1,0 +1,157 @@
+package pricing_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"tollbook/app/money"
+	"tollbook/app/pricing"
+	"tollbook/app/usage"
+)
+
+func vendor(t testing.TB) *pricing.Book {
+	t.Helper()
+	book, err := pricing.Parse(pricing.VendorList())
+	require.NoError(t, err)
+	return book
+}
+
+func day(text string) time.Time {
+	at, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		panic(err)
+	}
+	return at
+}
+
+func TestGoldenPrices(t *testing.T) {
+	t.Parallel()
+	book := vendor(t)
+	for _, c := range []struct {
+		name   string
+		counts usage.Counts
+		at     string
+		want   string
+	}{
+		// 1000 in x $4/M = 0.004; 500 out x $20/M = 0.010; 2000 5m x $5/M = 0.010;
+		// 1000 1h x $8/M = 0.008; 10000 read x $0.20/M = 0.002
+		{"opus 5.5, every class", usage.Counts{Model: "claude-opus-5-5", Tokens: usage.Tokens{1000, 500, 2000, 1000, 10000}}, "2026-11-23", "0.034000000000"},
+		// reads: 1M x $0.20 before 7 October, $0.10 from then on
+		{"sonnet 5.5 read, old", usage.Counts{Model: "claude-sonnet-5-5", Tokens: usage.Tokens{0, 0, 0, 0, 1_000_000}}, "2026-10-06", "0.200000000000"},
+		{"sonnet 5.5 read, new", usage.Counts{Model: "claude-sonnet-5-5", Tokens: usage.Tokens{0, 0, 0, 0, 1_000_000}}, "2026-10-07", "0.100000000000"},
+		// prompt 100,000 is still short: 100,000 x $0.10/M + 1000 x $0.50/M
+		{"haiku 5.5, 100000", usage.Counts{Model: "claude-haiku-5-5", Tokens: usage.Tokens{100_000, 1000}}, "2026-11-01", "0.010500000000"},
+		// 100,001 prices every token long: 50,001 x $0.50/M + 50,000 x $0.05/M + 1000 x $2.50/M
+		{"haiku 5.5, 100001", usage.Counts{Model: "claude-haiku-5-5", Tokens: usage.Tokens{50_001, 1000, 0, 0, 50_000}}, "2026-11-01", "0.030000500000"},
+		// the smallest step there is: haiku read x batch x US = $0.0055/M
+		{"haiku, batch, us", usage.Counts{Model: "claude-haiku-5-5", Tier: "batch", Geography: "us", Tokens: usage.Tokens{0, 0, 0, 0, 1}}, "2026-11-01", "0.000000005500"},
+		// fast doubles: 1000 x $8/M + 1000 x $40/M
+		{"opus 5.5 fast", usage.Counts{Model: "claude-opus-5-5", Speed: "fast", Tokens: usage.Tokens{1000, 1000}}, "2026-11-01", "0.048000000000"},
+		{"dated name", usage.Counts{Model: "claude-haiku-4-5-20251001", Tokens: usage.Tokens{1_000_000}}, "2026-11-01", "1.000000000000"},
+		// 3 searches x $0.01 + 100 x $2/M
+		{"web search", usage.Counts{Model: "claude-sonnet-5", WebSearches: 3, Tokens: usage.Tokens{100}}, "2026-11-01", "0.030200000000"},
+		{"free refusal", usage.Counts{Model: "claude-opus-5-5", Free: true, Tokens: usage.Tokens{5000}}, "2026-11-01", "0.000000000000"},
+		// compaction at the request's model, advisor at its own: 1000 x $4/M + 1000 x $20/M + 1000 x $2/M; the declined attempt is free
+		{"iterations", usage.Counts{Model: "claude-opus-5-5", Iterations: []usage.Iteration{
+			{Kind: "compaction", Tokens: usage.Tokens{1000, 1000}},
+			{Kind: "advisor_message", Model: "claude-sonnet-5", Tokens: usage.Tokens{1000}},
+			{Kind: "fallback_message", Model: "claude-fable-5-2", Free: true, Tokens: usage.Tokens{9000}},
+		}}, "2026-11-01", "0.026000000000"},
+	} {
+		charge, err := book.Price(c.counts, day(c.at))
+		require.NoError(t, err, c.name)
+		require.Equal(t, c.want, charge.Net.String(), c.name)
+		require.Empty(t, charge.Provisional, c.name)
+	}
+}
+
+func TestTheUnknownIsProvisionalAndNeverZero(t *testing.T) {
+	t.Parallel()
+	book := vendor(t)
+	for name, counts := range map[string]usage.Counts{
+		"model_unknown":            {Model: "claude-opus-9", Tokens: usage.Tokens{1}},
+		"speed_unknown":            {Model: "claude-sonnet-5", Speed: "fast", Tokens: usage.Tokens{1}},
+		"geography_unknown:eu":     {Model: "claude-sonnet-5", Geography: "eu", Tokens: usage.Tokens{1}},
+		"tier_unknown:flex":        {Model: "claude-sonnet-5", Tier: "flex", Tokens: usage.Tokens{1}},
+		"field_unknown:new_tokens": {Model: "claude-sonnet-5", Unknown: []string{"new_tokens"}, Tokens: usage.Tokens{1}},
+	} {
+		charge, err := book.Price(counts, day("2026-11-01"))
+		require.NoError(t, err)
+		require.Equal(t, []string{name}, charge.Provisional)
+		require.Positive(t, int64(charge.Net), name)
+	}
+	long, err := book.Price(usage.Counts{Model: "gpt-9", Tokens: usage.Tokens{1}}, day("1999-01-01"))
+	require.NoError(t, err)
+	require.Positive(t, int64(long.Net), "a clock far off must not make requests free")
+}
+
+func TestADiscountRoundsOncePerClass(t *testing.T) {
+	t.Parallel()
+	document := string(pricing.VendorList()) + "discount,contract,,,2026-11-01,,,,,,1234,,order form 7\n"
+	book, err := pricing.Parse([]byte(document))
+	require.NoError(t, err)
+	counts := usage.Counts{Model: "claude-opus-5-5", Tokens: usage.Tokens{1, 1, 1, 1, 1}}
+	before, err := book.Price(counts, day("2026-10-31"))
+	require.NoError(t, err)
+	require.Equal(t, before.List, before.Net)
+	after, err := book.Price(counts, day("2026-11-01"))
+	require.NoError(t, err)
+	require.Equal(t, before.List, after.List)
+	// 4,000,000 x 0.8766 = 3,506,400; 20M -> 17,532,000; 5M -> 4,383,000; 8M -> 7,012,800; 200,000 -> 175,320
+	require.Equal(t, [usage.ClassCount]money.Pico{3_506_400, 17_532_000, 4_383_000, 7_012_800, 175_320}, after.Classes)
+}
+
+func TestParseRefusesAnAmbiguousBook(t *testing.T) {
+	t.Parallel()
+	good := string(pricing.VendorList())
+	for name, document := range map[string]string{
+		"empty":       "",
+		"no rates":    good[:strings.Index(good, "rate,")],
+		"twice":       good + "rate,claude-opus-5,standard,0,2026-07-24,5,25,6.25,10,0.50,,,again\n",
+		"no class":    good + "rate,claude-x,standard,0,2026-07-24,5,25,,10,0.50,,,\n",
+		"gap":         good + "rate,claude-x,standard,1000,2026-07-24,5,25,5,10,0.50,,,\n",
+		"fraction":    good + "rate,claude-x,standard,0,2026-07-24,0.000001,25,5,10,0.50,,,\n",
+		"bad date":    good + "rate,claude-x,standard,0,yesterday,5,25,5,10,0.50,,,\n",
+		"bad kind":    good + "price,claude-x,standard,0,2026-07-24,5,25,5,10,0.50,,,\n",
+		"negative":    good + "rate,claude-x,standard,0,2026-07-24,-5,25,5,10,0.50,,,\n",
+		"zero factor": good + "factor,tier:x,,,2026-01-01,,,,,,0,1,\n",
+	} {
+		_, err := pricing.Parse([]byte(document))
+		require.Error(t, err, name)
+	}
+}
+
+func TestPriceIsAdditiveOverTokens(t *testing.T) {
+	t.Parallel()
+	book := vendor(t)
+	models := book.Models()
+	rapid.Check(t, func(t *rapid.T) {
+		counts := usage.Counts{Model: rapid.SampledFrom(models).Draw(t, "model")}
+		for c := range counts.Tokens {
+			counts.Tokens[c] = rapid.Int64Range(0, 1_000_000).Draw(t, "tokens")
+		}
+		charge, err := book.Price(counts, day("2026-11-20"))
+		require.NoError(t, err)
+		var sum money.Sum
+		for class, amount := range charge.Classes {
+			require.Equal(t, int64(charge.Rates[class])*counts.Tokens[class], int64(amount))
+			sum.Add(amount)
+		}
+		require.Equal(t, charge.Net.String(), sum.String())
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(pricing.VendorList())
+	f.Add([]byte("kind\nrate"))
+	f.Fuzz(func(_ *testing.T, document []byte) {
+		book, err := pricing.Parse(document)
+		if err == nil {
+			_, _ = book.Price(usage.Counts{Model: "x", Tokens: usage.Tokens{1, 1, 1, 1, 1}}, time.Now())
+		}
+	})
+}
