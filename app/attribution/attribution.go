@@ -3,16 +3,8 @@ package attribution
 import (
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
+	"tollbook/app/usage"
 )
-
-// Whole is all of a request in parts per million.
-const Whole = 1_000_000
-
-// Share is one placement's part of a request, in parts per million.
-type Share struct {
-	Placement id.Placement `json:"placement"`
-	PPM       int64        `json:"ppm"`
-}
 
 // Rule names what decided, as rows and screens show it.
 type Rule string
@@ -35,7 +27,7 @@ type Facts struct {
 
 // Answer is where a request goes and by which rule.
 type Answer struct {
-	Shares []Share
+	Shares []usage.Share
 	Rule   Rule
 	Code   string // the code shown to the caller: the node that is charged
 }
@@ -65,7 +57,7 @@ func Decide(tree *hierarchy.Tree, facts Facts) (Answer, error) {
 		return Answer{}, err
 	}
 	return Answer{
-		Shares: []Share{{Placement: placement.ID, PPM: Whole}}, Rule: rule, Code: placement.Path[len(placement.Path)-1],
+		Shares: []usage.Share{{Placement: placement.ID, PPM: usage.Whole}}, Rule: rule, Code: placement.Path[len(placement.Path)-1],
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"tollbook/app/attribution"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
+	"tollbook/app/usage"
 )
 
 func TestDecide(t *testing.T) {
@@ -46,7 +47,7 @@ func TestDecide(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.rule, got.Rule)
 		require.Equal(t, c.code, got.Code)
-		require.Equal(t, int64(attribution.Whole), got.Shares[0].PPM)
+		require.Equal(t, int64(usage.Whole), got.Shares[0].PPM)
 	}
 	got, err := attribution.Decide(tree, attribution.Facts{CostCenter: id.NewNode(now)})
 	require.NoError(t, err)

@@ -115,6 +115,10 @@ func (s *Sum) Sign() int { return s.n.Sign() }
 // String prints US dollars with all twelve decimals.
 func (s *Sum) String() string { return decimal(&s.n, picoDecimals) }
 
+// Digits prints the total as a whole number of pico-dollars, as Postgres' numeric
+// reads it.
+func (s *Sum) Digits() string { return s.n.String() }
+
 // Pico returns the total as one charge, refusing overflow.
 func (s *Sum) Pico() (Pico, error) {
 	if !s.n.IsInt64() {

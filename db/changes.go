@@ -1,0 +1,138 @@
+package db
+
+import (
+	"time"
+
+	"tollbook/app/approval"
+	"tollbook/app/auditlog"
+	"tollbook/app/id"
+	"tollbook/app/job"
+)
+
+// AddChange stores a proposal as its maker made it.
+func (t *Tx) AddChange(c approval.Change) error {
+	return t.exec("add change", `insert into change (tenant_id, change_id, number, kind, payload, digest, reason, effective_from, maker, proposed_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		t.Tenant, c.ID, c.Number, c.Kind, c.Payload, c.Digest[:], c.Reason, c.EffectiveFrom, c.Maker, c.ProposedAt)
+}
+
+// AddChangeMove stores one step of a change.
+func (t *Tx) AddChangeMove(change id.Change, place int, state approval.State, actor string, digest [32]byte) error {
+	return t.exec("move change", `insert into change_move (tenant_id, change_id, place, state, actor, digest, moved_at) values ($1, $2, $3, $4, $5, $6, $7)`,
+		t.Tenant, change, place, string(state), actor, digest[:], t.Now)
+}
+
+// LastAppliedChange is the number of the tenant's latest applied change: the
+// number of the snapshot built on it.
+func (t *Tx) LastChangeNumber() (int64, error) {
+	var n int64
+	_, err := t.row("read snapshot number", []any{&n}, `select coalesce(max(number), 0) from change where tenant_id = $1`, t.Tenant)
+	return n, err
+}
+
+// AppendAudit stores a record and asks for its place in the log. The place is
+// given later, so that writers never wait for one another.
+func (t *Tx) AppendAudit(r auditlog.Record) error {
+	r.Tenant, r.RecordedAt = t.Tenant, t.Now
+	if r.ID.IsZero() {
+		r.ID = id.NewRecord(t.Now)
+	}
+	canonical, err := r.Canonical()
+	if err != nil {
+		return err
+	}
+	if err := t.exec("append audit record", `insert into audit_record (tenant_id, record_id, action, version, canonical, recorded_at) values ($1, $2, $3, $4, $5, $6)`,
+		t.Tenant, r.ID, r.Action, auditlog.Version, canonical, t.Now); err != nil {
+		return err
+	}
+	if err := t.exec("queue audit record", `insert into audit_pending (tenant_id, record_id) values ($1, $2)`, t.Tenant, r.ID); err != nil {
+		return err
+	}
+	return t.Enqueue(job.SequenceAudit{Tenant: t.Tenant.String()})
+}
+
+// sequenceBatch bounds one sequencing transaction.
+const sequenceBatch = 1000
+
+// SequenceAudit gives up to a thousand pending records the next places, oldest
+// first. An advisory lock makes it the tenant's only sequencer until commit; it
+// returns how many it placed.
+func (t *Tx) SequenceAudit() (int, error) {
+	if err := t.exec("lock sequencer", `select pg_advisory_xact_lock(hashtextextended('audit:' || $1, 0))`, t.Tenant.UUID()); err != nil {
+		return 0, err
+	}
+	var next int64
+	if _, err := t.row("read log size", []any{&next}, `select coalesce(max(sequence) + 1, 0) from audit_leaf where tenant_id = $1`, t.Tenant); err != nil {
+		return 0, err
+	}
+	var pending []struct {
+		RecordID  id.Record
+		Canonical []byte
+	}
+	if err := t.scan("read pending records", &pending, `select p.record_id, r.canonical from audit_pending p
+		join audit_record r on r.tenant_id = p.tenant_id and r.record_id = p.record_id
+		where p.tenant_id = ? order by r.recorded_at, p.record_id limit ?`, t.Tenant, sequenceBatch); err != nil {
+		return 0, err
+	}
+	ids, leaves, places := []string{}, [][]byte{}, []int64{}
+	for i, p := range pending {
+		leaf := auditlog.Leaf(p.Canonical)
+		ids, leaves, places = append(ids, p.RecordID.UUID()), append(leaves, leaf[:]), append(places, next+int64(i))
+	}
+	if err := t.exec("add leaves", `insert into audit_leaf (tenant_id, sequence, record_id, leaf, sequenced_at)
+		select $1, s, r::uuid, l, $5 from unnest($2::bigint[], $3::text[], $4::bytea[]) as u(s, r, l)`, t.Tenant, places, ids, leaves, t.Now); err != nil {
+		return 0, err
+	}
+	return len(pending), t.exec("clear pending", `delete from audit_pending where tenant_id = $1 and record_id = any($2::uuid[])`, t.Tenant, ids)
+}
+
+// LogRow is one record with its place.
+type LogRow struct {
+	Sequence   int64
+	RecordID   id.Record
+	Action     string
+	Canonical  []byte
+	Leaf       []byte
+	RecordedAt time.Time
+}
+
+// Log reads placed records from a sequence on.
+func (t *Tx) Log(from int64, limit int) ([]LogRow, error) {
+	var rows []LogRow
+	err := t.scan("read log", &rows, `select l.sequence, l.record_id, r.action, r.canonical, l.leaf, r.recorded_at
+		from audit_leaf l join audit_record r on r.tenant_id = l.tenant_id and r.record_id = l.record_id
+		where l.tenant_id = ? and l.sequence >= ? order by l.sequence limit ?`, t.Tenant, from, limit)
+	return rows, err
+}
+
+// PendingAudit counts records that have no place yet.
+func (t *Tx) PendingAudit() (int64, error) {
+	var n int64
+	_, err := t.row("count pending records", []any{&n}, `select count(*) from audit_pending where tenant_id = $1`, t.Tenant)
+	return n, err
+}
+
+// Remembered reads the stored response to an idempotency key; found is false when
+// the key is new.
+func (t *Tx) Remembered(actor, key string) (digest, sealed []byte, found bool, err error) {
+	// The lock makes two requests with one key wait for each other, so that one does the work.
+	if err := t.exec("lock idempotency key", `select pg_advisory_xact_lock(hashtextextended('idempotency:' || $1 || ':' || $2 || ':' || $3, 0))`, t.Tenant.UUID(), actor, key); err != nil {
+		return nil, nil, false, err
+	}
+	found, err = t.row("read idempotency key", []any{&digest, &sealed},
+		`select request_digest, response_sealed from idempotency where tenant_id = $1 and actor = $2 and idempotency_key = $3 and recorded_at > $4`,
+		t.Tenant, actor, key, t.Now.Add(-idempotencyLife))
+	return digest, sealed, found, err
+}
+
+// idempotencyLife is how long an idempotency key is remembered.
+const idempotencyLife = 24 * time.Hour
+
+// Remember stores the response to an idempotency key.
+func (t *Tx) Remember(actor, key string, digest, sealed []byte) error {
+	if err := t.exec("forget old idempotency keys", `delete from idempotency where tenant_id = $1 and recorded_at <= $2`, t.Tenant, t.Now.Add(-idempotencyLife)); err != nil {
+		return err
+	}
+	return t.exec("remember idempotency key", `insert into idempotency (tenant_id, actor, idempotency_key, request_digest, response_sealed, recorded_at) values ($1, $2, $3, $4, $5, $6)`,
+		t.Tenant, actor, key, digest, sealed, t.Now)
+}

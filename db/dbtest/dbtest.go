@@ -1,0 +1,110 @@
+package dbtest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+
+	"tollbook/db"
+	"tollbook/db/postgres"
+)
+
+// server is the one Postgres of this test binary. It is a global because a test
+// binary has no other place that outlives a test: Main sets it before any runs.
+var server struct { //nolint:gochecknoglobals // see above
+	*postgres.Server
+	clones atomic.Int64
+}
+
+const template = "tollbook_template"
+
+// Main runs a package's tests with a Postgres behind them; call it from TestMain.
+func Main(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "tollbook-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make a folder for the test database:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temp folder is no reason to fail
+	ctx := context.Background()
+	started, err := postgres.Start(ctx, postgres.Config{Dir: dir, Fast: true, Log: os.Stderr})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "start the test database:", err)
+		return 1
+	}
+	defer started.Stop() //nolint:errcheck // the process ends here
+	server.Server = started
+	if err := makeTemplate(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "make the template database:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func makeTemplate(ctx context.Context) error {
+	if err := admin(ctx, "postgres", "create database "+template); err != nil {
+		return err
+	}
+	_, err := db.Migrate(ctx, server.DSN(template, "tollbook"))
+	return err
+}
+
+func admin(ctx context.Context, database, statement string) error {
+	conn, err := pgx.Connect(ctx, server.DSN(database, "tollbook"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // one statement was sent
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
+
+// Clone is one test's database.
+type Clone struct {
+	*db.DB
+	Name string
+}
+
+// URL returns how to connect as a role.
+func (c *Clone) URL(role string) string { return server.DSN(c.Name, role) }
+
+// Admin opens the clone as superuser, to look at what no role may see.
+func (c *Clone) Admin(t testing.TB) *sql.DB {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(server.DSN(c.Name, "tollbook"))
+	require.NoError(t, err)
+	conn := stdlib.OpenDB(*cfg)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// New clones the template and connects as the roles that run.
+func New(t testing.TB, options ...func(*db.Config)) *Clone {
+	t.Helper()
+	require.NotNil(t, server.Server, "call dbtest.Main from TestMain")
+	name := fmt.Sprintf("test_%d", server.clones.Add(1))
+	ctx := context.Background()
+	require.NoError(t, admin(ctx, "postgres", "create database "+name+" template "+template))
+	cfg := db.Config{URL: server.DSN(name, "tollbook_app"), SystemURL: server.DSN(name, "tollbook_system"), MaxConns: 8}
+	for _, set := range options {
+		set(&cfg)
+	}
+	opened, err := db.Open(ctx, cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		opened.Close()
+		_ = admin(ctx, "postgres", "drop database "+name+" with (force)")
+	})
+	return &Clone{DB: opened, Name: name}
+}

@@ -1,0 +1,52 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"tollbook/app/fault"
+)
+
+// ErrUnavailable reports a database that does not answer now: try again later.
+var ErrUnavailable = fault.New(fault.KindUnavailable, "database_unavailable", "The database does not answer. Try again in a moment.")
+
+// ErrTaken reports a row that exists already.
+var ErrTaken = fault.New(fault.KindConflict, "taken", "That exists already.")
+
+// ErrRowRefused reports a row the schema does not accept: trying again is no use.
+var ErrRowRefused = fault.New(fault.KindInvalid, "row_refused", "The database refused a row.")
+
+// translate turns what Postgres says into kinds, once, at the opener.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var own *fault.Fault
+	if errors.As(err, &own) {
+		return err
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch {
+		case pg.Code == "23505":
+			return ErrTaken.Because(err)
+		case strings.HasPrefix(pg.Code, "22"), strings.HasPrefix(pg.Code, "23"), strings.HasPrefix(pg.Code, "TB"):
+			return ErrRowRefused.Because(err)
+		case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "53"), strings.HasPrefix(pg.Code, "57"),
+			strings.HasPrefix(pg.Code, "40"), strings.HasPrefix(pg.Code, "55"):
+			return ErrUnavailable.Because(err)
+		}
+		return err
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	if errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, context.DeadlineExceeded) ||
+		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "unexpected EOF") {
+		return ErrUnavailable.Because(err)
+	}
+	return err
+}

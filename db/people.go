@@ -1,0 +1,228 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"tollbook/app/fault"
+	"tollbook/app/id"
+	"tollbook/app/secret"
+)
+
+// MemberRow is one identity with what it may do.
+type MemberRow struct {
+	MemberID    id.Member
+	PersonID    id.Person
+	Kind        string
+	Issuer      string
+	Subject     string
+	NameSealed  []byte
+	SuspendedAt *time.Time
+}
+
+// RoleRow is one role a member holds now, over a subtree or everything.
+type RoleRow struct {
+	MemberID id.Member
+	Role     string
+	NodeID   id.Node
+}
+
+// ErrMemberAbsent reports an identity the tenant does not know.
+var ErrMemberAbsent = fault.New(fault.KindNotFound, "member_absent", "There is no such member.")
+
+// AddPerson stores a human with sealed name and address.
+func (t *Tx) AddPerson(person id.Person, nameSealed, emailSealed, emailHash []byte) error {
+	return t.exec("add person", `insert into person (tenant_id, person_id, name_sealed, email_sealed, email_hash, recorded_at) values ($1, $2, $3, $4, $5, $6)`,
+		t.Tenant, person, nameSealed, emailSealed, emailHash, t.Now)
+}
+
+// AddMember stores an identity of a person.
+func (t *Tx) AddMember(member id.Member, person id.Person, kind, issuer, subject string) error {
+	return t.exec("add member", `insert into member (tenant_id, member_id, person_id, kind, issuer, subject, recorded_at) values ($1, $2, $3, $4, $5, $6, $7)`,
+		t.Tenant, member, person, kind, issuer, subject, t.Now)
+}
+
+// GrantRole records that a member holds a role from an instant on.
+func (t *Tx) GrantRole(version id.Version, member id.Member, role string, node id.Node, from time.Time, change id.Change) error {
+	return t.exec("grant role", `insert into member_role (tenant_id, version_id, member_id, role, node_id, effective_from, recorded_at, change_id) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		t.Tenant, version, member, role, node, from, t.Now, change)
+}
+
+const memberSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, m.suspended_at, p.name_sealed
+	from member m join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id where m.tenant_id = ?`
+
+// MemberByIdentity finds a member by issuer and subject.
+func (t *Tx) MemberByIdentity(issuer, subject string) (MemberRow, error) {
+	return t.oneMember(memberSelect+` and m.issuer = ? and m.subject = ?`, t.Tenant, issuer, subject)
+}
+
+// Member finds a member by id.
+func (t *Tx) Member(member id.Member) (MemberRow, error) {
+	return t.oneMember(memberSelect+` and m.member_id = ?`, t.Tenant, member)
+}
+
+func (t *Tx) oneMember(query string, args ...any) (MemberRow, error) {
+	var rows []MemberRow
+	if err := t.scan("read member", &rows, query, args...); err != nil {
+		return MemberRow{}, err
+	}
+	if len(rows) == 0 {
+		return MemberRow{}, ErrMemberAbsent
+	}
+	return rows[0], nil
+}
+
+// Members lists every identity, oldest first.
+func (t *Tx) Members(limit int) ([]MemberRow, error) {
+	var rows []MemberRow
+	err := t.scan("list members", &rows, memberSelect+` order by m.recorded_at, m.member_id limit ?`, t.Tenant, limit)
+	return rows, err
+}
+
+// Roles lists the roles a member holds now.
+func (t *Tx) Roles(member id.Member) ([]RoleRow, error) {
+	var rows []RoleRow
+	err := t.scan("read roles", &rows, `select member_id, role, node_id from member_role where tenant_id = ? and member_id = ?
+		and effective_from <= ? and (effective_to is null or effective_to > ?) order by role, version_id`, t.Tenant, member, t.Now, t.Now)
+	return rows, err
+}
+
+// AddDevelopers records developers seen for the first time; labels are sealed.
+func (t *Tx) AddDevelopers(ids []string, sealed [][]byte, verified []bool) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return t.exec("add developers", `insert into developer (tenant_id, developer_id, label_sealed, verified, recorded_at)
+		select $1, d::uuid, s, v, $5 from unnest($2::text[], $3::bytea[], $4::bool[]) as u(d, s, v) order by 2 on conflict do nothing`,
+		t.Tenant, ids, sealed, verified, t.Now)
+}
+
+// DeveloperRow is one developer's sealed label.
+type DeveloperRow struct {
+	DeveloperID id.Developer
+	LabelSealed []byte
+	Verified    bool
+}
+
+// Developers reads labels by id.
+func (t *Tx) Developers(ids []string) ([]DeveloperRow, error) {
+	rows := []DeveloperRow{}
+	if len(ids) == 0 {
+		return rows, nil
+	}
+	err := t.scan("read developers", &rows, `select developer_id, label_sealed, verified from developer where tenant_id = ? and developer_id in ?`, t.Tenant, ids)
+	return rows, err
+}
+
+// IssuerRow is one OpenID Connect issuer of a tenant.
+type IssuerRow struct {
+	IssuerID           id.Issuer
+	Name               string
+	URL                string
+	ClientID           string
+	ClientSecretSealed []byte
+}
+
+// AddIssuer stores an issuer.
+func (t *Tx) AddIssuer(r IssuerRow, change id.Change) error {
+	return t.exec("add issuer", `insert into issuer (tenant_id, issuer_id, name, url, client_id, client_secret_sealed, recorded_at, change_id) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		t.Tenant, r.IssuerID, r.Name, r.URL, r.ClientID, r.ClientSecretSealed, t.Now, change)
+}
+
+// RetireIssuer ends an issuer's use.
+func (t *Tx) RetireIssuer(issuer id.Issuer) error {
+	return t.exec("retire issuer", `update issuer set retired_at = $3 where tenant_id = $1 and issuer_id = $2 and retired_at is null`, t.Tenant, issuer, t.Now)
+}
+
+// Issuers lists the issuers in use.
+func (t *Tx) Issuers() ([]IssuerRow, error) {
+	var rows []IssuerRow
+	err := t.scan("list issuers", &rows, `select issuer_id, name, url, client_id, client_secret_sealed from issuer where tenant_id = ? and retired_at is null order by name, issuer_id`, t.Tenant)
+	return rows, err
+}
+
+// AddSignIn stores an attempt to sign in and forgets expired ones.
+func (t *Tx) AddSignIn(signIn id.SignIn, issuer id.Issuer, state secret.Hash, ticketSealed []byte, returnTo string, expires time.Time) error {
+	if err := t.exec("forget old sign-ins", `delete from sign_in where tenant_id = $1 and expires_at < $2`, t.Tenant, t.Now.Add(-time.Hour)); err != nil {
+		return err
+	}
+	return t.exec("add sign-in", `insert into sign_in (tenant_id, sign_in_id, issuer_id, state_hash, ticket_sealed, return_to, recorded_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		t.Tenant, signIn, issuer, state[:], ticketSealed, returnTo, t.Now, expires)
+}
+
+// SignInRow is an attempt that was taken.
+type SignInRow struct {
+	IssuerID     id.Issuer
+	StateHash    []byte
+	TicketSealed []byte
+	ReturnTo     string
+}
+
+// TakeSignIn uses an attempt up: a second use, or a late one, finds nothing.
+func (t *Tx) TakeSignIn(signIn id.SignIn) (SignInRow, bool, error) {
+	var r SignInRow
+	found, err := t.row("take sign-in", []any{&r.IssuerID, &r.StateHash, &r.TicketSealed, &r.ReturnTo}, `update sign_in set used_at = $3
+		where tenant_id = $1 and sign_in_id = $2 and used_at is null and expires_at > $3 returning issuer_id, state_hash, ticket_sealed, return_to`, t.Tenant, signIn, t.Now)
+	return r, found, err
+}
+
+// AddSession stores a signed-in session.
+func (t *Tx) AddSession(session id.Session, member id.Member, token secret.Hash, claimsSealed []byte, signedInAt, expires time.Time) error {
+	return t.exec("add session", `insert into session (tenant_id, session_id, member_id, token_hash, claims_sealed, signed_in_at, recorded_at, seen_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
+		t.Tenant, session, member, token[:], claimsSealed, signedInAt, t.Now, expires)
+}
+
+// SessionRow is a live session.
+type SessionRow struct {
+	MemberID   id.Member
+	TokenHash  []byte
+	SignedInAt time.Time
+	SeenAt     time.Time
+}
+
+// LiveSession finds a session that is neither expired, idle nor revoked.
+func (t *Tx) LiveSession(session id.Session, idle time.Duration) (SessionRow, bool, error) {
+	var r SessionRow
+	found, err := t.row("read session", []any{&r.MemberID, &r.TokenHash, &r.SignedInAt, &r.SeenAt}, `select member_id, token_hash, signed_in_at, seen_at from session
+		where tenant_id = $1 and session_id = $2 and revoked_at is null and expires_at > $3 and seen_at > $4`, t.Tenant, session, t.Now, t.Now.Add(-idle))
+	return r, found, err
+}
+
+// SeeSession moves the idle limit on.
+func (t *Tx) SeeSession(session id.Session) error {
+	return t.exec("see session", `update session set seen_at = $3 where tenant_id = $1 and session_id = $2`, t.Tenant, session, t.Now)
+}
+
+// RevokeSession ends a session.
+func (t *Tx) RevokeSession(session id.Session) error {
+	return t.exec("revoke session", `update session set revoked_at = $3 where tenant_id = $1 and session_id = $2 and revoked_at is null`, t.Tenant, session, t.Now)
+}
+
+// AddToken stores an API token's hash.
+func (t *Tx) AddToken(token id.Token, member id.Member, label string, hash secret.Hash, expires time.Time, change id.Change) error {
+	return t.exec("add token", `insert into api_token (tenant_id, token_id, member_id, label, token_hash, expires_at, recorded_at, change_id) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		t.Tenant, token, member, label, hash[:], expires, t.Now, change)
+}
+
+// TokenRow is a live API token and whose it is.
+type TokenRow struct {
+	TenantID id.Tenant
+	TokenID  id.Token
+	MemberID id.Member
+}
+
+// LiveToken finds a token by any hash it may be stored under.
+func (d *DB) LiveToken(ctx context.Context, hashes []secret.Hash) (TokenRow, bool, error) {
+	list := make([][]byte, 0, len(hashes))
+	for _, h := range hashes {
+		list = append(list, h[:])
+	}
+	var rows []TokenRow
+	err := d.InSystem(ctx, "a token comes before its tenant is known", func(tx *SystemTx) error {
+		return tx.scan("find token", &rows, `select tenant_id, token_id, member_id from api_token where token_hash in ? and revoked_at is null and expires_at > ?`, list, tx.Now)
+	})
+	if err != nil || len(rows) == 0 {
+		return TokenRow{}, false, err
+	}
+	return rows[0], true, nil
+}

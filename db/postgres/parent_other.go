@@ -1,0 +1,19 @@
+//go:build !linux
+
+package postgres
+
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// dieWithParent has no counterpart here: the next Start stops the orphan.
+func dieWithParent(*syscall.SysProcAttr) {}
+
+// isPostmaster asks ps for the command line, which names the data directory.
+func isPostmaster(pid int, data string) bool {
+	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), data)
+}

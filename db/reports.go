@@ -1,0 +1,256 @@
+package db
+
+import (
+	"time"
+
+	"tollbook/app/id"
+	"tollbook/app/period"
+)
+
+// UsageFilter narrows a list of requests; zero fields do not narrow.
+type UsageFilter struct {
+	From, To  time.Time // half-open
+	Node      id.Node   // and everything below it
+	Within    []id.Node // subtrees the reader may see; nil means all
+	Key       id.Key
+	Developer id.Developer
+	Session   string
+	RequestID string
+	State     string
+	BeforeAt  time.Time // keyset: strictly older than this row
+	BeforeID  id.Event
+	Limit     int
+}
+
+// UsageRow is one stored request.
+type UsageRow struct {
+	EventID             id.Event
+	OccurredAt          time.Time
+	RecordedAt          time.Time
+	PostingPeriod       time.Time
+	BatchID             id.Batch
+	State               string
+	HTTPStatus          int `gorm:"column:http_status"`
+	RequestID           *string
+	MessageID           *string
+	SessionID           *string
+	AgentID             *string
+	KeyID               id.Key
+	KeyLabel            string
+	DeveloperID         id.Developer
+	DeveloperVerified   bool
+	LabelSealed         []byte
+	ModelRequested      string
+	ModelServed         *string
+	PlacementID         id.Placement
+	Split               *string
+	AttributionRule     string
+	AttributionSnapshot int64
+	Tags                *string
+	InputTokens         int64
+	OutputTokens        int64
+	CacheWrite5mTokens  int64 `gorm:"column:cache_write_5m_tokens"`
+	CacheWrite1hTokens  int64 `gorm:"column:cache_write_1h_tokens"`
+	CacheReadTokens     int64
+	InputRate           int64 `gorm:"column:input_rate_pico"`
+	OutputRate          int64 `gorm:"column:output_rate_pico"`
+	CacheWrite5mRate    int64 `gorm:"column:cache_write_5m_rate_pico"`
+	CacheWrite1hRate    int64 `gorm:"column:cache_write_1h_rate_pico"`
+	CacheReadRate       int64 `gorm:"column:cache_read_rate_pico"`
+	InputCharge         int64 `gorm:"column:input_charge_pico"`
+	OutputCharge        int64 `gorm:"column:output_charge_pico"`
+	CacheWrite5mCharge  int64 `gorm:"column:cache_write_5m_charge_pico"`
+	CacheWrite1hCharge  int64 `gorm:"column:cache_write_1h_charge_pico"`
+	CacheReadCharge     int64 `gorm:"column:cache_read_charge_pico"`
+	Lines               *string
+	ListPico            int64
+	ChargePico          int64
+	PriceVersion        int
+	Flags               *string
+	ReplicaID           id.Replica
+	ReplicaSequence     int64
+}
+
+// Usage lists requests, newest first.
+func (t *Tx) Usage(f UsageFilter) ([]UsageRow, error) {
+	query := `select u.event_id, u.occurred_at, u.recorded_at, u.posting_period, u.batch_id, u.state, u.http_status, u.request_id, u.message_id, u.session_id, u.agent_id,
+		u.key_id, k.label as key_label, u.developer_id, u.developer_verified, d.label_sealed, u.model_requested, u.model_served, u.placement_id, u.split,
+		u.attribution_rule, u.attribution_snapshot, u.tags, u.input_tokens, u.output_tokens, u.cache_write_5m_tokens, u.cache_write_1h_tokens, u.cache_read_tokens,
+		u.input_rate_pico, u.output_rate_pico, u.cache_write_5m_rate_pico, u.cache_write_1h_rate_pico, u.cache_read_rate_pico,
+		u.input_charge_pico, u.output_charge_pico, u.cache_write_5m_charge_pico, u.cache_write_1h_charge_pico, u.cache_read_charge_pico,
+		u.lines, u.list_pico, u.charge_pico, u.price_version, array_to_string(u.flags, ',') as flags, u.replica_id, u.replica_sequence
+		from usage_event u
+		join virtual_key k on k.tenant_id = u.tenant_id and k.key_id = u.key_id
+		left join developer d on d.tenant_id = u.tenant_id and d.developer_id = u.developer_id
+		where u.tenant_id = ?`
+	args := []any{t.Tenant}
+	narrow := func(condition string, values ...any) {
+		query += " and " + condition
+		args = append(args, values...)
+	}
+	if !f.From.IsZero() {
+		narrow("u.occurred_at >= ?", f.From)
+	}
+	if !f.To.IsZero() {
+		narrow("u.occurred_at < ?", f.To)
+	}
+	if !f.Key.IsZero() {
+		narrow("u.key_id = ?", f.Key)
+	}
+	if !f.Developer.IsZero() {
+		narrow("u.developer_id = ?", f.Developer)
+	}
+	if f.Session != "" {
+		narrow("u.session_id = ?", f.Session)
+	}
+	if f.RequestID != "" {
+		narrow("u.request_id = ?", f.RequestID)
+	}
+	if f.State != "" {
+		narrow("u.state = ?", f.State)
+	}
+	if !f.Node.IsZero() {
+		narrow(placedBelow, t.Tenant, []string{f.Node.UUID()}, t.Tenant, []string{f.Node.UUID()})
+	}
+	if f.Within != nil {
+		narrow(placedBelow, t.Tenant, nodeList(f.Within), t.Tenant, nodeList(f.Within))
+	}
+	if !f.BeforeID.IsZero() {
+		narrow("(u.occurred_at, u.event_id) < (?, ?::uuid)", f.BeforeAt, f.BeforeID)
+	}
+	var rows []UsageRow
+	err := t.scan("list usage", &rows, query+" order by u.occurred_at desc, u.event_id desc limit ?", append(args, f.Limit)...)
+	return rows, err
+}
+
+// placedBelow keeps requests with any share at or below one of the nodes.
+const placedBelow = `(u.placement_id in (select placement_id from placement where tenant_id = ? and ancestor_ids && array[?]::uuid[])
+	or (u.split is not null and exists (select from jsonb_array_elements(u.split) part join placement p
+		on p.tenant_id = ? and p.placement_id = right(part->>'placement', 32)::uuid and p.ancestor_ids && array[?]::uuid[])))`
+
+func nodeList(nodes []id.Node) []string {
+	list := make([]string, 0, len(nodes)+1)
+	for _, n := range nodes {
+		list = append(list, n.UUID())
+	}
+	if len(list) == 0 {
+		list = append(list, "00000000-0000-0000-0000-000000000000") // nothing is below nobody
+	}
+	return list
+}
+
+// PlacementRow is a placement as reports show it.
+type PlacementRow struct {
+	PlacementID    id.Placement
+	NodeID         id.Node
+	Ancestors      string // node ids from the root down, separated by commas
+	Path           string // codes, separated by " / "
+	Capitalization string
+}
+
+// Placements reads every placement of the tenant: a few per node and year.
+func (t *Tx) Placements() ([]PlacementRow, error) {
+	var rows []PlacementRow
+	err := t.scan("read placements", &rows, `select placement_id, node_id, array_to_string(ancestor_ids, ',') as ancestors, array_to_string(path, ' / ') as path, capitalization
+		from placement where tenant_id = ?`, t.Tenant)
+	return rows, err
+}
+
+// SumRow is one group of a month's rollup.
+type SumRow struct {
+	Group       string
+	Requests    int64
+	Errors      int64
+	Provisional int64
+	Tokens      int64
+	ChargePico  string // a whole number of pico-dollars
+}
+
+// groupings are the columns a month can be summed by.
+func grouping(by string) (column, table string) {
+	switch by {
+	case "model":
+		return "model", "rollup_placement_day"
+	case "key":
+		return "key_id::text", "rollup_placement_day"
+	case "developer":
+		return "developer_id::text", "rollup_developer_day"
+	case "day":
+		return "day::text", "rollup_placement_day"
+	}
+	return "placement_id::text", "rollup_placement_day"
+}
+
+// MonthBy sums a posting period by placement, model, key, developer or day.
+func (t *Tx) MonthBy(m period.Month, by string, within []id.Node) ([]SumRow, error) {
+	column, table := grouping(by)
+	counts := `sum(errors)::bigint as errors, sum(provisional)::bigint as provisional,
+		sum(input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens)::bigint as tokens`
+	if table == "rollup_developer_day" {
+		counts = `sum(tokens)::bigint as tokens`
+	}
+	query := `select ` + column + ` as "group", sum(requests)::bigint as requests, ` + counts + `, sum(charge_pico)::text as charge_pico
+		from ` + table + ` r where r.tenant_id = ? and r.posting_period = ?`
+	args := []any{t.Tenant, m.Start()}
+	if within != nil {
+		query += ` and r.placement_id in (select placement_id from placement where tenant_id = ? and ancestor_ids && array[?]::uuid[])`
+		args = append(args, t.Tenant, nodeList(within))
+	}
+	var rows []SumRow
+	err := t.scan("sum month", &rows, query+` group by 1 order by 1`, args...)
+	return rows, err
+}
+
+// Control is a month summed three independent ways.
+type Control struct {
+	EventRequests, BatchRequests, RollupRequests int64
+	EventPico, BatchPico, RollupPico             string
+}
+
+// BatchControl sums what was flushed into a month: an independent total that
+// costs one index scan.
+func (t *Tx) BatchControl(m period.Month) (requests int64, pico string, err error) {
+	_, err = t.row("sum batches", []any{&requests, &pico}, `select coalesce(sum(requests), 0)::bigint, coalesce(sum(amount_pico), 0)::text
+		from usage_batch where tenant_id = $1 and posting_period = $2`, t.Tenant, m.Start())
+	return requests, pico, err
+}
+
+// ProveMonth sums a month from its events, its batches and its rollup.
+func (t *Tx) ProveMonth(m period.Month) (Control, error) {
+	var c Control
+	var err error
+	if c.BatchRequests, c.BatchPico, err = t.BatchControl(m); err != nil {
+		return c, err
+	}
+	if _, err = t.row("sum rollup", []any{&c.RollupRequests, &c.RollupPico}, `select coalesce(sum(requests), 0)::bigint, coalesce(sum(charge_pico), 0)::text
+		from rollup_placement_day where tenant_id = $1 and posting_period = $2`, t.Tenant, m.Start()); err != nil {
+		return c, err
+	}
+	_, err = t.row("sum events", []any{&c.EventRequests, &c.EventPico}, `select count(*), coalesce(sum(charge_pico), 0)::text
+		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3`, t.Tenant, m.Start(), m.End())
+	return c, err
+}
+
+// PeriodState reads a month's state; a month nobody has touched is open.
+func (t *Tx) PeriodState(m period.Month) (period.State, error) {
+	state := string(period.StateOpen)
+	_, err := t.row("read period", []any{&state}, `select state from period where tenant_id = $1 and month = $2`, t.Tenant, m.Start())
+	return period.State(state), err
+}
+
+// LastBatch is the latest flush.
+type LastBatch struct {
+	BatchID    id.Batch
+	RecordedAt time.Time
+	Sequence   *int64
+}
+
+// LatestBatch reads the tenant's latest flush and, if it has one, its record's
+// place in the log.
+func (t *Tx) LatestBatch() (LastBatch, bool, error) {
+	var b LastBatch
+	found, err := t.row("read latest batch", []any{&b.BatchID, &b.RecordedAt, &b.Sequence}, `select b.batch_id, b.recorded_at, l.sequence from usage_batch b
+		left join audit_leaf l on l.tenant_id = b.tenant_id and l.record_id = b.record_id
+		where b.tenant_id = $1 order by b.batch_id desc limit 1`, t.Tenant)
+	return b, found, err
+}

@@ -1,0 +1,73 @@
+package db
+
+import (
+	"time"
+
+	"tollbook/app/hierarchy"
+	"tollbook/app/id"
+)
+
+// SnapshotKey is what a gateway needs of one virtual key.
+type SnapshotKey struct {
+	TenantID  id.Tenant
+	KeyID     id.Key
+	KeyHash   []byte
+	Label     string
+	ExpiresAt *time.Time
+	NodeID    id.Node
+	Projects  string // ids of projects outside the cost center, separated by commas
+}
+
+// SnapshotTenant is everything a gateway needs of one tenant.
+type SnapshotTenant struct {
+	TenantID         id.Tenant
+	Slug             string
+	Number           int64 // of the latest change
+	BaseURL          string
+	CredentialSealed []byte
+	Keys             []SnapshotKey       `gorm:"-"`
+	Versions         []hierarchy.Version `gorm:"-"`
+}
+
+// Snapshot reads all tenants, or one, at one instant.
+func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
+	var tenants []SnapshotTenant
+	if err := t.scan("read tenants", &tenants, `select t.tenant_id, t.slug, coalesce(u.base_url, '') as base_url, u.credential_sealed,
+		(select coalesce(max(number), 0) from change c where c.tenant_id = t.tenant_id) as number
+		from tenant t left join lateral (select base_url, credential_sealed from upstream u where u.tenant_id = t.tenant_id
+			and u.effective_from <= @now and (u.effective_to is null or u.effective_to > @now) order by recorded_at desc limit 1) u on true
+		where @only::uuid is null or t.tenant_id = @only::uuid`, t.named(only)); err != nil {
+		return nil, err
+	}
+	var keys []SnapshotKey
+	if err := t.scan("read keys", &keys, `select k.tenant_id, k.key_id, k.key_hash, k.label, k.expires_at, a.node_id, array_to_string(a.project_ids, ',') as projects
+		from virtual_key k join lateral (select node_id, project_ids from key_assignment a where a.tenant_id = k.tenant_id and a.key_id = k.key_id
+			and a.effective_from <= @now and (a.effective_to is null or a.effective_to > @now) order by a.recorded_at desc limit 1) a on true
+		where (@only::uuid is null or k.tenant_id = @only::uuid) and (k.expires_at is null or k.expires_at > @now)
+		and not exists (select from key_revocation r where r.tenant_id = k.tenant_id and r.key_id = k.key_id)`, t.named(only)); err != nil {
+		return nil, err
+	}
+	var rows []nodeVersionRow
+	if err := t.scan("read nodes", &rows, `select * from node_version where @only::uuid is null or tenant_id = @only::uuid`, t.named(only)); err != nil {
+		return nil, err
+	}
+	at := map[id.Tenant]*SnapshotTenant{}
+	for i := range tenants {
+		at[tenants[i].TenantID] = &tenants[i]
+	}
+	for _, k := range keys {
+		if one := at[k.TenantID]; one != nil {
+			one.Keys = append(one.Keys, k)
+		}
+	}
+	for _, r := range rows {
+		if one := at[r.TenantID]; one != nil {
+			one.Versions = append(one.Versions, r.version())
+		}
+	}
+	return tenants, nil
+}
+
+func (t *SystemTx) named(only id.Tenant) map[string]any {
+	return map[string]any{"now": t.Now, "only": only}
+}
