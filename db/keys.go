@@ -77,3 +77,19 @@ const keySelect = `select k.key_id, k.label, k.hint, k.expires_at, k.recorded_at
 	left join key_revocation r on r.tenant_id = k.tenant_id and r.key_id = k.key_id
 	left join lateral (select node_id from key_assignment a where a.tenant_id = k.tenant_id and a.key_id = k.key_id
 		and a.effective_from <= ? and (a.effective_to is null or a.effective_to > ?) order by a.recorded_at desc limit 1) a on true`
+
+// KeyLabel names one key.
+type KeyLabel struct {
+	ID    id.Key `gorm:"column:key_id"`
+	Label string
+}
+
+// KeyLabels names keys by id.
+func (t *Tx) KeyLabels(ids []string) ([]KeyLabel, error) {
+	rows := []KeyLabel{}
+	if len(ids) == 0 {
+		return rows, nil
+	}
+	err := t.scan("name keys", &rows, `select key_id, label from virtual_key where tenant_id = ? and key_id in ?`, t.Tenant, ids)
+	return rows, err
+}

@@ -226,3 +226,10 @@ func (d *DB) LiveToken(ctx context.Context, hashes []secret.Hash) (TokenRow, boo
 	}
 	return rows[0], true, nil
 }
+
+// PersonEmail reads a person's sealed address; empty when erased or absent.
+func (t *Tx) PersonEmail(person id.Person) ([]byte, error) {
+	var sealed []byte
+	_, err := t.row("read address", []any{&sealed}, `select email_sealed from person where tenant_id = $1 and person_id = $2`, t.Tenant, person)
+	return sealed, err
+}

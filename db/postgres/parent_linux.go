@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"syscall"
 )
 
@@ -9,6 +11,8 @@ import (
 func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGINT }
 
 // isPostmaster: a postmaster's working directory is its data directory.
-func isPostmaster(pid int, data string) bool {
-	return sameFile(fmt.Sprintf("/proc/%d/cwd", pid), data)
+func isPostmaster(_ context.Context, pid int, data string) bool {
+	cwd, errCwd := os.Stat(fmt.Sprintf("/proc/%d/cwd", pid))
+	dir, errDir := os.Stat(data)
+	return errCwd == nil && errDir == nil && os.SameFile(cwd, dir)
 }

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"context"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -13,7 +14,7 @@ import (
 func dieWithParent(*syscall.SysProcAttr) {}
 
 // isPostmaster asks ps for the command line, which names the data directory.
-func isPostmaster(pid int, data string) bool {
-	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+func isPostmaster(ctx context.Context, pid int, data string) bool {
+	out, err := exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), data)
 }

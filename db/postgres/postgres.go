@@ -56,7 +56,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = io.Discard
 	}
-	bin, err := obtainBinaries(ctx, cfg.Install, cfg.Log)
+	bin, err := ObtainBinaries(ctx, cfg.Install, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -172,13 +172,6 @@ func quoteDSN(value string) string {
 func Files(dir string) (string, error) {
 	place, err := locateFiles(dir)
 	return place.dir, err
-}
-
-// sameFile says whether two paths lead to one directory.
-func sameFile(a, b string) bool {
-	x, errA := os.Stat(a)
-	y, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(x, y)
 }
 
 // alive says whether a process exists; one that is not ours to signal does.

@@ -112,7 +112,7 @@ func (f files) awaitPrevious(ctx context.Context, log io.Writer) error {
 	if !ok || !alive(p.pid) {
 		return nil
 	}
-	if !isPostmaster(p.pid, f.data()) {
+	if !isPostmaster(ctx, p.pid, f.data()) {
 		return f.disownPID(p.pid)
 	}
 	if !strings.HasPrefix(filepath.Base(p.socket), socketPrefix) {
@@ -124,7 +124,7 @@ func (f files) awaitPrevious(ctx context.Context, log io.Writer) error {
 		return fmt.Errorf("postgres: stop the previous server (pid %d): %w", p.pid, err)
 	}
 	err := await(ctx, previousTimeout, func() (bool, error) {
-		return !alive(p.pid) || !isPostmaster(p.pid, f.data()), nil
+		return !alive(p.pid) || !isPostmaster(ctx, p.pid, f.data()), nil
 	})
 	if errors.Is(err, errWaitedTooLong) {
 		return fmt.Errorf("postgres: the previous server (pid %d) in %s is still running after %s", p.pid, f.data(), previousTimeout)

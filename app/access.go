@@ -1,0 +1,122 @@
+package app
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/casbin/casbin/v2"
+	"github.com/casbin/casbin/v2/model"
+	"github.com/casbin/casbin/v2/persist"
+
+	"tollbook/app/fault"
+	"tollbook/app/id"
+)
+
+// accessModel: role-based access with tenants as domains; any deny overrides. An
+// actor's roles travel with the actor, read in the same transaction as its session
+// or token, so that a suspension or a new role holds from the next request on
+// (docs/adr/003).
+const accessModel = `
+[request_definition]
+r = roles, dom, obj, act
+[policy_definition]
+p = role, dom, obj, act, eft
+[policy_effect]
+e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
+[matchers]
+m = holds(r.roles, p.role) && (p.dom == "*" || r.dom == p.dom) && r.obj == p.obj && r.act == p.act
+`
+
+//go:embed access.csv
+var accessMatrix string
+
+// Access decides what an actor may do.
+type Access struct{ enforcer *casbin.SyncedEnforcer }
+
+// NewAccess loads the role matrix.
+func NewAccess() (*Access, error) {
+	m, err := model.NewModelFromString(accessModel)
+	if err != nil {
+		return nil, fmt.Errorf("read access model: %w", err)
+	}
+	enforcer, err := casbin.NewSyncedEnforcer(m, matrixAdapter{})
+	if err != nil {
+		return nil, fmt.Errorf("load access matrix: %w", err)
+	}
+	enforcer.AddFunction("holds", func(args ...any) (any, error) {
+		held, okHeld := args[0].(string)
+		asked, okAsked := args[1].(string)
+		return okHeld && okAsked && strings.Contains(held, ","+asked+","), nil
+	})
+	return &Access{enforcer: enforcer}, nil
+}
+
+// matrixAdapter loads the embedded matrix and refuses to store anything: policy
+// changes only with a release, or later by an approved change.
+type matrixAdapter struct{}
+
+var errReadOnly = errors.New("the access matrix is read-only")
+
+func (matrixAdapter) LoadPolicy(m model.Model) error {
+	for line := range strings.Lines(accessMatrix) {
+		if err := persist.LoadPolicyLine(strings.TrimSpace(line), m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (matrixAdapter) SavePolicy(model.Model) error                              { return errReadOnly }
+func (matrixAdapter) AddPolicy(string, string, []string) error                  { return errReadOnly }
+func (matrixAdapter) RemovePolicy(string, string, []string) error               { return errReadOnly }
+func (matrixAdapter) RemoveFilteredPolicy(string, string, int, ...string) error { return errReadOnly }
+
+// ErrNotAllowed is the answer to an actor without the right. "Not yours" and "not
+// there" are told apart only where the actor may list the thing anyway.
+var ErrNotAllowed = fault.New(fault.KindForbidden, "not_allowed", "Your role does not allow this. Ask a tenant owner who can.")
+
+// Check allows or refuses.
+func (a *Access) Check(who Actor, object, action string) error {
+	if who.Kind == ActorSystem || who.Kind == ActorCommand {
+		return nil
+	}
+	if action == "approve" && who.Kind != ActorPerson {
+		return fault.New(fault.KindForbidden, "tokens_never_decide", "Tokens and service accounts propose; only a person in a session decides.")
+	}
+	if !a.may(who.Tenant, who.Grants, object, action) {
+		return ErrNotAllowed
+	}
+	return nil
+}
+
+func (a *Access) may(tenant id.Tenant, grants []Grant, object, action string) bool {
+	roles := ","
+	for _, g := range grants {
+		roles += string(g.Role) + ","
+	}
+	allowed, err := a.enforcer.Enforce(roles, tenant.String(), object, action)
+	return err == nil && allowed
+}
+
+// Scope is what part of the tenant an allowed action reaches: nil for everything,
+// else the subtrees of the grants that allow it.
+func (a *Access) Scope(who Actor, object, action string) []id.Node {
+	if who.Kind == ActorSystem || who.Kind == ActorCommand {
+		return nil
+	}
+	nodes := []id.Node{}
+	for _, g := range who.Grants {
+		if !a.may(who.Tenant, []Grant{g}, object, action) {
+			continue
+		}
+		if g.Node.IsZero() && g.Role != RoleBudgetOwner {
+			return nil
+		}
+		if !g.Node.IsZero() {
+			nodes = append(nodes, g.Node)
+		}
+	}
+	return nodes
+}

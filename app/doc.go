@@ -1,0 +1,13 @@
+// Package app holds the use cases: what people, programs and the clock may ask of
+// Tollbook.
+//
+// It owns areas, one receiver type each (Tenants, Nodes, Keys, Members, SignIns,
+// Snapshots, Metering, Reports, Audit), the funnel every mutation goes through
+// (Changes) and access. It does not own decisions (the pure packages below it),
+// queries (db) or how an answer looks (web, gateway).
+//
+// Invariants: authorization happens here and nowhere else; a change, its audit
+// record and its job are one commit; no area calls another's private parts.
+//
+// Words: actor, use case, funnel, snapshot, flush.
+package app

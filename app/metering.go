@@ -1,0 +1,236 @@
+package app
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"tollbook/app/auditlog"
+	"tollbook/app/id"
+	"tollbook/app/period"
+	"tollbook/app/pricing"
+	"tollbook/app/usage"
+	"tollbook/db"
+)
+
+// Metering is the area that turns measured requests into the ledger.
+type Metering struct {
+	db    *db.DB
+	zip   *zstd.Encoder
+	books sync.Map // bookKey -> *pricing.Book
+}
+
+type bookKey struct {
+	tenant  id.Tenant
+	version int
+}
+
+// NewMetering makes the area.
+func NewMetering(d *db.DB) (*Metering, error) {
+	zip, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("make compressor: %w", err)
+	}
+	return &Metering{db: d, zip: zip}, nil
+}
+
+// Flush writes one tenant's measured requests into the ledger in one commit: rows,
+// both rollups, and a batch whose Merkle root is in the audit log. It returns how
+// many were new: flushing an event again changes nothing.
+func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.Event) (int, error) {
+	added := 0
+	err := m.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		added = 0
+		book, version, err := m.book(tx)
+		if err != nil {
+			return err
+		}
+		byMonth, err := m.postings(tx, events)
+		if err != nil {
+			return err
+		}
+		if err := addDevelopers(tx, events); err != nil {
+			return err
+		}
+		for _, group := range byMonth {
+			n, err := m.flushMonth(tx, group.posting, group.events, book, version)
+			if err != nil {
+				return err
+			}
+			added += n
+		}
+		return nil
+	})
+	return added, err
+}
+
+// book reads the price book in force, parsed once per version.
+func (m *Metering) book(tx *db.Tx) (*pricing.Book, int, error) {
+	version, err := tx.PriceVersion()
+	if err != nil {
+		return nil, 0, err
+	}
+	key := bookKey{tenant: tx.Tenant, version: version}
+	if known, ok := m.books.Load(key); ok {
+		if book, ok := known.(*pricing.Book); ok {
+			return book, version, nil
+		}
+	}
+	document, err := tx.PriceDocument(version)
+	if err != nil {
+		return nil, 0, err
+	}
+	book, err := pricing.Parse(document)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read price book %d: %w", version, err)
+	}
+	m.books.Store(key, book)
+	return book, version, nil
+}
+
+type posting struct {
+	posting period.Month
+	events  []usage.Event
+}
+
+// postings groups events by the month they post to: their own, or the next open one
+// when theirs is locked. Each month is held until commit.
+func (m *Metering) postings(tx *db.Tx, events []usage.Event) ([]posting, error) {
+	own := map[period.Month][]usage.Event{}
+	for _, e := range events {
+		month := period.MonthOf(e.OccurredAt())
+		own[month] = append(own[month], e)
+	}
+	months := make([]period.Month, 0, len(own))
+	for month := range own {
+		months = append(months, month)
+	}
+	slices.SortFunc(months, func(a, b period.Month) int { return a.Start().Compare(b.Start()) })
+	var groups []posting
+	for _, month := range months {
+		if err := tx.EnsureUsageMonth(month); err != nil {
+			return nil, err
+		}
+		var failed error
+		target, err := period.Posting(month, func(candidate period.Month) period.State {
+			state, err := tx.PostingState(candidate)
+			if err != nil {
+				failed = err
+			}
+			return state
+		})
+		if failed != nil {
+			return nil, failed
+		}
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, posting{posting: target, events: own[month]})
+	}
+	return groups, nil
+}
+
+func addDevelopers(tx *db.Tx, events []usage.Event) error {
+	seen := map[id.Developer]bool{}
+	var ids []string
+	var sealed [][]byte
+	var verified []bool
+	for i := range events {
+		e := &events[i]
+		if e.Developer.IsZero() || seen[e.Developer] {
+			continue
+		}
+		seen[e.Developer] = true
+		ids, sealed, verified = append(ids, e.Developer.UUID()), append(sealed, e.DeveloperLabel), append(verified, e.DeveloperVerified)
+	}
+	return tx.AddDevelopers(ids, sealed, verified)
+}
+
+func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Event, book *pricing.Book, version int) (int, error) {
+	rated := make([]pricing.Rated, 0, len(events))
+	for _, e := range events {
+		rated = append(rated, rate(e, book, version))
+	}
+	batch := db.Batch{ID: id.NewBatch(tx.Now), Posting: month, Record: id.NewRecord(tx.Now)}
+	added, err := tx.AddUsage(rated, batch.ID, month)
+	if err != nil || len(added) == 0 {
+		return 0, err
+	}
+	fresh := rated[:0:0]
+	for _, r := range rated {
+		if added[r.Event.ID] {
+			fresh = append(fresh, r)
+			delete(added, r.Event.ID) // the same event twice in one flush is one row
+		}
+	}
+	if err := tx.Roll(fresh, month); err != nil {
+		return 0, err
+	}
+	return len(fresh), m.seal(tx, &batch, fresh)
+}
+
+// rate prices an event; counts that no price can hold are garbage, and are recorded
+// as such rather than lost.
+func rate(e usage.Event, book *pricing.Book, version int) pricing.Rated {
+	rated, err := pricing.Rate(e, book, version)
+	if err == nil {
+		return rated
+	}
+	e.State = usage.StateIncomplete
+	e.Flags = append(slices.Clone(e.Flags), "counts_impossible")
+	e.Counts.Tokens, e.Counts.WebSearches, e.Counts.Iterations = usage.Tokens{}, 0, nil
+	rated, err = pricing.Rate(e, book, version)
+	if err != nil {
+		panic(err) // nothing of nothing cannot overflow, and shares were made by attribution
+	}
+	return rated
+}
+
+// seal makes the batch's canonical bytes and root and puts them into the log.
+func (m *Metering) seal(tx *db.Tx, batch *db.Batch, rated []pricing.Rated) error {
+	slices.SortFunc(rated, func(a, b pricing.Rated) int { return strings.Compare(a.Event.ID.UUID(), b.Event.ID.UUID()) })
+	leaves := make([]auditlog.Hash, 0, len(rated))
+	var lines []byte
+	for i := range rated {
+		start := len(lines)
+		lines = rated[i].AppendCanonical(lines)
+		leaves = append(leaves, auditlog.Leaf(lines[start:]))
+		lines = append(lines, '\n')
+		batch.Amount.Add(rated[i].Charge.Net)
+	}
+	batch.Requests, batch.Root, batch.Canonical = len(rated), auditlog.Root(leaves), m.zip.EncodeAll(lines, nil)
+	first, last := rated[0].Event.ID, rated[len(rated)-1].Event.ID
+	if err := tx.AppendAudit(auditlog.Record{
+		ID: batch.Record, Action: "usage.batch", Actor: "system", Subject: batch.ID.String(),
+		Detail: map[string]any{
+			"amount_pico": batch.Amount.Digits(), "first": first.String(), "last": last.String(), "period": batch.Posting.String(),
+			"requests": batch.Requests, "root": hex.EncodeToString(batch.Root[:]),
+		},
+	}); err != nil {
+		return err
+	}
+	return tx.AddBatch(*batch)
+}
+
+// ReplicaState is how far one gateway's journal has reached the ledger.
+type ReplicaState = db.ReplicaState
+
+// Publish stores how far a gateway's journal has reached the ledger.
+func (m *Metering) Publish(ctx context.Context, state ReplicaState) error {
+	return m.db.PublishReplica(ctx, state)
+}
+
+// Replicas lists the gateways that have not ended.
+func (m *Metering) Replicas(ctx context.Context) ([]ReplicaState, error) { return m.db.Replicas(ctx) }
+
+// Refused tells whether an error says that trying the same events again is no use.
+func Refused(err error) bool { return errors.Is(err, db.ErrRowRefused) }
+
+// FlushLimit bounds one flush: more events go into the next.
+const FlushLimit = 5000

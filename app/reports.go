@@ -1,0 +1,288 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tollbook/app/fault"
+	"tollbook/app/hierarchy"
+	"tollbook/app/id"
+	"tollbook/app/money"
+	"tollbook/app/pricing"
+	"tollbook/app/secret"
+	"tollbook/app/usage"
+	"tollbook/db"
+)
+
+// Reports is the area of reading: requests, chargeback.
+type Reports struct {
+	db     *db.DB
+	access *Access
+	labels *Labels
+}
+
+// NewReports makes the area.
+func NewReports(d *db.DB, access *Access, ring *secret.Keyring) *Reports {
+	return &Reports{db: d, access: access, labels: NewLabels(ring)}
+}
+
+// MaxRows bounds every list.
+const MaxRows = 500
+
+// RequestFilter narrows a list of requests; zero fields do not narrow.
+type RequestFilter struct {
+	From, To  time.Time // half-open, UTC
+	NodeCode  string    // and everything below it
+	Key       id.Key
+	Developer string // a declared label or a developer's id
+	Session   string
+	RequestID string
+	State     string
+	Cursor    string // from the page before
+	Limit     int    // at most MaxRows; 0 means 100
+}
+
+// Allocation is one node's share of a request.
+type Allocation struct {
+	Node      id.Node
+	Code      string
+	Path      string
+	Placement id.Placement
+	PPM       int64
+	Amount    money.Pico
+}
+
+// ClassCharge is one line of a request's charge.
+type ClassCharge struct {
+	Class    string
+	Quantity int64
+	Rate     money.Pico
+	Amount   money.Pico
+}
+
+// Request is one stored request with its whole story, but never content.
+type Request struct {
+	ID                id.Event
+	RequestID         string
+	MessageID         string
+	SessionID         string
+	AgentID           string
+	OccurredAt        time.Time
+	RecordedAt        time.Time
+	State             string
+	HTTPStatus        int
+	ModelRequested    string
+	ModelServed       string
+	Allocations       []Allocation
+	Key               id.Key
+	KeyLabel          string
+	Developer         string // the label, or empty when undeclared or erased
+	DeveloperID       id.Developer
+	DeveloperVerified bool
+	Tokens            usage.Tokens
+	Charges           []ClassCharge
+	Amount            money.Pico
+	List              money.Pico
+	PriceVersion      int
+	Rule              string
+	Snapshot          int64
+	Tags              map[string]string
+	Flags             []string
+}
+
+// RequestPage is one page of requests, newest first.
+type RequestPage struct {
+	Rows []Request
+	Next string // empty on the last page
+}
+
+// Requests lists requests the actor may see.
+func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (RequestPage, error) {
+	filter, err := r.filter(who, f)
+	if err != nil {
+		return RequestPage{}, err
+	}
+	var page RequestPage
+	err = r.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if f.NodeCode != "" {
+			if filter.Node, err = findNode(tx, f.NodeCode); err != nil {
+				return err
+			}
+		}
+		rows, err := tx.Usage(filter)
+		if err != nil {
+			return err
+		}
+		if len(rows) == filter.Limit {
+			rows = rows[:filter.Limit-1]
+			last := rows[len(rows)-1]
+			page.Next = last.OccurredAt.UTC().Format(time.RFC3339Nano) + "_" + last.EventID.String()
+		}
+		places, err := placements(tx)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			one, err := r.request(row, places)
+			if err != nil {
+				return err
+			}
+			page.Rows = append(page.Rows, one)
+		}
+		return nil
+	})
+	return page, err
+}
+
+// findNode accepts a code or an id; "not yours" and "not there" look the same.
+func findNode(tx *db.Tx, text string) (id.Node, error) {
+	tree, err := treeAt(tx, time.Time{})
+	if err != nil {
+		return id.Node{}, err
+	}
+	if v, ok := tree.Code(text); ok {
+		return v.Node, nil
+	}
+	if node, err := id.ParseNode(text); err == nil {
+		if _, ok := tree.Node(node); ok {
+			return node, nil
+		}
+	}
+	return id.Node{}, fault.Invalid("node", "node_absent", "No node has the code or id %.60q.", text)
+}
+
+func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
+	out := db.UsageFilter{From: f.From, To: f.To, Key: f.Key, Session: f.Session, RequestID: f.RequestID, State: f.State, Limit: f.Limit}
+	switch {
+	case r.access.Check(who, "usage", "read") == nil:
+		out.Within = r.access.Scope(who, "usage", "read")
+	case r.access.Check(who, "usage", "read_own") == nil:
+		out.Developer = who.Developer
+		if out.Developer.IsZero() {
+			out.Within = []id.Node{} // nobody's requests are theirs
+		}
+	default:
+		return out, ErrNotAllowed
+	}
+	if out.Limit <= 0 {
+		out.Limit = 100
+	}
+	out.Limit = min(out.Limit, MaxRows) + 1 // one more tells whether there is a next page
+	if f.State != "" && !slices.Contains([]string{"complete", "incomplete", "estimated", "unpriced", "error", "open"}, f.State) {
+		return out, fault.Invalid("state", "state_unknown", "A state is complete, incomplete, estimated, unpriced, error or open.")
+	}
+	if f.Developer != "" {
+		developer, err := id.ParseDeveloper(f.Developer)
+		if err != nil {
+			developer = r.labels.Developer(who.Tenant, f.Developer)
+		}
+		if !out.Developer.IsZero() && out.Developer != developer {
+			return out, ErrNotAllowed
+		}
+		out.Developer = developer
+	}
+	if f.Cursor != "" {
+		at, event, ok := strings.Cut(f.Cursor, "_")
+		var err error
+		if out.BeforeAt, err = time.Parse(time.RFC3339Nano, at); err != nil || !ok {
+			return out, errCursor
+		}
+		if out.BeforeID, err = id.ParseEvent(event); err != nil {
+			return out, errCursor
+		}
+	}
+	return out, nil
+}
+
+var errCursor = fault.Invalid("cursor", "cursor_syntax", "The cursor is not one this list gave out. Start without it.")
+
+func (r *Reports) request(row db.UsageRow, places map[id.Placement]placed) (Request, error) {
+	one := Request{
+		ID: row.EventID, RequestID: deref(row.RequestID), MessageID: deref(row.MessageID), SessionID: deref(row.SessionID), AgentID: deref(row.AgentID),
+		OccurredAt: row.OccurredAt.UTC(), RecordedAt: row.RecordedAt.UTC(), State: row.State, HTTPStatus: row.HTTPStatus,
+		ModelRequested: row.ModelRequested, ModelServed: deref(row.ModelServed), Key: row.KeyID, KeyLabel: row.KeyLabel,
+		DeveloperID: row.DeveloperID, DeveloperVerified: row.DeveloperVerified,
+		Tokens: usage.Tokens{row.InputTokens, row.OutputTokens, row.CacheWrite5mTokens, row.CacheWrite1hTokens, row.CacheReadTokens},
+		Amount: money.Pico(row.ChargePico), List: money.Pico(row.ListPico), PriceVersion: row.PriceVersion,
+		Rule: row.AttributionRule, Snapshot: row.AttributionSnapshot,
+	}
+	if len(row.LabelSealed) > 0 {
+		one.Developer = r.labels.Open(row.DeveloperID, row.LabelSealed)
+	}
+	if row.Flags != nil && *row.Flags != "" {
+		one.Flags = strings.Split(*row.Flags, ",")
+	}
+	rates := [...]int64{row.InputRate, row.OutputRate, row.CacheWrite5mRate, row.CacheWrite1hRate, row.CacheReadRate}
+	amounts := [...]int64{row.InputCharge, row.OutputCharge, row.CacheWrite5mCharge, row.CacheWrite1hCharge, row.CacheReadCharge}
+	for class := range usage.ClassCount {
+		one.Charges = append(one.Charges, ClassCharge{Class: class.String(), Quantity: one.Tokens[class], Rate: money.Pico(rates[class]), Amount: money.Pico(amounts[class])})
+	}
+	if row.Lines != nil {
+		var lines []pricing.Line
+		if err := json.Unmarshal([]byte(*row.Lines), &lines); err != nil {
+			return one, fmt.Errorf("read charge lines of %s: %w", one.ID, err)
+		}
+		for _, l := range lines {
+			one.Charges = append(one.Charges, ClassCharge(l))
+		}
+	}
+	if row.Tags != nil {
+		if err := json.Unmarshal([]byte(*row.Tags), &one.Tags); err != nil {
+			return one, fmt.Errorf("read tags of %s: %w", one.ID, err)
+		}
+	}
+	parts := []db.Part{{Placement: row.PlacementID, PPM: usage.Whole, Amount: one.Amount}}
+	if row.Split != nil {
+		parts = nil
+		if err := json.Unmarshal([]byte(*row.Split), &parts); err != nil {
+			return one, fmt.Errorf("read split of %s: %w", one.ID, err)
+		}
+	}
+	for _, p := range parts {
+		at := places[p.Placement]
+		one.Allocations = append(one.Allocations, Allocation{Node: at.node, Code: at.code, Path: at.path, Placement: p.Placement, PPM: p.PPM, Amount: p.Amount})
+	}
+	return one, nil
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+// placed is a placement as reports need it.
+type placed struct {
+	node      id.Node
+	ancestors []id.Node
+	code      string
+	path      string
+	treatment hierarchy.Capitalization
+}
+
+func placements(tx *db.Tx) (map[id.Placement]placed, error) {
+	rows, err := tx.Placements()
+	if err != nil {
+		return nil, err
+	}
+	places := make(map[id.Placement]placed, len(rows))
+	for _, r := range rows {
+		p := placed{node: r.NodeID, path: r.Path, treatment: hierarchy.Capitalization(r.Capitalization)}
+		codes := strings.Split(r.Path, hierarchy.PathSeparator)
+		p.code = codes[len(codes)-1]
+		for _, text := range strings.Split(r.Ancestors, ",") {
+			node, err := id.ParseNode(text)
+			if err != nil {
+				return nil, fmt.Errorf("read placement %s: %w", r.PlacementID, err)
+			}
+			p.ancestors = append(p.ancestors, node)
+		}
+		places[r.PlacementID] = p
+	}
+	return places, nil
+}

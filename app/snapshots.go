@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tollbook/app/attribution"
+	"tollbook/app/hierarchy"
+	"tollbook/app/id"
+	"tollbook/app/secret"
+	"tollbook/db"
+)
+
+// Snapshots keeps, in memory, what gateways need to authenticate and attribute a
+// request without asking the database.
+type Snapshots struct {
+	db      *db.DB
+	ring    *secret.Keyring
+	hasher  *secret.Hasher
+	log     *slog.Logger
+	now     func() time.Time
+	current atomic.Pointer[Snapshot]
+	loading sync.Mutex
+}
+
+// NewSnapshots makes the area; nothing is loaded yet.
+func NewSnapshots(d *db.DB, ring *secret.Keyring, log *slog.Logger, now func() time.Time) *Snapshots {
+	s := &Snapshots{db: d, ring: ring, hasher: ring.Hasher("virtual-key"), log: log, now: now}
+	s.current.Store(&Snapshot{Tenants: map[string]*TenantSnapshot{}})
+	return s
+}
+
+// Snapshot is every tenant at one instant; read-only.
+type Snapshot struct {
+	LoadedAt time.Time // of the last full load or confirmation; zero before the first
+	Tenants  map[string]*TenantSnapshot
+}
+
+// TenantSnapshot is one tenant at one instant; read-only.
+type TenantSnapshot struct {
+	ID         id.Tenant
+	Slug       string
+	Number     int64 // of the latest change it contains
+	Upstream   *url.URL
+	Credential secret.Text
+	Keys       map[secret.Hash]*SnapshotKey
+	Tree       *hierarchy.Tree
+}
+
+// SnapshotKey is one accepted virtual key.
+type SnapshotKey struct {
+	ID        id.Key
+	ExpiresAt time.Time
+	Facts     attribution.Facts
+	Answer    attribution.Answer // without a declared project, decided once
+}
+
+// Current is the snapshot in force.
+func (s *Snapshots) Current() *Snapshot { return s.current.Load() }
+
+// Find authenticates a presented key within a tenant.
+func (s *Snapshots) Find(tenant *TenantSnapshot, key string) (*SnapshotKey, bool) {
+	if !strings.HasPrefix(key, keyPrefix) || len(key) > 100 {
+		return nil, false
+	}
+	for _, hash := range s.hasher.Accepted(key) {
+		found, ok := tenant.Keys[hash]
+		if ok && (found.ExpiresAt.IsZero() || s.now().Before(found.ExpiresAt)) {
+			return found, true
+		}
+	}
+	return nil, false
+}
+
+// Load reads every tenant, or one, and swaps the result in.
+func (s *Snapshots) Load(ctx context.Context, only id.Tenant) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	var rows []db.SnapshotTenant
+	started := s.now()
+	err := s.db.InSystem(ctx, "a gateway serves every tenant", func(tx *db.SystemTx) error {
+		var err error
+		rows, err = tx.Snapshot(only)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("load snapshot: %w", err)
+	}
+	next := &Snapshot{LoadedAt: started, Tenants: map[string]*TenantSnapshot{}}
+	if !only.IsZero() {
+		previous := s.current.Load()
+		next.LoadedAt = previous.LoadedAt
+		maps.Copy(next.Tenants, previous.Tenants)
+	}
+	for _, row := range rows {
+		tenant, err := s.build(row, started)
+		if err != nil {
+			// One tenant's broken configuration must not take the others down.
+			s.log.ErrorContext(ctx, "tenant left out of the snapshot", "tenant", row.TenantID.String(), "error", err)
+			continue
+		}
+		next.Tenants[row.Slug] = tenant
+	}
+	s.current.Store(next)
+	return nil
+}
+
+func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot, error) {
+	tree, err := hierarchy.Build(row.Versions, now, now)
+	if err != nil {
+		return nil, err
+	}
+	t := &TenantSnapshot{ID: row.TenantID, Slug: row.Slug, Number: row.Number, Tree: tree, Keys: make(map[secret.Hash]*SnapshotKey, len(row.Keys))}
+	if row.BaseURL != "" {
+		if t.Upstream, err = url.Parse(row.BaseURL); err != nil {
+			return nil, fmt.Errorf("read upstream: %w", err)
+		}
+		plain, err := s.ring.Open(purposeUpstream, row.TenantID.String(), row.CredentialSealed)
+		if err != nil {
+			return nil, fmt.Errorf("open upstream credential: %w", err)
+		}
+		t.Credential = secret.NewText(string(plain))
+	}
+	for _, k := range row.Keys {
+		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID}}
+		if k.ExpiresAt != nil {
+			key.ExpiresAt = *k.ExpiresAt
+		}
+		for _, text := range strings.Split(k.Projects, ",") {
+			if node, err := id.ParseNode(text); err == nil {
+				key.Facts.Projects = append(key.Facts.Projects, node)
+			}
+		}
+		if key.Answer, err = attribution.Decide(tree, key.Facts); err != nil {
+			return nil, fmt.Errorf("attribute key %s: %w", k.KeyID, err)
+		}
+		if len(k.KeyHash) != len(secret.Hash{}) {
+			return nil, fmt.Errorf("key %s has a hash of %d bytes: %s", k.KeyID, len(k.KeyHash), hex.EncodeToString(k.KeyHash[:1]))
+		}
+		t.Keys[secret.Hash(k.KeyHash)] = key
+	}
+	return t, nil
+}
+
+const (
+	reloadEvery = 30 * time.Second
+	retryAfter  = time.Second
+)
+
+// Follow keeps the snapshot current until ctx ends: by notice within a second,
+// fully on each reconnect and every 30 seconds.
+func (s *Snapshots) Follow(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { s.listen(ctx) })
+	both.Go(func() {
+		every := time.NewTicker(reloadEvery)
+		defer every.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every.C:
+				s.reload(ctx, id.Tenant{})
+			}
+		}
+	})
+	both.Wait()
+}
+
+func (s *Snapshots) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.db.Listen(ctx, func() { s.reload(ctx, id.Tenant{}) }, func(tenant id.Tenant) { s.reload(ctx, tenant) })
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.WarnContext(ctx, "snapshot notices interrupted", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+func (s *Snapshots) reload(ctx context.Context, only id.Tenant) {
+	if err := s.Load(ctx, only); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "snapshot not reloaded", "error", err)
+	}
+}

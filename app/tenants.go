@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"regexp"
+	"time"
+
+	"tollbook/app/approval"
+	"tollbook/app/fault"
+	"tollbook/app/hierarchy"
+	"tollbook/app/id"
+	"tollbook/app/pricing"
+	"tollbook/app/secret"
+	"tollbook/db"
+)
+
+// Tenants is the area of tenants and what each cannot do without: a price book, an
+// upstream, a suspense node.
+type Tenants struct {
+	db      *db.DB
+	changes *Changes
+	nodes   *Nodes
+	ring    *secret.Keyring
+	now     func() time.Time
+}
+
+// NewTenants makes the area.
+func NewTenants(d *db.DB, changes *Changes, nodes *Nodes, ring *secret.Keyring, now func() time.Time) *Tenants {
+	return &Tenants{db: d, changes: changes, nodes: nodes, ring: ring, now: now}
+}
+
+var slugForm = regexp.MustCompile(`^[a-z][a-z0-9-]{1,39}$`) //nolint:gochecknoglobals // a compiled constant
+
+// Create makes a tenant with the vendor's price list as price book 1 and a suspense
+// node, both in force from the given instant. The slug is part of every developer's
+// configuration and never changes.
+func (t *Tenants) Create(ctx context.Context, slug, name string, from time.Time) (id.Tenant, error) {
+	if !slugForm.MatchString(slug) {
+		return id.Tenant{}, fault.Invalid("slug", "slug_syntax", "A slug is 2 to 40 lower-case letters, digits or dashes and starts with a letter; %.60q is not.", slug)
+	}
+	if name == "" || len(name) > 200 {
+		return id.Tenant{}, fault.Invalid("name", "name_length", "A name has 1 to 200 bytes.")
+	}
+	tenant := id.NewTenant(t.now())
+	who := Command(tenant)
+	err := t.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		if err := tx.AddTenant(slug, name); err != nil {
+			return err
+		}
+		p := proposal{kind: changeTenant, payload: map[string]any{"slug": slug}, effective: from, reason: "tenant created"}
+		if _, err := t.changes.change(tx, who, p, func(approval.Change) error { return nil }); err != nil {
+			return err
+		}
+		if err := t.applyPrices(tx, who, pricing.VendorList(), "the vendor's list as released"); err != nil {
+			return err
+		}
+		suspense := NewNode{Code: hierarchy.SuspenseCode, Name: "Suspense", Kind: "cost_center", Capitalization: "expense"}
+		return t.nodes.create(tx, who, []NewNode{suspense}, from, "takes what no rule can place")
+	})
+	if fault.KindOf(err) == fault.KindConflict {
+		return id.Tenant{}, fault.New(fault.KindConflict, "slug_taken", "A tenant with the slug "+slug+" exists already.")
+	}
+	return tenant, err
+}
+
+func (t *Tenants) applyPrices(tx *db.Tx, who Actor, document []byte, reason string) error {
+	book, err := pricing.Parse(document)
+	if err != nil {
+		return err
+	}
+	p := proposal{kind: changePrices, payload: map[string]any{"digest": fmt.Sprintf("%x", book.Digest())}, reason: reason}
+	_, err = t.changes.change(tx, who, p, func(c approval.Change) error {
+		_, err := tx.AddPriceVersion(document, c.ID)
+		return err
+	})
+	return err
+}
+
+// BySlug finds a tenant by its name in URLs.
+func (t *Tenants) BySlug(ctx context.Context, slug string) (id.Tenant, string, error) {
+	if !slugForm.MatchString(slug) {
+		return id.Tenant{}, "", db.ErrTenantAbsent
+	}
+	row, err := t.db.TenantBySlug(ctx, slug)
+	return row.ID, row.Name, err
+}
+
+// TenantView is a tenant as the installation's operator lists it.
+type TenantView struct {
+	ID         id.Tenant
+	Slug, Name string
+	RecordedAt time.Time
+}
+
+// List shows every tenant of the installation.
+func (t *Tenants) List(ctx context.Context) ([]TenantView, error) {
+	var list []TenantView
+	err := t.db.InSystem(ctx, "the operator lists tenants", func(tx *db.SystemTx) error {
+		rows, err := tx.Tenants()
+		for _, r := range rows {
+			list = append(list, TenantView(r))
+		}
+		return err
+	})
+	return list, err
+}
+
+// Name is the name and slug of the actor's tenant.
+func (t *Tenants) Name(ctx context.Context, who Actor) (name, slug string, err error) {
+	err = t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		row, err := tx.TenantRow()
+		name, slug = row.Name, row.Slug
+		return err
+	})
+	return name, slug, err
+}
+
+const purposeUpstream = "upstream-credential"
+
+// SetUpstream sends the tenant's requests to a provider base URL with a credential,
+// as one change. Setting what is set already changes nothing.
+func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, credential secret.Text, reason string) error {
+	u, err := url.Parse(baseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return fault.Invalid("base_url", "upstream_url", "An upstream is a base URL such as https://api.anthropic.com, without user, query or fragment.")
+	}
+	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		current, sealed, err := tx.UpstreamURL()
+		if err != nil {
+			return err
+		}
+		if current == baseURL {
+			plain, err := t.ring.Open(purposeUpstream, who.Tenant.String(), sealed)
+			if err == nil && string(plain) == credential.Reveal() {
+				return nil
+			}
+		}
+		p := proposal{kind: changeUpstream, payload: map[string]any{"base_url": baseURL}, reason: reason}
+		_, err = t.changes.change(tx, who, p, func(c approval.Change) error {
+			sealed := t.ring.Seal(purposeUpstream, who.Tenant.String(), []byte(credential.Reveal()))
+			return tx.SetUpstream(id.NewVersion(tx.Now), baseURL, sealed, c.EffectiveFrom, c.ID)
+		})
+		return err
+	})
+}
