@@ -77,13 +77,17 @@ func (matrixAdapter) RemoveFilteredPolicy(string, string, int, ...string) error 
 // there" are told apart only where the actor may list the thing anyway.
 var ErrNotAllowed = fault.New(fault.KindForbidden, "not_allowed", "Your role does not allow this. Ask a tenant owner who can.")
 
+// ErrNoPerson is the answer to whatever wants to decide and is no person in a session:
+// a token, a service account, the product itself, the command line.
+var ErrNoPerson = fault.New(fault.KindForbidden, "tokens_never_decide", "Tokens and service accounts propose; only a person in a session decides.")
+
 // Check allows or refuses.
 func (a *Access) Check(who Actor, object, action string) error {
+	if action == "approve" && who.Kind != ActorPerson {
+		return ErrNoPerson
+	}
 	if who.Kind == ActorSystem || who.Kind == ActorCommand {
 		return nil
-	}
-	if action == "approve" && who.Kind != ActorPerson {
-		return fault.New(fault.KindForbidden, "tokens_never_decide", "Tokens and service accounts propose; only a person in a session decides.")
 	}
 	if !a.may(who.Tenant, who.Grants, object, action) {
 		return ErrNotAllowed
@@ -92,11 +96,12 @@ func (a *Access) Check(who Actor, object, action string) error {
 }
 
 func (a *Access) may(tenant id.Tenant, grants []Grant, object, action string) bool {
-	roles := ","
+	var roles strings.Builder
+	roles.WriteByte(',')
 	for _, g := range grants {
-		roles += string(g.Role) + ","
+		roles.WriteString(string(g.Role) + ",")
 	}
-	allowed, err := a.enforcer.Enforce(roles, tenant.String(), object, action)
+	allowed, err := a.enforcer.Enforce(roles.String(), tenant.String(), object, action)
 	return err == nil && allowed
 }
 

@@ -68,6 +68,7 @@ func (a Actor) ID() string {
 		return a.Token.String()
 	case ActorPerson:
 		return a.Member.String()
+	case ActorSystem, ActorCommand:
 	}
 	return string(a.Kind)
 }

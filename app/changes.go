@@ -60,11 +60,17 @@ type proposal struct {
 	reason    string
 }
 
+// allowed refuses an actor who may not propose a kind of change. Areas ask before they
+// look anything up, so that a refusal tells nothing of what is there.
+func (c *Changes) allowed(who Actor, kind string) error {
+	return c.access.Check(who, objectOf(kind), "propose")
+}
+
 // change takes a proposal through the whole way in the caller's transaction:
 // propose, decide, apply, record. Until a tenant has approval policies, "policy:none"
 // approves, and the record says so.
 func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.Change) error) (approval.Change, error) {
-	if err := c.access.Check(who, objectOf(p.kind), "propose"); err != nil {
+	if err := c.allowed(who, p.kind); err != nil {
 		return approval.Change{}, err
 	}
 	document, err := json.Marshal(p.payload)
@@ -74,6 +80,8 @@ func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.C
 	if p.effective.IsZero() {
 		p.effective = tx.Now
 	}
+	// The digest covers this instant, so it must be one the database can give back.
+	p.effective = p.effective.UTC().Truncate(time.Microsecond)
 	number, err := tx.Counter("change")
 	if err != nil {
 		return approval.Change{}, err

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,10 @@ type Chargeback struct {
 	Total    money.Sum
 	Suspense money.Sum
 	Requests int64
-	Rows     []ChargebackRow
+	Tokens   int64
+	// Errors and Provisional count requests that cost nothing and that may still change.
+	Errors, Provisional int64
+	Rows                []ChargebackRow
 	// Control is nil when the actor sees only part of the tenant.
 	Control *Control
 }
@@ -103,6 +107,9 @@ func (c *Chargeback) total(rows []db.SumRow, places map[id.Placement]placed, tre
 		}
 		c.Total.AddSum(&amount)
 		c.Requests += row.Requests
+		c.Tokens += row.Tokens
+		c.Errors += row.Errors
+		c.Provisional += row.Provisional
 		if places[placement].node == suspense.Node {
 			c.Suspense.AddSum(&amount)
 		}
@@ -162,7 +169,8 @@ func (c *Chargeback) byNode(rows []db.SumRow, places map[id.Placement]placed, tr
 }
 
 func (c *Chargeback) gone(sums map[id.Node]*ChargebackRow, places map[id.Placement]placed, scope []id.Node) {
-	for _, p := range places {
+	list := slices.SortedFunc(maps.Values(places), func(a, b placed) int { return strings.Compare(a.path, b.path) })
+	for _, p := range list {
 		row := sums[p.node]
 		if row == nil || (scope != nil && !slices.ContainsFunc(p.ancestors, func(n id.Node) bool { return slices.Contains(scope, n) })) {
 			continue
@@ -193,6 +201,9 @@ func (r *Reports) byColumn(tx *db.Tx, out *Chargeback, groupBy string, scope []i
 		}
 		out.Rows = append(out.Rows, one)
 	}
+	if groupBy == "developer" {
+		out.undeclared()
+	}
 	slices.SortStableFunc(out.Rows, func(a, b ChargebackRow) int {
 		if order := b.Actual.Cmp(&a.Actual); order != 0 {
 			return order
@@ -200,6 +211,21 @@ func (r *Reports) byColumn(tx *db.Tx, out *Chargeback, groupBy string, scope []i
 		return strings.Compare(a.Key, b.Key)
 	})
 	return nil
+}
+
+// undeclared adds what no developer was named for, so that rows sum to the total.
+func (c *Chargeback) undeclared() {
+	rest := ChargebackRow{Key: Undeclared, Label: "Undeclared", Requests: c.Requests, Tokens: c.Tokens}
+	rest.Actual.AddSum(&c.Total)
+	for i := range c.Rows {
+		rest.Actual.SubSum(&c.Rows[i].Actual)
+		rest.Requests -= c.Rows[i].Requests
+		rest.Tokens -= c.Rows[i].Tokens
+	}
+	if rest.Requests != 0 || rest.Actual.Sign() != 0 {
+		rest.Own.AddSum(&rest.Actual)
+		c.Rows = append(c.Rows, rest)
+	}
 }
 
 // groupLabels names keys and developers: database text to printed id and label.

@@ -19,12 +19,13 @@ type Keys struct {
 	db      *db.DB
 	access  *Access
 	changes *Changes
+	ring    *secret.Keyring
 	hasher  *secret.Hasher
 }
 
 // NewKeys makes the area.
 func NewKeys(d *db.DB, access *Access, changes *Changes, ring *secret.Keyring) *Keys {
-	return &Keys{db: d, access: access, changes: changes, hasher: ring.Hasher("virtual-key")}
+	return &Keys{db: d, access: access, changes: changes, ring: ring, hasher: ring.Hasher("virtual-key")}
 }
 
 // NewKey is a virtual key to be made.
@@ -40,7 +41,7 @@ type MadeKey struct {
 	ID         id.Key
 	Label      string
 	CostCenter string
-	Secret     secret.Text
+	Secret     secret.Text `json:"-"` // stored answers carry it apart, sealed
 	Change     approval.Change
 }
 
@@ -51,10 +52,29 @@ const (
 
 // Create makes a virtual key as one change; gateways accept it within a second.
 func (k *Keys) Create(ctx context.Context, who Actor, want NewKey, reason string) (MadeKey, error) {
+	return k.CreateOnce(ctx, who, want, reason, "")
+}
+
+// rememberedKey is a made key as a repeated request gets it: with its secret.
+type rememberedKey struct {
+	MadeKey
+	Plain string
+}
+
+// CreateOnce is Create for a caller that may have to repeat itself: the same
+// idempotency key gives the same virtual key, with its secret, for a day.
+func (k *Keys) CreateOnce(ctx context.Context, who Actor, want NewKey, reason, once string) (MadeKey, error) {
+	if err := k.access.Check(who, "key", "propose"); err != nil {
+		return MadeKey{}, err
+	}
 	var made MadeKey
 	err := k.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		var err error
-		made, err = k.create(tx, who, want, reason)
+		stored, err := doOnce(tx, k.ring, who, once, "key.create", map[string]any{"want": want, "reason": reason}, func() (rememberedKey, error) {
+			fresh, err := k.create(tx, who, want, reason)
+			return rememberedKey{MadeKey: fresh, Plain: fresh.Secret.Reveal()}, err
+		})
+		made = stored.MadeKey
+		made.Secret = secret.NewText(stored.Plain)
 		return err
 	})
 	return made, err
@@ -119,18 +139,47 @@ func (k *Keys) reach(tree *hierarchy.Tree, who Actor, want NewKey) (hierarchy.Ve
 
 // Revoke ends a key; gateways refuse it within a second.
 func (k *Keys) Revoke(ctx context.Context, who Actor, key id.Key, reason string) error {
-	return k.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		row, err := tx.Key(key)
-		if err != nil {
-			return err
-		}
-		if row.RevokedAt != nil {
-			return fault.New(fault.KindConflict, "key_revoked", "That key is revoked already.")
-		}
-		p := proposal{kind: changeKeyEnd, payload: map[string]any{"key": key.String()}, reason: reason}
-		_, err = k.changes.change(tx, who, p, func(c approval.Change) error { return tx.RevokeKey(key, reason, c.ID) })
+	_, err := k.RevokeOnce(ctx, who, key, reason, "")
+	return err
+}
+
+// RevokeOnce is Revoke for a caller that may have to repeat itself.
+func (k *Keys) RevokeOnce(ctx context.Context, who Actor, key id.Key, reason, once string) (KeyView, error) {
+	if err := k.access.Check(who, "key", "propose"); err != nil {
+		return KeyView{}, err
+	}
+	var ended KeyView
+	err := k.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		var err error
+		ended, err = doOnce(tx, k.ring, who, once, "key.revoke", map[string]any{"key": key, "reason": reason}, func() (KeyView, error) {
+			return k.revoke(tx, who, key, reason)
+		})
 		return err
 	})
+	return ended, err
+}
+
+func (k *Keys) revoke(tx *db.Tx, who Actor, key id.Key, reason string) (KeyView, error) {
+	tree, err := treeAt(tx, time.Time{})
+	if err != nil {
+		return KeyView{}, err
+	}
+	row, err := tx.Key(key)
+	if err != nil {
+		return KeyView{}, err
+	}
+	if scope := k.access.Scope(who, "key", "propose"); scope != nil && !visible(tree, row.NodeID, scope) {
+		return KeyView{}, db.ErrKeyAbsent
+	}
+	if row.RevokedAt != nil {
+		return KeyView{}, fault.New(fault.KindConflict, "key_revoked", "That key is revoked already.")
+	}
+	p := proposal{kind: changeKeyEnd, payload: map[string]any{"key": key.String()}, reason: reason}
+	if _, err = k.changes.change(tx, who, p, func(c approval.Change) error { return tx.RevokeKey(key, reason, c.ID) }); err != nil {
+		return KeyView{}, err
+	}
+	row.RevokedAt, row.Reason = &tx.Now, reason
+	return keyView(row, tree), nil
 }
 
 // KeyView is a virtual key as lists show it.
@@ -145,28 +194,77 @@ type KeyView struct {
 	Reason     string
 }
 
-// List shows virtual keys, newest first, after a cursor.
-func (k *Keys) List(ctx context.Context, who Actor, after id.Key, limit int) ([]KeyView, error) {
+// KeyPage is one page of virtual keys, newest first.
+type KeyPage struct {
+	Rows []KeyView
+	Next id.Key // zero on the last page
+}
+
+// List shows virtual keys after a cursor, at most limit (0: 100) of them.
+func (k *Keys) List(ctx context.Context, who Actor, after id.Key, limit int) (KeyPage, error) {
 	if err := k.access.Check(who, "key", "read"); err != nil {
-		return nil, err
+		return KeyPage{}, err
 	}
-	var list []KeyView
+	if limit <= 0 {
+		limit = 100
+	}
+	limit = min(limit, MaxRows)
+	var page KeyPage
+	err := k.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		page = KeyPage{}
+		tree, err := treeAt(tx, time.Time{})
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Keys(after, limit+1) // one more tells whether there is a next page
+		if err != nil {
+			return err
+		}
+		if len(rows) > limit {
+			rows = rows[:limit]
+			page.Next = rows[limit-1].ID
+		}
+		scope := k.access.Scope(who, "key", "read")
+		for _, r := range rows {
+			if scope == nil || visible(tree, r.NodeID, scope) {
+				page.Rows = append(page.Rows, keyView(r, tree))
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+// Find shows one virtual key.
+func (k *Keys) Find(ctx context.Context, who Actor, key id.Key) (KeyView, error) {
+	if err := k.access.Check(who, "key", "read"); err != nil {
+		return KeyView{}, err
+	}
+	var view KeyView
 	err := k.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		tree, err := treeAt(tx, time.Time{})
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Keys(after, limit)
-		for _, r := range rows {
-			node, _ := tree.Node(r.NodeID)
-			list = append(list, KeyView{
-				ID: r.ID, Label: r.Label, Hint: r.Hint, CostCenter: node.Code, RecordedAt: r.RecordedAt,
-				ExpiresAt: orZero(r.ExpiresAt), RevokedAt: orZero(r.RevokedAt), Reason: r.Reason,
-			})
+		row, err := tx.Key(key)
+		if err != nil {
+			return err
 		}
-		return err
+		if scope := k.access.Scope(who, "key", "read"); scope != nil && !visible(tree, row.NodeID, scope) {
+			return db.ErrKeyAbsent
+		}
+		view = keyView(row, tree)
+		return nil
 	})
-	return list, err
+	return view, err
+}
+
+func keyView(r db.KeyRow, tree *hierarchy.Tree) KeyView {
+	node, _ := tree.Node(r.NodeID)
+	return KeyView{
+		ID: r.ID, Label: r.Label, Hint: r.Hint, CostCenter: node.Code, RecordedAt: r.RecordedAt.UTC(),
+		ExpiresAt: orZero(r.ExpiresAt), RevokedAt: orZero(r.RevokedAt), Reason: r.Reason,
+	}
 }
 
 func orZero(at *time.Time) time.Time {
@@ -174,4 +272,22 @@ func orZero(at *time.Time) time.Time {
 		return time.Time{}
 	}
 	return at.UTC()
+}
+
+// The states of a key.
+const (
+	KeyActive  = "active"
+	KeyExpired = "expired"
+	KeyRevoked = "revoked"
+)
+
+// State is what the key is at an instant.
+func (k KeyView) State(now time.Time) string {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return KeyRevoked
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return KeyExpired
+	}
+	return KeyActive
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/secret"
+	"tollbook/app/usage"
 	"tollbook/db"
 )
 
@@ -32,6 +34,9 @@ func NewMembers(d *db.DB, changes *Changes, ring *secret.Keyring) *Members {
 const (
 	purposeName  = "person-name"
 	purposeEmail = "person-email"
+
+	memberPerson  = "person"
+	memberService = "service"
 )
 
 // NewMember is an identity to be admitted with a role.
@@ -43,10 +48,49 @@ type NewMember struct {
 	NodeCode        string // the subtree, for a budget owner
 }
 
+// Bounds of what an identity says.
+const (
+	maxIdentityBytes = 255 // OpenID Connect Core 2: a subject has at most 255 characters
+	maxNameBytes     = 200
+	maxEmailBytes    = 254 // RFC 5321
+)
+
+func (want NewMember) validate() error {
+	texts := []struct {
+		field, text string
+		least, most int
+	}{
+		{"issuer", want.Issuer, 1, maxIdentityBytes},
+		{"subject", want.Subject, 1, maxIdentityBytes},
+		{"name", want.Name, 1, maxNameBytes},
+		{"email", want.Email, 0, maxEmailBytes},
+	}
+	for _, c := range texts {
+		if len(strings.TrimSpace(c.text)) < c.least || usage.Clip(c.text, c.most) != c.text {
+			return fault.Invalid(c.field, "member_text", "The %s has %d to %d bytes of printable UTF-8.", c.field, c.least, c.most)
+		}
+	}
+	switch {
+	case !slices.Contains(Roles(), want.Role):
+		return fault.Invalid("role", "role_unknown", "There is no role %.40q.", string(want.Role))
+	case want.Service != (want.Role == RoleServiceAccount):
+		return fault.Invalid("role", "role_kind", "The role service_account is for service accounts, and they have no other.")
+	case (want.Role == RoleBudgetOwner) != (want.NodeCode != ""):
+		return fault.Invalid("node", "role_scope", "A budget owner has a node, and nobody else does.")
+	}
+	return nil
+}
+
 // Add admits a member with a role as one change. The change names the opaque ids
 // only; name and address are sealed apart, so that they can be erased.
 func (m *Members) Add(ctx context.Context, who Actor, want NewMember, reason string) (id.Member, error) {
 	var member id.Member
+	if err := m.changes.allowed(who, changeMember); err != nil {
+		return member, err
+	}
+	if err := want.validate(); err != nil {
+		return member, err
+	}
 	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		person := id.NewPerson(tx.Now)
 		member = id.NewMember(tx.Now)
@@ -62,16 +106,14 @@ func (m *Members) Add(ctx context.Context, who Actor, want NewMember, reason str
 			}
 			node = v.Node
 		}
-		kind := "person"
+		kind := memberPerson
 		if want.Service {
-			kind = "service"
+			kind = memberService
 		}
 		payload := map[string]any{"member": member.String(), "person": person.String(), "kind": kind, "role": string(want.Role), "node": node.String()}
 		p := proposal{kind: changeMember, payload: payload, reason: reason}
 		_, err := m.changes.change(tx, who, p, func(c approval.Change) error {
-			email := m.emails.Current(strings.ToLower(want.Email))
-			if err := tx.AddPerson(person, m.ring.Seal(purposeName, person.String(), []byte(want.Name)),
-				m.ring.Seal(purposeEmail, person.String(), []byte(want.Email)), email[:]); err != nil {
+			if err := m.addPerson(tx, person, want); err != nil {
 				return err
 			}
 			if err := tx.AddMember(member, person, kind, want.Issuer, want.Subject); err != nil {
@@ -84,15 +126,31 @@ func (m *Members) Add(ctx context.Context, who Actor, want NewMember, reason str
 	return member, err
 }
 
+func (m *Members) addPerson(tx *db.Tx, person id.Person, want NewMember) error {
+	name := m.ring.Seal(purposeName, person.String(), []byte(want.Name))
+	if want.Email == "" {
+		return tx.AddPerson(person, name, nil, nil) // no address is nobody's address
+	}
+	hash := m.emails.Current(strings.ToLower(want.Email))
+	return tx.AddPerson(person, name, m.ring.Seal(purposeEmail, person.String(), []byte(want.Email)), hash[:])
+}
+
 const (
-	tokenPrefix  = "tbt_"
-	maxTokenLife = 366 * 24 * time.Hour
+	tokenPrefix   = "tbt_"
+	maxTokenLife  = 366 * 24 * time.Hour
+	maxTokenLabel = 200
 )
 
 // AddToken makes an API token for a member as one change; its secret is seen once.
 func (m *Members) AddToken(ctx context.Context, who Actor, member id.Member, label string, life time.Duration, reason string) (secret.Text, error) {
+	if err := m.changes.allowed(who, changeToken); err != nil {
+		return secret.Text{}, err
+	}
 	if life <= 0 || life > maxTokenLife {
 		return secret.Text{}, fault.Invalid("expires_at", "token_life", "A token lives at most a year.")
+	}
+	if strings.TrimSpace(label) == "" || usage.Clip(label, maxTokenLabel) != label {
+		return secret.Text{}, fault.Invalid("label", "label_length", "A token needs a label of 1 to %d bytes.", maxTokenLabel)
 	}
 	plain := secret.Mint(tokenPrefix)
 	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {

@@ -47,6 +47,7 @@ func (n *Nodes) create(tx *db.Tx, who Actor, nodes []NewNode, effective time.Tim
 	if len(nodes) == 0 || len(nodes) > maxNodesAtOnce {
 		return fault.Invalid("nodes", "nodes_count", "Create 1 to %d nodes at once.", maxNodesAtOnce)
 	}
+	scope := n.access.Scope(who, "node", "propose")
 	p := proposal{kind: changeNode, payload: map[string]any{"create": nodes}, effective: effective, reason: reason}
 	_, err := n.changes.change(tx, who, p, func(c approval.Change) error {
 		if err := tx.LockNodes(); err != nil {
@@ -56,11 +57,11 @@ func (n *Nodes) create(tx *db.Tx, who Actor, nodes []NewNode, effective time.Tim
 		if err != nil {
 			return err
 		}
-		tree, err := hierarchy.Build(versions, c.EffectiveFrom, tx.Now)
+		tree, err := hierarchy.Build(versions, c.EffectiveFrom, time.Time{})
 		if err != nil {
 			return err
 		}
-		added, err := place(tx, tree, nodes, c)
+		added, err := place(tx, tree, scope, nodes, c)
 		if err != nil {
 			return err
 		}
@@ -77,8 +78,9 @@ func (n *Nodes) create(tx *db.Tx, who Actor, nodes []NewNode, effective time.Tim
 	return err
 }
 
-// place turns new nodes into versions, resolving parents by code.
-func place(tx *db.Tx, tree *hierarchy.Tree, nodes []NewNode, c approval.Change) ([]hierarchy.Version, error) {
+// place turns new nodes into versions, resolving parents by code. Who has only some
+// subtrees (scope) adds below them and nowhere else; what is not theirs looks absent.
+func place(tx *db.Tx, tree *hierarchy.Tree, scope []id.Node, nodes []NewNode, c approval.Change) ([]hierarchy.Version, error) {
 	fresh := map[string]id.Node{}
 	var added []hierarchy.Version
 	for _, want := range nodes {
@@ -87,10 +89,10 @@ func place(tx *db.Tx, tree *hierarchy.Tree, nodes []NewNode, c approval.Change) 
 			Entity: want.Entity, GLAccount: want.GLAccount, Capitalization: hierarchy.Capitalization(want.Capitalization),
 			EffectiveFrom: c.EffectiveFrom, RecordedAt: tx.Now, Change: c.ID,
 		}
-		if want.ParentCode != "" {
+		if want.ParentCode != "" || scope != nil {
 			parent, ok := tree.Code(want.ParentCode)
 			switch {
-			case ok:
+			case ok && (scope == nil || visible(tree, parent.Node, scope)):
 				v.Parent = parent.Node
 			case !fresh[want.ParentCode].IsZero():
 				v.Parent = fresh[want.ParentCode]
@@ -112,7 +114,7 @@ func place(tx *db.Tx, tree *hierarchy.Tree, nodes []NewNode, c approval.Change) 
 func intern(tx *db.Tx, versions []hierarchy.Version, from time.Time) error {
 	seen := map[id.Placement]bool{}
 	for _, at := range hierarchy.Instants(versions, from) {
-		tree, err := hierarchy.Build(versions, at, tx.Now)
+		tree, err := hierarchy.Build(versions, at, time.Time{})
 		if err != nil {
 			return err
 		}
@@ -173,7 +175,7 @@ func treeAt(tx *db.Tx, asOf time.Time) (*hierarchy.Tree, error) {
 	if asOf.IsZero() {
 		asOf = tx.Now
 	}
-	return hierarchy.Build(versions, asOf, tx.Now)
+	return hierarchy.Build(versions, asOf, time.Time{})
 }
 
 func visible(tree *hierarchy.Tree, node id.Node, scope []id.Node) bool {

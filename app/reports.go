@@ -33,15 +33,23 @@ func NewReports(d *db.DB, access *Access, ring *secret.Keyring) *Reports {
 // MaxRows bounds every list.
 const MaxRows = 500
 
+// Words a filter knows beside labels and states.
+const (
+	Undeclared  = "undeclared"  // developer: requests that named none
+	Provisional = "provisional" // state: whatever may still change
+)
+
 // RequestFilter narrows a list of requests; zero fields do not narrow.
 type RequestFilter struct {
 	From, To  time.Time // half-open, UTC
 	NodeCode  string    // and everything below it
 	Key       id.Key
-	Developer string // a declared label or a developer's id
+	Developer string // a declared label, a developer's id, or Undeclared
+	Model     string // as served, or as requested where nothing was served
 	Session   string
-	RequestID string
-	State     string
+	RequestID string // the upstream's
+	Event     id.Event
+	State     string // one of usage's states, or Provisional
 	Cursor    string // from the page before
 	Limit     int    // at most MaxRows; 0 means 100
 }
@@ -156,7 +164,7 @@ func findNode(tx *db.Tx, text string) (id.Node, error) {
 }
 
 func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
-	out := db.UsageFilter{From: f.From, To: f.To, Key: f.Key, Session: f.Session, RequestID: f.RequestID, State: f.State, Limit: f.Limit}
+	out := db.UsageFilter{From: f.From, To: f.To, Key: f.Key, Session: f.Session, RequestID: f.RequestID, Event: f.Event, Model: f.Model, Limit: f.Limit}
 	switch {
 	case r.access.Check(who, "usage", "read") == nil:
 		out.Within = r.access.Scope(who, "usage", "read")
@@ -172,10 +180,19 @@ func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
 		out.Limit = 100
 	}
 	out.Limit = min(out.Limit, MaxRows) + 1 // one more tells whether there is a next page
-	if f.State != "" && !slices.Contains([]string{"complete", "incomplete", "estimated", "unpriced", "error", "open"}, f.State) {
-		return out, fault.Invalid("state", "state_unknown", "A state is complete, incomplete, estimated, unpriced, error or open.")
+	states := []string{"complete", "incomplete", "estimated", "unpriced", "error", "open"}
+	switch {
+	case f.State == Provisional:
+		out.States = []string{"incomplete", "estimated", "unpriced", "open"}
+	case slices.Contains(states, f.State):
+		out.States = []string{f.State}
+	case f.State != "":
+		return out, fault.Invalid("state", "state_unknown", "A state is complete, incomplete, estimated, unpriced, error or open; provisional is all that may still change.")
 	}
-	if f.Developer != "" {
+	switch {
+	case f.Developer == Undeclared:
+		out.Undeclared = true
+	case f.Developer != "":
 		developer, err := id.ParseDeveloper(f.Developer)
 		if err != nil {
 			developer = r.labels.Developer(who.Tenant, f.Developer)
@@ -275,7 +292,7 @@ func placements(tx *db.Tx) (map[id.Placement]placed, error) {
 		p := placed{node: r.NodeID, path: r.Path, treatment: hierarchy.Capitalization(r.Capitalization)}
 		codes := strings.Split(r.Path, hierarchy.PathSeparator)
 		p.code = codes[len(codes)-1]
-		for _, text := range strings.Split(r.Ancestors, ",") {
+		for text := range strings.SplitSeq(r.Ancestors, ",") {
 			node, err := id.ParseNode(text)
 			if err != nil {
 				return nil, fmt.Errorf("read placement %s: %w", r.PlacementID, err)
@@ -285,4 +302,13 @@ func placements(tx *db.Tx) (map[id.Placement]placed, error) {
 		places[r.PlacementID] = p
 	}
 	return places, nil
+}
+
+// ModelServedOrAsked is the model that is charged: as served, or as requested where
+// nothing was served.
+func (r *Request) ModelServedOrAsked() string {
+	if r.ModelServed != "" {
+		return r.ModelServed
+	}
+	return r.ModelRequested
 }

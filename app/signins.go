@@ -54,6 +54,9 @@ const (
 // SetIssuer makes an issuer the tenant's only one, as one change. Setting what is
 // set already changes nothing.
 func (s *SignIns) SetIssuer(ctx context.Context, who Actor, want Issuer, reason string) error {
+	if err := s.changes.allowed(who, changeIssuer); err != nil {
+		return err
+	}
 	return s.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		rows, err := tx.Issuers()
 		if err != nil {
@@ -69,7 +72,12 @@ func (s *SignIns) SetIssuer(ctx context.Context, who Actor, want Issuer, reason 
 		row.ClientSecretSealed = s.ring.Seal(purposeClient, row.IssuerID.String(), []byte(want.Secret.Reveal()))
 		p := proposal{kind: changeIssuer, payload: map[string]any{"issuer": row.IssuerID.String(), "url": want.URL, "client_id": want.ClientID}, reason: reason}
 		_, err = s.changes.change(tx, who, p, func(c approval.Change) error {
-			for _, old := range rows {
+			// Read again: a change that committed meanwhile may have set another.
+			inUse, err := tx.Issuers()
+			if err != nil {
+				return err
+			}
+			for _, old := range inUse {
 				if err := tx.RetireIssuer(old.IssuerID); err != nil {
 					return err
 				}
@@ -131,7 +139,7 @@ func (s *SignIns) Take(ctx context.Context, state string) (Attempt, error) {
 	tenantText, _, okTenant := strings.Cut(rest, ".")
 	signIn, errSignIn := id.ParseSignIn(signInText)
 	tenant, errTenant := id.ParseTenant(tenantText)
-	if !ok || !okTenant || errSignIn != nil || errTenant != nil {
+	if !ok || !okTenant || errSignIn != nil || errTenant != nil || tenant.IsZero() {
 		return Attempt{}, ErrSignIn
 	}
 	taken := Attempt{Tenant: tenant}
@@ -178,14 +186,17 @@ type Claims struct {
 var ErrNotMember = fault.New(fault.KindForbidden, "not_member", "Your issuer knows you, but you are not a member here. Ask a tenant owner to invite you.")
 
 // Accept opens a session for a verified identity and returns the cookie's value.
-// An unknown or suspended identity is refused, and the refusal is recorded.
+// An unknown or suspended identity or a service account is refused, and the refusal is
+// recorded.
 func (s *SignIns) Accept(ctx context.Context, tenant id.Tenant, claims Claims) (secret.Text, error) {
 	var cookie secret.Text
 	var refused error
 	err := s.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
 		row, err := tx.MemberByIdentity(claims.Issuer, claims.Subject)
-		if fault.KindOf(err) == fault.KindNotFound || (err == nil && row.SuspendedAt != nil) {
-			refused = ErrNotMember // committed: a refusal is recorded too
+		if fault.KindOf(err) == fault.KindNotFound || (err == nil && (row.SuspendedAt != nil || row.Kind != memberPerson)) {
+			// Committed: a refusal is recorded too. A service account never has a session,
+			// because only a person in a session decides.
+			refused = ErrNotMember
 			return tx.AppendAudit(auditlog.Record{Action: "sign_in.refused", Actor: "system", Subject: row.MemberID.String(), Detail: map[string]any{"issuer": claims.Issuer}})
 		}
 		if err != nil {
@@ -256,7 +267,7 @@ func parseCookie(cookie secret.Text) (id.Tenant, id.Session, error) {
 	tenantText, rest, _ := strings.Cut(cookie.Reveal(), ".")
 	sessionText, _, _ := strings.Cut(rest, ".")
 	tenant, err := id.ParseTenant(tenantText)
-	if err != nil {
+	if err != nil || tenant.IsZero() {
 		return id.Tenant{}, id.Session{}, ErrSession
 	}
 	session, err := id.ParseSession(sessionText)

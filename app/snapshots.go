@@ -114,7 +114,7 @@ func (s *Snapshots) Load(ctx context.Context, only id.Tenant) error {
 }
 
 func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot, error) {
-	tree, err := hierarchy.Build(row.Versions, now, now)
+	tree, err := hierarchy.Build(row.Versions, now, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		if k.ExpiresAt != nil {
 			key.ExpiresAt = *k.ExpiresAt
 		}
-		for _, text := range strings.Split(k.Projects, ",") {
+		for text := range strings.SplitSeq(k.Projects, ",") {
 			if node, err := id.ParseNode(text); err == nil {
 				key.Facts.Projects = append(key.Facts.Projects, node)
 			}

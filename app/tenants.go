@@ -31,7 +31,7 @@ func NewTenants(d *db.DB, changes *Changes, nodes *Nodes, ring *secret.Keyring, 
 	return &Tenants{db: d, changes: changes, nodes: nodes, ring: ring, now: now}
 }
 
-var slugForm = regexp.MustCompile(`^[a-z][a-z0-9-]{1,39}$`) //nolint:gochecknoglobals // a compiled constant
+var slugForm = regexp.MustCompile(`^[a-z][a-z0-9-]{1,39}$`)
 
 // Create makes a tenant with the vendor's price list as price book 1 and a suspense
 // node, both in force from the given instant. The slug is part of every developer's
@@ -117,13 +117,19 @@ func (t *Tenants) Name(ctx context.Context, who Actor) (name, slug string, err e
 	return name, slug, err
 }
 
-const purposeUpstream = "upstream-credential"
+const (
+	purposeUpstream = "upstream-credential"
+	maxURLBytes     = 1000
+)
 
 // SetUpstream sends the tenant's requests to a provider base URL with a credential,
 // as one change. Setting what is set already changes nothing.
 func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, credential secret.Text, reason string) error {
+	if err := t.changes.allowed(who, changeUpstream); err != nil {
+		return err
+	}
 	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" {
+	if err != nil || len(baseURL) > maxURLBytes || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fault.Invalid("base_url", "upstream_url", "An upstream is a base URL such as https://api.anthropic.com, without user, query or fragment.")
 	}
 	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {

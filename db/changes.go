@@ -22,8 +22,8 @@ func (t *Tx) AddChangeMove(change id.Change, place int, state approval.State, ac
 		t.Tenant, change, place, string(state), actor, digest[:], t.Now)
 }
 
-// LastAppliedChange is the number of the tenant's latest applied change: the
-// number of the snapshot built on it.
+// LastChangeNumber is the number of the tenant's latest change: the number of the
+// snapshot built on it.
 func (t *Tx) LastChangeNumber() (int64, error) {
 	var n int64
 	_, err := t.row("read snapshot number", []any{&n}, `select coalesce(max(number), 0) from change where tenant_id = $1`, t.Tenant)

@@ -25,12 +25,10 @@ func translate(err error) error {
 	if err == nil {
 		return nil
 	}
-	var own *fault.Fault
-	if errors.As(err, &own) {
+	if _, ok := errors.AsType[*fault.Fault](err); ok {
 		return err
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case pg.Code == "23505":
 			return ErrTaken.Because(err)

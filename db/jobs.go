@@ -69,5 +69,5 @@ func (d *DB) Work(ctx context.Context, workers *river.Workers) (stop func(contex
 	return client.Stop, nil
 }
 
-// sqlTx is what River shares with gorm; tests assert jobs through it.
+// SQL is the transaction that gorm and River share; tests look through it.
 func (t *Tx) SQL() *sql.Tx { return t.sql }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -39,7 +40,7 @@ func Migrate(ctx context.Context, url string) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer sqlDB.Close() //nolint:errcheck // nothing is written through it any more
+	defer sqlDB.Close()
 	provider, err := newProvider(sqlDB)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func MigrationStatus(ctx context.Context, url string) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer sqlDB.Close() //nolint:errcheck // read only
+	defer sqlDB.Close()
 	provider, err := newProvider(sqlDB)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func MigrationStatus(ctx context.Context, url string) ([]Migration, error) {
 func openAdmin(url string) (*sql.DB, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("the migration database URL cannot be read; it should look like postgres://role:password@host:5432/name")
+		return nil, errors.New("the migration database URL cannot be read; it should look like postgres://role:password@host:5432/name")
 	}
 	return stdlib.OpenDB(*cfg), nil
 }

@@ -16,10 +16,14 @@ type UsageFilter struct {
 	Developer id.Developer
 	Session   string
 	RequestID string
-	State     string
-	BeforeAt  time.Time // keyset: strictly older than this row
-	BeforeID  id.Event
-	Limit     int
+	Event     id.Event
+	Model     string
+	States    []string
+	// Undeclared keeps requests that name no developer.
+	Undeclared bool
+	BeforeAt   time.Time // keyset: strictly older than this row
+	BeforeID   id.Event
+	Limit      int
 }
 
 // UsageRow is one stored request.
@@ -106,8 +110,17 @@ func (t *Tx) Usage(f UsageFilter) ([]UsageRow, error) {
 	if f.RequestID != "" {
 		narrow("u.request_id = ?", f.RequestID)
 	}
-	if f.State != "" {
-		narrow("u.state = ?", f.State)
+	if !f.Event.IsZero() {
+		narrow("u.occurred_at = ? and u.event_id = ?::uuid", f.Event.Time(), f.Event) // an id's millisecond is when it occurred
+	}
+	if f.Model != "" {
+		narrow("coalesce(u.model_served, u.model_requested) = ?", f.Model)
+	}
+	if len(f.States) > 0 {
+		narrow("u.state in ?", f.States)
+	}
+	if f.Undeclared {
+		narrow("u.developer_id is null")
 	}
 	if !f.Node.IsZero() {
 		narrow(placedBelow, t.Tenant, []string{f.Node.UUID()}, t.Tenant, []string{f.Node.UUID()})

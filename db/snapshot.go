@@ -36,19 +36,19 @@ func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 		(select coalesce(max(number), 0) from change c where c.tenant_id = t.tenant_id) as number
 		from tenant t left join lateral (select base_url, credential_sealed from upstream u where u.tenant_id = t.tenant_id
 			and u.effective_from <= @now and (u.effective_to is null or u.effective_to > @now) order by recorded_at desc limit 1) u on true
-		where @only::uuid is null or t.tenant_id = @only::uuid`, t.named(only)); err != nil {
+		where cast(@only as uuid) is null or t.tenant_id = @only `, t.named(only)); err != nil {
 		return nil, err
 	}
 	var keys []SnapshotKey
 	if err := t.scan("read keys", &keys, `select k.tenant_id, k.key_id, k.key_hash, k.label, k.expires_at, a.node_id, array_to_string(a.project_ids, ',') as projects
 		from virtual_key k join lateral (select node_id, project_ids from key_assignment a where a.tenant_id = k.tenant_id and a.key_id = k.key_id
 			and a.effective_from <= @now and (a.effective_to is null or a.effective_to > @now) order by a.recorded_at desc limit 1) a on true
-		where (@only::uuid is null or k.tenant_id = @only::uuid) and (k.expires_at is null or k.expires_at > @now)
+		where (cast(@only as uuid) is null or k.tenant_id = @only ) and (k.expires_at is null or k.expires_at > @now)
 		and not exists (select from key_revocation r where r.tenant_id = k.tenant_id and r.key_id = k.key_id)`, t.named(only)); err != nil {
 		return nil, err
 	}
 	var rows []nodeVersionRow
-	if err := t.scan("read nodes", &rows, `select * from node_version where @only::uuid is null or tenant_id = @only::uuid`, t.named(only)); err != nil {
+	if err := t.scan("read nodes", &rows, `select * from node_version where cast(@only as uuid) is null or tenant_id = @only `, t.named(only)); err != nil {
 		return nil, err
 	}
 	at := map[id.Tenant]*SnapshotTenant{}

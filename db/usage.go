@@ -63,6 +63,7 @@ func (t *Tx) AddUsage(rated []pricing.Rated, batch id.Batch, posting period.Mont
 		selects = append(selects, strings.ReplaceAll(c.cast, "%", alias))
 		binds = append(binds, fmt.Sprintf("$%d::%s[]", len(args), arrayType(c.rows)))
 	}
+	//nolint:gosec // every piece is a constant of usageColumns
 	query := `insert into usage_event (tenant_id, recorded_at, posting_period, batch_id, ` + strings.Join(names, ", ") + `)
 		select $1, $2, $3, $4, ` + strings.Join(selects, ", ") + ` from unnest(` + strings.Join(binds, ", ") + `) as u(` + strings.Join(aliases, ", ") + `)
 		on conflict do nothing returning event_id`
@@ -70,7 +71,7 @@ func (t *Tx) AddUsage(rated []pricing.Rated, batch id.Batch, posting period.Mont
 	if err != nil {
 		return nil, fmt.Errorf("add usage: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below has the error
+	defer rows.Close()
 	added := make(map[id.Event]bool, len(rated))
 	for rows.Next() {
 		var event id.Event

@@ -1,6 +1,8 @@
 package attribution
 
 import (
+	"slices"
+
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
 	"tollbook/app/usage"
@@ -62,13 +64,5 @@ func Decide(tree *hierarchy.Tree, facts Facts) (Answer, error) {
 }
 
 func reaches(tree *hierarchy.Tree, facts Facts, project id.Node) bool {
-	if tree.Within(project, facts.CostCenter) {
-		return true
-	}
-	for _, named := range facts.Projects {
-		if named == project {
-			return true
-		}
-	}
-	return false
+	return tree.Within(project, facts.CostCenter) || slices.Contains(facts.Projects, project)
 }

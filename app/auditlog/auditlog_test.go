@@ -22,7 +22,7 @@ func TestRootEqualsTheLogsOwnTreeAtEverySize(t *testing.T) {
 		}
 		return out, nil
 	})
-	for n := int64(0); n < 100; n++ {
+	for n := range int64(100) {
 		want, err := tlog.TreeHash(n, reader)
 		require.NoError(t, err)
 		if n > 0 {

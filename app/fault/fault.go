@@ -68,8 +68,7 @@ func (f *Fault) Because(cause error) *Fault {
 
 // From returns the fault inside err, or an internal one that hides err's text.
 func From(err error) *Fault {
-	var f *Fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*Fault](err); ok {
 		return f
 	}
 	return &Fault{

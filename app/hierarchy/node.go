@@ -53,21 +53,26 @@ type Version struct {
 
 // until is the version's end as it was known at an instant.
 func (v Version) until(known time.Time) time.Time {
-	if v.ClosedAt.IsZero() || v.ClosedAt.After(known) {
+	if v.ClosedAt.IsZero() || after(v.ClosedAt, known) {
 		return time.Time{}
 	}
 	return v.EffectiveTo
 }
 
+// after tells whether something was recorded only after an instant. Everything that
+// is recorded is known at the zero instant: two processes' clocks differ, and what one
+// has committed the other must not overlook because its own clock is behind.
+func after(recorded, known time.Time) bool { return !known.IsZero() && recorded.After(known) }
+
 func (v Version) covers(at, known time.Time) bool {
-	if v.RecordedAt.After(known) || at.Before(v.EffectiveFrom) {
+	if after(v.RecordedAt, known) || at.Before(v.EffectiveFrom) {
 		return false
 	}
 	end := v.until(known)
 	return end.IsZero() || at.Before(end)
 }
 
-var codeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`) //nolint:gochecknoglobals // a compiled constant
+var codeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
 
 // Validate checks one version by itself.
 func (v Version) Validate() error {
@@ -99,8 +104,8 @@ type Tree struct {
 	order []id.Node // parents before children, siblings by code
 }
 
-// Build makes the tree from every version recorded. It refuses a tree that could
-// not be charged: two nodes of one code, an absent parent, a cycle.
+// Build makes the tree as of an instant, from every version recorded by another (zero:
+// from all there are). It refuses a tree that could not be charged: two nodes of one code, an absent parent, a cycle.
 func Build(versions []Version, asOf, known time.Time) (*Tree, error) {
 	t := &Tree{AsOf: asOf, nodes: map[id.Node]Version{}, codes: map[string]id.Node{}}
 	for _, v := range versions {

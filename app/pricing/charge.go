@@ -170,7 +170,7 @@ func plainFactor(name string) bool {
 // that instant, else the dearest of all, so that a provisional figure errs high
 // and is never zero.
 func (b *Book) guess(model string, prompt int64, at time.Time) Rates {
-	var family, any Rates
+	var family, dearest Rates
 	for key := range b.rates {
 		if key.speed != "standard" {
 			continue
@@ -179,8 +179,8 @@ func (b *Book) guess(model string, prompt int64, at time.Time) Rates {
 		if !ok {
 			continue
 		}
-		if r[usage.ClassOutput] > any[usage.ClassOutput] {
-			any = r
+		if r[usage.ClassOutput] > dearest[usage.ClassOutput] {
+			dearest = r
 		}
 		if sameFamily(key.model, model) && r[usage.ClassOutput] > family[usage.ClassOutput] {
 			family = r
@@ -189,16 +189,16 @@ func (b *Book) guess(model string, prompt int64, at time.Time) Rates {
 	if family[usage.ClassOutput] > 0 {
 		return family
 	}
-	if any[usage.ClassOutput] > 0 {
-		return any
+	if dearest[usage.ClassOutput] > 0 {
+		return dearest
 	}
 	// Nothing was on sale at that instant (a clock far off): take the earliest rates.
 	for _, list := range b.rates {
-		if r := list[len(list)-1].rates; r[usage.ClassOutput] > any[usage.ClassOutput] {
-			any = r
+		if r := list[len(list)-1].rates; r[usage.ClassOutput] > dearest[usage.ClassOutput] {
+			dearest = r
 		}
 	}
-	return any
+	return dearest
 }
 
 func sameFamily(a, b string) bool {

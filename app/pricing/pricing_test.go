@@ -110,7 +110,7 @@ func TestParseRefusesAnAmbiguousBook(t *testing.T) {
 	good := string(pricing.VendorList())
 	for name, document := range map[string]string{
 		"empty":       "",
-		"no rates":    good[:strings.Index(good, "rate,")],
+		"no rates":    strings.SplitAfter(good, "source\n")[0],
 		"twice":       good + "rate,claude-opus-5,standard,0,2026-07-24,5,25,6.25,10,0.50,,,again\n",
 		"no class":    good + "rate,claude-x,standard,0,2026-07-24,5,25,,10,0.50,,,\n",
 		"gap":         good + "rate,claude-x,standard,1000,2026-07-24,5,25,5,10,0.50,,,\n",

@@ -116,7 +116,10 @@ func text(out []byte, key, value string) []byte {
 	out = append(out, `":`...)
 	for i := range len(value) {
 		if c := value[i]; c < ' ' || c == '"' || c == '\\' || c > '~' {
-			quoted, _ := json.Marshal(value) // a string always encodes
+			quoted, err := json.Marshal(value)
+			if err != nil {
+				panic(err) // a string always encodes
+			}
 			return append(out, quoted...)
 		}
 	}

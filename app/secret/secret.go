@@ -154,7 +154,8 @@ func (r *Keyring) Seal(purpose, subject string, plain []byte) []byte {
 	out := make([]byte, 1+aead.NonceSize(), 1+aead.NonceSize()+len(plain)+aead.Overhead())
 	out[0] = m.version
 	_, _ = rand.Read(out[1:])
-	return aead.Seal(out, out[1:], plain, []byte(purpose+"\x00"+subject))
+	return aead.Seal(out, out[1:], plain, //nolint:gosec // the nonce was filled from the system's randomness above
+		[]byte(purpose+"\x00"+subject))
 }
 
 // Open decrypts what Seal made for the same purpose and subject.

@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "make a folder for the test database:", err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temp folder is no reason to fail
+	defer os.RemoveAll(dir)
 	ctx := context.Background()
 	started, err := postgres.Start(ctx, postgres.Config{Dir: dir, Fast: true, Log: os.Stderr})
 	if err != nil {
@@ -65,7 +65,7 @@ func admin(ctx context.Context, database, statement string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // one statement was sent
+	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, statement)
 	return err
 }

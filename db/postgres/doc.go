@@ -13,5 +13,6 @@
 //
 // Words: the data directory is Dir/data. When the server's user cannot enter
 // Dir (below a home directory of mode 0700, say), its files are kept under
-// /var/lib/tollbook instead, in a folder named after a hash of Dir.
+// /var/lib/tollbook instead, in a folder named after a hash of Dir; the function
+// Files says where. A Dir of mode 0700 that is empty is given to that user.
 package postgres

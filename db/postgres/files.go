@@ -36,7 +36,7 @@ func locateFiles(dir string) (files, error) {
 	if asked.owner, err = serverOwner(asked.data()); err != nil {
 		return files{}, err
 	}
-	if asked.owner.canEnter(abs) {
+	if asked.owner.canEnter(abs) || asked.owner.canEnter(filepath.Dir(abs)) && asked.isOurs() {
 		return asked, nil
 	}
 	sum := sha256.Sum256([]byte(abs))
@@ -50,8 +50,25 @@ func locateFiles(dir string) (files, error) {
 	return moved, nil
 }
 
+// isOurs says whether the directory holds nothing but a server's files, as a
+// temporary directory made for one does: then it may be given to the owner.
+func (f files) isOurs() bool {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return false
+	}
+	for _, entry := range entries {
+		switch filepath.Join(f.dir, entry.Name()) {
+		case f.data(), f.fresh(), f.logFile(), f.lock():
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // placeFiles decides the place and makes the directory. One that exists keeps
-// its owner: it may hold files of others.
+// its owner if the server can enter it or if it holds files of others.
 func placeFiles(dir string) (files, error) {
 	place, err := locateFiles(dir)
 	if err != nil {
@@ -63,6 +80,11 @@ func placeFiles(dir string) (files, error) {
 	err = place.owner.makeDir(place.dir)
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return files{}, err
+	}
+	if !place.owner.canEnter(place.dir) && place.isOurs() {
+		if err := place.owner.give(place.dir); err != nil {
+			return files{}, err
+		}
 	}
 	if !place.owner.canEnter(place.dir) {
 		return files{}, fmt.Errorf("postgres: %s cannot enter %s (is the umask too strict?)", place.owner.name, place.dir)

@@ -245,6 +245,29 @@ func TestADirectoryTheServerCannotEnter(t *testing.T) {
 	require.Equal(t, "1", query(t, connect(t, srv.DSN("postgres", Superuser)), "select '1'"))
 }
 
+func TestATemporaryDirectoryIsGivenToTheServer(t *testing.T) {
+	t.Parallel()
+	dir := testDir(t)
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	srv, err := Start(t.Context(), Config{Dir: dir, Fast: true})
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "data"), srv.DataDir())
+	require.NoError(t, srv.Stop())
+
+	again := startServer(t, Config{Dir: dir, Fast: true})
+	require.Equal(t, filepath.Join(dir, "data"), again.DataDir())
+}
+
+func TestADirectoryWithOtherFilesKeepsItsOwner(t *testing.T) {
+	t.Parallel()
+	dir := testDir(t)
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "demo.json"), nil, 0o600))
+	place, err := Files(dir)
+	require.NoError(t, err)
+	require.Equal(t, os.Geteuid() != 0, place == dir)
+}
+
 func TestAnUnfinishedClusterIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	dir := testDir(t)

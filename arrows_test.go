@@ -1,0 +1,167 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+type listed struct {
+	ImportPath   string
+	Dir          string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Imports,TestImports,XTestImports", "-tags", "clients soak", "./...")
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	require.NoError(t, err)
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	var all []listed
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		all = append(all, p)
+	}
+	require.Greater(t, len(all), 15)
+	return all
+}
+
+// arrows lists, for each package, what of ours it may import (DESIGN section 4).
+// "app/*" stands for the pure packages below app that are named in pure.
+func arrows() map[string][]string {
+	base := []string{"app/fault", "app/id"}
+	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job")
+	edge := append(slices.Clone(allPure), "app")
+	return map[string][]string{
+		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
+		"app/usage":       append(slices.Clone(base), "app/money"),
+		"app/pricing":     append(slices.Clone(base), "app/money", "app/usage"),
+		"app/hierarchy":   base,
+		"app/period":      base,
+		"app/attribution": append(slices.Clone(base), "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
+		"app/auditlog":    base,
+		"app/approval":    append(slices.Clone(base), "app/auditlog"), // sideways: a payload has canonical bytes
+		"db/postgres":     nil,
+		"db":              allPure,
+		"db/dbtest":       {"db", "db/postgres"},
+		"app":             append(slices.Clone(allPure), "db"),
+		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"},
+		"gateway":          append(slices.Clone(edge), "gateway/journal", "gateway/anthropic"),
+		"jobs":             edge,
+		"web":              append(slices.Clone(edge), "web/*", "assets"),
+		"web/*":            append(slices.Clone(edge), "web/*", "assets"),
+		"assets":           nil,
+		"simulator":        nil,
+		"simulator/issuer": nil,
+		"demo":             append(slices.Clone(edge), "simulator", "simulator/issuer"),
+		"e2e":              nil,
+		"bench":            append(slices.Clone(edge), "db", "db/postgres", "gateway", "simulator"),
+		"":                 {"*"},
+	}
+}
+
+func TestImportArrows(t *testing.T) {
+	t.Parallel()
+	const module = "tollbook"
+	allowed := arrows()
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		may, known := allowed[name]
+		if !known && strings.HasPrefix(name, "web/") {
+			may, known = allowed["web/*"], true
+		}
+		require.True(t, known, "%s: a new package needs its arrows here and a line in the design", name)
+		for _, imported := range p.Imports {
+			if imported != module && !strings.HasPrefix(imported, module+"/") {
+				continue
+			}
+			to := strings.TrimPrefix(imported, module+"/")
+			fine := slices.Contains(may, to) || slices.Contains(may, "*") || (strings.HasPrefix(to, "web/") && slices.Contains(may, "web/*"))
+			require.True(t, fine, "%s must not import %s", name, to)
+		}
+		for _, imported := range append(p.TestImports, p.XTestImports...) {
+			if strings.HasPrefix(imported, module+"/") && strings.HasPrefix(name, "simulator") {
+				require.True(t, strings.HasPrefix(imported, module+"/simulator"), "%s must be able to disagree: its tests import nothing of ours either", name)
+			}
+		}
+	}
+}
+
+// TestLibrariesStayWhereTheyBelong keeps each library behind the one layer that owns
+// it, so that the next major version of any is a change in one place.
+func TestLibrariesStayWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	owners := map[string][]string{
+		"gorm.io/":                        {"db"},
+		"github.com/jackc/pgx":            {"db", "db/dbtest"},
+		"github.com/pressly/goose":        {"db"},
+		"github.com/riverqueue/river":     {"db", "jobs"},
+		"github.com/labstack/echo":        {"web", "gateway"},
+		"github.com/a-h/templ":            {"web"},
+		"github.com/casbin/":              {"app"},
+		"github.com/markbates/goth":       {"web"},
+		"github.com/coreos/go-oidc":       {"web"},
+		"github.com/stretchr/testify":     {},
+		"database/sql":                    {"db", "db/dbtest", "app/id"},
+		"pgregory.net/rapid":              {},
+		"github.com/prometheus/":          {""},
+		"github.com/anthropics/anthropic": {},
+	}
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "tollbook"), "/")
+		for _, imported := range p.Imports {
+			for library, homes := range owners {
+				if !strings.HasPrefix(imported, library) {
+					continue
+				}
+				home := slices.ContainsFunc(homes, func(h string) bool { return name == h || (h == "web" && strings.HasPrefix(name, "web/")) })
+				require.True(t, home || (name == "db/dbtest" && library == "github.com/stretchr/testify"), "%s must not import %s", name, imported)
+			}
+		}
+	}
+}
+
+func TestCasbinIsImportedInOneFile(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("app/*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if file != filepath.Join("app", "access.go") {
+			require.NotContains(t, string(content), "casbin/", file)
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItOwns(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if p.ImportPath == "tollbook" {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(p.Dir, "doc.go"))
+		require.NoError(t, err, "%s has no doc.go", p.ImportPath)
+		require.Contains(t, string(content), "It owns", p.ImportPath)
+		require.Contains(t, string(content), "not own", p.ImportPath)
+		require.Contains(t, string(content), "Invariants:", p.ImportPath)
+	}
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/app/secret"
+	"tollbook/db"
+	"tollbook/gateway"
+	"tollbook/gateway/journal"
+	"tollbook/simulator"
+)
+
+// commandMigrate brings the schema up to date, or lists its steps.
+func commandMigrate(ctx context.Context, args []string, out io.Writer) error {
+	rest, err := parse("migrate", args, func(*flag.FlagSet) {}, true)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 1 || (len(rest) == 1 && rest[0] != "status") {
+		return misuse("migrate takes nothing, or status")
+	}
+	e := &environment{lookup: os.LookupEnv}
+	url := e.database("TOLLBOOK_MIGRATE_DATABASE_URL", "tollbook_migrator")
+	if err := e.err(); err != nil {
+		return err
+	}
+	if len(rest) == 1 {
+		steps, err := db.MigrationStatus(ctx, url)
+		for _, s := range steps {
+			state := "pending"
+			if !s.AppliedAt.IsZero() {
+				state = s.AppliedAt.UTC().Format(time.RFC3339)
+			}
+			_, _ = fmt.Fprintf(out, "%-28s %s\n", s.Name, state)
+		}
+		return err
+	}
+	taken, err := db.Migrate(ctx, url)
+	for _, s := range taken {
+		_, _ = fmt.Fprintln(out, "migrated", s.Name)
+	}
+	if err == nil && len(taken) == 0 {
+		_, _ = fmt.Fprintln(out, "the schema is up to date")
+	}
+	return err
+}
+
+// commandSimulate serves the stand-in provider by itself.
+func commandSimulate(ctx context.Context, args []string, out io.Writer) error {
+	var address, dir, faults string
+	var seed uint64
+	if _, err := parse("simulate", args, func(f *flag.FlagSet) {
+		f.StringVar(&address, "listen", "127.0.0.1:8090", "")
+		f.StringVar(&dir, "data", ".tollbook/simulator", "")
+		f.Uint64Var(&seed, "seed", 1, "")
+		f.StringVar(&faults, "faults", "", "")
+	}, false); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	sim, err := simulator.Open(simulator.Config{Dir: dir, Seed: seed, Faults: faults})
+	if err != nil {
+		return err
+	}
+	l, err := listen(address)
+	if err != nil {
+		return errors.Join(err, sim.Close())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ready\n") })
+	mux.Handle("/", sim.Handler())
+	_, _ = fmt.Fprintf(out, "A stand-in for Anthropic listens on http://%s; its books are at /books\n", l.Addr())
+	return errors.Join(serveUntil(ctx, l, mux, settings{}, slog.New(slog.DiscardHandler)), sim.Close())
+}
+
+// commandJournal looks into a gateway's journal, or brings what a dead one left into
+// the ledger.
+func commandJournal(ctx context.Context, args []string, out io.Writer) error {
+	rest, err := parse("journal", args, func(*flag.FlagSet) {}, true)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 2 || (rest[0] != "show" && rest[0] != "drain") {
+		return misuse("journal takes show DIR or drain DIR, where DIR is one replica's directory below TOLLBOOK_JOURNAL_DIR")
+	}
+	path, err := filepath.Abs(rest[1])
+	if err != nil {
+		return fmt.Errorf("journal directory: %w", err)
+	}
+	e := &environment{lookup: os.LookupEnv}
+	if rest[0] == "show" {
+		return showJournal(path, out)
+	}
+	s, err := readSettings(func(name string) (string, bool) {
+		value, ok := e.lookup(name)
+		if !ok && name == "TOLLBOOK_PUBLIC_URL" {
+			return "http://127.0.0.1", true // draining serves nobody
+		}
+		return value, ok
+	}, []string{"jobs"})
+	if err != nil {
+		return err
+	}
+	h, err := assemble(ctx, s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer h.db.Close()
+	cfg := journal.Config{Root: filepath.Dir(path), MACKey: h.ring.Derive(journalPurpose)}
+	done, err := gateway.Adopt(ctx, cfg, filepath.Base(path), h.metering)
+	if errors.Is(err, journal.ErrLocked) {
+		return fmt.Errorf("a gateway that is running owns %s; it drains its own journal", path)
+	}
+	_, _ = fmt.Fprintf(out, "%d requests found, %d new in the ledger, %d open, %d bytes cut short by the crash\n", done.Requests, done.Added, done.Open, done.Torn)
+	return err
+}
+
+func showJournal(path string, out io.Writer) error {
+	var key []byte
+	if text := (&environment{lookup: os.LookupEnv}).text("TOLLBOOK_MASTER_KEY"); text != "" {
+		ring, err := secret.NewKeyring(secret.NewText(text))
+		if err != nil {
+			return fmt.Errorf("TOLLBOOK_MASTER_KEY: %w", err)
+		}
+		key = ring.Derive(journalPurpose)
+	}
+	encoder := json.NewEncoder(out)
+	seen, err := journal.Inspect(path, key, func(r journal.Record) error {
+		return encoder.Encode(map[string]any{
+			"position": r.Position, "kind": r.Kind.String(), "id": id.EventFromBytes(r.ID).String(), "record": json.RawMessage(r.Payload),
+		})
+	})
+	_, _ = fmt.Fprintf(out, "# replica %s, live %t, chain verified %t, %d segments, %d bytes torn\n", seen.Replica, seen.Live, seen.Verified, len(seen.Segments), seen.Torn)
+	return err
+}
+
+// commandBootstrap is the operator's way in: tenants, first nodes and keys. Every use
+// leaves a record in the tenant's log.
+func commandBootstrap(ctx context.Context, noun string, args []string, out io.Writer) error {
+	rest, err := parse(noun, args, func(*flag.FlagSet) {}, true)
+	if err != nil {
+		return err
+	}
+	s, err := readSettings(func(name string) (string, bool) {
+		value, ok := os.LookupEnv(name)
+		if !ok && name == "TOLLBOOK_PUBLIC_URL" {
+			return "http://127.0.0.1", true // this command serves nobody
+		}
+		return value, ok
+	}, []string{"jobs"})
+	if err != nil {
+		return err
+	}
+	h, err := assemble(ctx, s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer h.db.Close()
+	return h.bootstrap(ctx, noun, rest, out)
+}
+
+const byCommand = "by the installation's command line"
+
+func (h *house) bootstrap(ctx context.Context, noun string, args []string, out io.Writer) error {
+	if noun == "tenant" && len(args) == 1 && args[0] == "list" {
+		list, err := h.tenants.List(ctx)
+		for _, t := range list {
+			_, _ = fmt.Fprintf(out, "%-20s %s  %s\n", t.Slug, t.ID, t.Name)
+		}
+		return err
+	}
+	if noun == "tenant" && len(args) == 3 && args[0] == "create" {
+		tenant, err := h.tenants.Create(ctx, args[1], args[2], time.Now().UTC())
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out, "%s  ANTHROPIC_BASE_URL=%s/gw/%s\n", tenant, h.settings.PublicURL, args[1])
+		return err
+	}
+	if len(args) < 2 {
+		return misuse("%s: say what to do", noun)
+	}
+	tenant, _, err := h.tenants.BySlug(ctx, args[1])
+	if err != nil {
+		return err
+	}
+	who := app.Command(tenant)
+	switch {
+	case noun == "tenant" && args[0] == "upstream" && len(args) == 3:
+		credential := (&environment{lookup: os.LookupEnv}).text("TOLLBOOK_UPSTREAM_KEY")
+		if credential == "" {
+			return errors.New("set TOLLBOOK_UPSTREAM_KEY to the provider's API key")
+		}
+		return h.tenants.SetUpstream(ctx, who, args[2], secret.NewText(credential), byCommand)
+	case noun == "node" && args[0] == "create" && (len(args) == 4 || len(args) == 5):
+		n := app.NewNode{Code: args[2], Name: args[3], Kind: "cost_center", Capitalization: "expense"}
+		if len(args) == 5 {
+			n.ParentCode = args[4]
+		}
+		return h.nodes.Create(ctx, who, []app.NewNode{n}, time.Time{}, byCommand)
+	case noun == "key" && args[0] == "create" && len(args) == 4:
+		made, err := h.keys.Create(ctx, who, app.NewKey{CostCenter: args[2], Label: args[3]}, byCommand)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out, "%s  %s\nThis is the only time the key is shown.\n", made.ID, made.Secret.Reveal())
+		return err
+	case noun == "key" && args[0] == "revoke" && len(args) == 4:
+		key, err := id.ParseKey(args[2])
+		if err != nil {
+			return err
+		}
+		return h.keys.Revoke(ctx, who, key, args[3])
+	}
+	return misuse("%s: %q with %d arguments means nothing", noun, args[0], len(args)-1)
+}

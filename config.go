@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"tollbook/app/secret"
+)
+
+// settings is everything a process is told from outside. Packages receive their own
+// small part of it, never the environment.
+type settings struct {
+	DatabaseURL       string
+	SystemDatabaseURL string
+	Listen            string
+	PublicURL         *url.URL
+	MasterKeys        []secret.Text // newest first
+	JournalDir        string
+	TLSCert, TLSKey   string
+	Only              []string // web, gateway, jobs
+	Development       bool
+}
+
+// environment reads variables and collects everything that is wrong, so that one
+// start tells all of it.
+type environment struct {
+	lookup func(string) (string, bool)
+	faults []string
+}
+
+func (e *environment) fail(name, should string) {
+	e.faults = append(e.faults, fmt.Sprintf("%s %s", name, should))
+}
+
+// text reads NAME, or the file that NAME_FILE names.
+func (e *environment) text(name string) string {
+	value, ok := e.lookup(name)
+	path, okFile := e.lookup(name + "_FILE")
+	switch {
+	case ok && okFile:
+		e.fail(name, "and "+name+"_FILE are both set; set one")
+	case okFile:
+		content, err := os.ReadFile(filepath.Clean(path))
+		if err != nil {
+			e.fail(name+"_FILE", "names a file that cannot be read")
+			return ""
+		}
+		return strings.TrimSpace(string(content))
+	}
+	return value
+}
+
+func (e *environment) need(name, should string) string {
+	value := e.text(name)
+	if value == "" {
+		e.fail(name, "is not set; it should be "+should)
+	}
+	return value
+}
+
+func (e *environment) database(name, role string) string {
+	value := e.need(name, "like postgres://"+role+":password@host:5432/tollbook")
+	if value != "" && !strings.HasPrefix(value, "postgres://") && !strings.HasPrefix(value, "postgresql://") && !strings.Contains(value, "host=") {
+		e.fail(name, "is no database URL; it should be like postgres://"+role+":password@host:5432/tollbook")
+	}
+	return value
+}
+
+func (e *environment) err() error {
+	if len(e.faults) == 0 {
+		return nil
+	}
+	return errors.New("the configuration has faults:\n  - " + strings.Join(e.faults, "\n  - "))
+}
+
+// readSettings reads TOLLBOOK_* variables for serve.
+func readSettings(lookup func(string) (string, bool), only []string) (settings, error) {
+	e := &environment{lookup: lookup}
+	s := settings{
+		DatabaseURL:       e.database("TOLLBOOK_DATABASE_URL", "tollbook_app"),
+		SystemDatabaseURL: e.database("TOLLBOOK_SYSTEM_DATABASE_URL", "tollbook_system"),
+		Listen:            e.text("TOLLBOOK_LISTEN"),
+		TLSCert:           e.text("TOLLBOOK_TLS_CERT"),
+		TLSKey:            e.text("TOLLBOOK_TLS_KEY"),
+		JournalDir:        e.text("TOLLBOOK_JOURNAL_DIR"),
+		Only:              only,
+	}
+	if s.Listen == "" {
+		s.Listen = "127.0.0.1:8080"
+	}
+	s.MasterKeys = e.masterKeys()
+	s.PublicURL = e.publicURL()
+	e.listening(&s)
+	if s.runs("gateway") && s.JournalDir == "" {
+		e.fail("TOLLBOOK_JOURNAL_DIR", "is not set; it should be a directory on a persistent volume")
+	}
+	for _, part := range only {
+		if !slices.Contains([]string{"web", "gateway", "jobs"}, part) {
+			e.fail("--only", "knows web, gateway and jobs, not "+part)
+		}
+	}
+	return s, e.err()
+}
+
+func (e *environment) masterKeys() []secret.Text {
+	var keys []secret.Text
+	if value := e.need("TOLLBOOK_MASTER_KEY", "32 random bytes in base64, for example from: openssl rand -base64 32"); value != "" {
+		for part := range strings.SplitSeq(value, ",") {
+			keys = append(keys, secret.NewText(part))
+		}
+		if _, err := secret.NewKeyring(keys...); err != nil {
+			e.fail("TOLLBOOK_MASTER_KEY", "cannot be used: "+err.Error())
+		}
+	}
+	return keys
+}
+
+func (e *environment) publicURL() *url.URL {
+	const should = "the address people and programs use, like https://tollbook.example.com"
+	value := e.need("TOLLBOOK_PUBLIC_URL", should)
+	if value == "" {
+		return &url.URL{}
+	}
+	u, err := url.Parse(strings.TrimSuffix(value, "/"))
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Path != "" {
+		e.fail("TOLLBOOK_PUBLIC_URL", "should be "+should+", without a path")
+		return &url.URL{}
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		e.fail("TOLLBOOK_PUBLIC_URL", "must be https: plain http is served on loopback only")
+	}
+	return u
+}
+
+func (e *environment) listening(s *settings) {
+	host, _, err := net.SplitHostPort(s.Listen)
+	if err != nil {
+		e.fail("TOLLBOOK_LISTEN", "should be host:port, like 127.0.0.1:8080")
+		return
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		e.fail("TOLLBOOK_TLS_CERT", "and TOLLBOOK_TLS_KEY go together: both, or neither behind a proxy that ends TLS")
+	}
+	if !loopback(host) && s.TLSCert == "" && s.PublicURL.Scheme == "http" {
+		e.fail("TOLLBOOK_LISTEN", "reaches beyond this machine in plain http: set TOLLBOOK_TLS_CERT and TOLLBOOK_TLS_KEY, or put a proxy that ends TLS in front and set TOLLBOOK_PUBLIC_URL to its https address")
+	}
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// runs tells whether this process does a part of the work.
+func (s settings) runs(part string) bool { return len(s.Only) == 0 || slices.Contains(s.Only, part) }

@@ -1,0 +1,11 @@
+// Package e2e runs the real binary and uses it as its users do: API clients, a
+// browser, the command line, and a process that is killed.
+//
+// It owns the journeys (journeys/, in a real browser), the clients' tests and the
+// crash tests. It does not own anything a unit can show by itself.
+//
+// Invariants: nothing of ours is imported; what is compared comes from outside the
+// product (the simulator's books, the client's own view); a missing component fails.
+//
+// Words: demo (one running installation), round (start, load, kill, start again).
+package e2e

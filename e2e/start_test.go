@@ -1,0 +1,118 @@
+package e2e_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// command runs tollbook to its end and returns what it said.
+func command(t *testing.T, environment []string, args ...string) (string, int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, binary, args...)
+	c.Env = environment
+	out, err := c.CombinedOutput()
+	if err != nil {
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, string(out))
+		return string(out), exit.ExitCode()
+	}
+	return string(out), 0
+}
+
+func TestABadStartSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	plain := without(os.Environ(), "TOLLBOOK_DATABASE_URL")
+	good := slices.Concat(plain, []string{"TOLLBOOK_DATABASE_URL=postgres://a@b/c", "TOLLBOOK_SYSTEM_DATABASE_URL=postgres://a@b/c", "TOLLBOOK_JOURNAL_DIR="+t.TempDir(),
+		"TOLLBOOK_MASTER_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "TOLLBOOK_PUBLIC_URL=http://127.0.0.1:1"})
+	for name, c := range map[string]struct {
+		environment []string
+		args        []string
+		code        int
+		says        []string
+	}{
+		"nothing":             {plain, nil, 2, []string{"say what to do", "tollbook demo"}},
+		"unknown command":     {plain, []string{"dmo"}, 2, []string{`"dmo"`, "Usage"}},
+		"unknown flag":        {plain, []string{"demo", "--port", "1"}, 2, []string{"-port", "Usage"}},
+		"stray argument":      {plain, []string{"demo", "now"}, 2, []string{`"now"`}},
+		"public listener":     {plain, []string{"demo", "--listen", "0.0.0.0:8080"}, 2, []string{"loopback"}},
+		"port taken":          {plain, []string{"demo", "--data", t.TempDir(), "--listen", taken.Addr().String()}, 1, []string{"taken", "--listen"}},
+		"no Postgres":         {append(plain, "TOLLBOOK_PG_BIN="+t.TempDir()), []string{"demo", "--data", t.TempDir(), "--listen", "127.0.0.1:0"}, 1, []string{"TOLLBOOK_PG_BIN"}},
+		"nothing configured":  {plain, []string{"serve"}, 1, []string{"TOLLBOOK_DATABASE_URL", "TOLLBOOK_SYSTEM_DATABASE_URL", "TOLLBOOK_MASTER_KEY", "TOLLBOOK_PUBLIC_URL", "TOLLBOOK_JOURNAL_DIR", "openssl rand"}},
+		"short key":           {append(good, "TOLLBOOK_MASTER_KEY=c2hvcnQ="), []string{"serve"}, 1, []string{"TOLLBOOK_MASTER_KEY", "32 random bytes"}},
+		"plain http outside":  {append(good, "TOLLBOOK_PUBLIC_URL=http://tollbook.example.com"), []string{"serve"}, 1, []string{"TOLLBOOK_PUBLIC_URL", "https"}},
+		"listen outside":      {append(good, "TOLLBOOK_LISTEN=0.0.0.0:8080"), []string{"serve"}, 1, []string{"TOLLBOOK_LISTEN", "TLS"}},
+		"file and value":      {append(good, "TOLLBOOK_MASTER_KEY_FILE=/x"), []string{"serve"}, 1, []string{"TOLLBOOK_MASTER_KEY", "both"}},
+		"unknown part":        {good, []string{"serve", "--only", "web,cron"}, 1, []string{"--only", "cron"}},
+		"bad faults":          {plain, []string{"simulate", "--data", t.TempDir(), "--faults", "nonsense=1"}, 1, []string{"nonsense"}},
+		"migrate unset":       {plain, []string{"migrate"}, 1, []string{"TOLLBOOK_MIGRATE_DATABASE_URL"}},
+		"journal without dir": {plain, []string{"journal", "show"}, 2, []string{"DIR"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, code := command(t, c.environment, c.args...)
+			require.Equal(t, c.code, code, out)
+			for _, text := range c.says {
+				require.Contains(t, out, text)
+			}
+			require.NotContains(t, out, "panic")
+			require.NotContains(t, out, "goroutine")
+		})
+	}
+}
+
+// TestTheCommandLineMakesASecondTenantThatSeesNothingOfTheFirst drives bootstrap as an
+// operator would, against the demo's database.
+func TestTheCommandLineMakesASecondTenantThatSeesNothingOfTheFirst(t *testing.T) {
+	in := demo(t)
+	environment := in.operator(t)
+	out, code := command(t, environment, "tenant", "create", "acme", "Acme Corp")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "/gw/acme")
+	out, code = command(t, environment, "tenant", "create", "acme", "Again")
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "acme exists already")
+	out, code = command(t, environment, "node", "create", "acme", "CC-1", "Everything")
+	require.Zero(t, code, out)
+	out, code = command(t, append(environment, "TOLLBOOK_UPSTREAM_KEY=sk-acme"), "tenant", "upstream", "acme", in.card.SimulatorURL)
+	require.Zero(t, code, out)
+	out, code = command(t, environment, "key", "create", "acme", "CC-1", "first key")
+	require.Zero(t, code, out)
+	key := strings.Fields(out)[1]
+	require.True(t, strings.HasPrefix(key, "tbk_"), out)
+	out, code = command(t, environment, "tenant", "list")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "meridian")
+
+	base := strings.TrimSuffix(in.card.GatewayURL, "meridian")
+	require.Eventually(t, func() bool { return status(t, base+"acme", key) == 200 }, 5*time.Second, 20*time.Millisecond, "usable within a second")
+	require.Equal(t, 401, status(t, base+"meridian", key), "a key opens its own tenant only")
+	require.Equal(t, 401, status(t, base+"acme", in.card.VirtualKeys["CC-4100"]))
+	require.Empty(t, in.usage(t, map[string][]string{"session": {bootstrapSession}}), "nothing of acme is meridian's")
+}
+
+// operator is the environment of somebody who runs the installation.
+func (in *installation) operator(t *testing.T) []string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(in.dir, "state.json"))
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(content), `"master_key": "`)
+	require.True(t, ok)
+	master, _, _ := strings.Cut(rest, `"`)
+	as := func(role string) string { return strings.Replace(in.card.DatabaseURL, "tollbook@", role+"@", 1) }
+	return append(os.Environ(), "TOLLBOOK_DATABASE_URL="+as("tollbook_app"), "TOLLBOOK_SYSTEM_DATABASE_URL="+as("tollbook_system"),
+		"TOLLBOOK_MASTER_KEY="+master, "TOLLBOOK_PUBLIC_URL="+in.card.WebURL)
+}

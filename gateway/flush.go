@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/app/usage"
+	"tollbook/gateway/journal"
+)
+
+// flusher carries settled requests into the ledger. What it holds in memory is also
+// in the journal, whose bound is therefore its bound.
+type flusher struct {
+	g       *Gateway
+	mu      sync.Mutex
+	waiting map[id.Tenant][]usage.Event
+	count   int
+	wake    chan struct{}
+}
+
+func newFlusher(g *Gateway) *flusher {
+	return &flusher{g: g, waiting: map[id.Tenant][]usage.Event{}, wake: make(chan struct{}, 1)}
+}
+
+func (f *flusher) add(tenant id.Tenant, e usage.Event) {
+	f.mu.Lock()
+	f.waiting[tenant] = append(f.waiting[tenant], e)
+	f.count++
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	maxBackoff    = 5 * time.Second
+	flushDeadline = 30 * time.Second
+)
+
+// run flushes a moment after something settled, and backs off while the database
+// does not answer: requests go on, the journal grows.
+func (f *flusher) run(ctx context.Context) {
+	backoff := time.Duration(0)
+	for {
+		if backoff == 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-f.wake:
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(max(f.g.cfg.FlushEvery, backoff)):
+		}
+		if err := f.flush(ctx); err != nil && ctx.Err() == nil {
+			backoff = min(max(2*backoff, f.g.cfg.FlushEvery), maxBackoff)
+			f.g.cfg.Log.WarnContext(ctx, "ledger not reached; requests stay in the journal", "waiting", f.size(), "error", err)
+			continue
+		}
+		backoff = 0
+	}
+}
+
+func (f *flusher) size() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count
+}
+
+// drain flushes until nothing waits or ctx ends.
+func (f *flusher) drain(ctx context.Context) error {
+	for f.size() > 0 {
+		if err := f.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush takes everything that waits, a bounded piece of one tenant at a time. What
+// fails is put back.
+func (f *flusher) flush(ctx context.Context) error {
+	f.mu.Lock()
+	taken := f.waiting
+	f.waiting, f.count = map[id.Tenant][]usage.Event{}, 0
+	f.mu.Unlock()
+	var failed error
+	for tenant, events := range taken {
+		for piece := range slices.Chunk(events, app.FlushLimit) {
+			if err := f.g.commit(ctx, tenant, piece); err != nil {
+				failed = errors.Join(failed, err)
+				f.mu.Lock()
+				f.waiting[tenant] = append(f.waiting[tenant], piece...)
+				f.count += len(piece)
+				f.mu.Unlock()
+			}
+		}
+	}
+	return failed
+}
+
+// commit flushes one piece and releases it from the journal. What the schema refuses
+// stays in the journal, named in the log, for a person to look at.
+func (g *Gateway) commit(ctx context.Context, tenant id.Tenant, events []usage.Event) error {
+	_, stuck, err := flushPiece(ctx, g.metering, tenant, events)
+	if err != nil {
+		return err
+	}
+	ids := make([]journal.ID, 0, len(events))
+	for i := range events {
+		if cause := stuck[events[i].ID]; cause != nil {
+			g.cfg.Log.ErrorContext(ctx, "the ledger refuses a request; it stays in the journal", "tenant", tenant.String(), "request_id", events[i].ID.String(), "error", cause)
+			continue
+		}
+		ids = append(ids, events[i].ID.Bytes())
+	}
+	if err := g.journal.Release(ids); err != nil {
+		g.cfg.Log.WarnContext(ctx, "journal segment not deleted yet", "error", err)
+	}
+	return nil
+}
+
+// flushPiece writes events to the ledger. One that the schema refuses must not hold
+// the others up: the piece is halved until the refused ones stand alone; they are
+// returned with the reason.
+func flushPiece(ctx context.Context, metering *app.Metering, tenant id.Tenant, events []usage.Event) (added int, stuck map[id.Event]error, err error) {
+	limited, cancel := context.WithTimeout(ctx, flushDeadline)
+	defer cancel()
+	added, err = metering.Flush(limited, tenant, events)
+	switch {
+	case !app.Refused(err):
+		return added, nil, err
+	case len(events) == 1:
+		return 0, map[id.Event]error{events[0].ID: err}, nil
+	}
+	stuck = map[id.Event]error{}
+	added = 0
+	for _, half := range [][]usage.Event{events[:len(events)/2], events[len(events)/2:]} {
+		n, refused, err := flushPiece(ctx, metering, tenant, half)
+		if err != nil {
+			return added, nil, err
+		}
+		added += n
+		maps.Copy(stuck, refused)
+	}
+	return added, stuck, nil
+}
+
+const (
+	adoptEvery   = 30 * time.Second
+	publishEvery = 5 * time.Second
+)
+
+func (g *Gateway) adoptForever(ctx context.Context) {
+	every := time.NewTicker(adoptEvery)
+	defer every.Stop()
+	broken := map[string]bool{}
+	for {
+		g.adoptAll(ctx, broken)
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
+	names, err := journal.Orphans(g.cfg.JournalDir)
+	if err != nil {
+		g.cfg.Log.WarnContext(ctx, "journals of other replicas not listed", "error", err)
+		return
+	}
+	for _, name := range names {
+		if broken[name] || ctx.Err() != nil {
+			continue
+		}
+		done, err := Adopt(ctx, g.journalConfig(), name, g.metering)
+		var corrupt *journal.CorruptError
+		switch {
+		case errors.As(err, &corrupt):
+			broken[name] = true
+			g.cfg.Log.ErrorContext(ctx, "a journal is broken; what came before the break is in the ledger, the rest needs a person", "journal", name, "error", err)
+		case err != nil && !errors.Is(err, journal.ErrLocked) && ctx.Err() == nil:
+			g.cfg.Log.WarnContext(ctx, "journal not adopted yet", "journal", name, "error", err)
+		case err == nil:
+			g.cfg.Log.InfoContext(ctx, "adopted a journal", "journal", name, "requests", done.Requests, "open", done.Open, "new", done.Added)
+		}
+	}
+}
+
+func (g *Gateway) journalConfig() journal.Config {
+	return journal.Config{Root: g.cfg.JournalDir, MACKey: g.cfg.JournalKey, Now: g.cfg.Now}
+}
+
+func (g *Gateway) publishForever(ctx context.Context) {
+	every := time.NewTicker(publishEvery)
+	defer every.Stop()
+	for {
+		g.publish(ctx, false)
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// publish tells the database how far this journal has reached the ledger.
+func (g *Gateway) publish(ctx context.Context, ended bool) {
+	stats, now := g.journal.Stats(), g.cfg.Now().UTC()
+	state := app.ReplicaState{
+		ReplicaID: g.replica, StartedAt: g.started, SeenAt: now, FlushedThrough: now, Pending: int64(stats.Pending), JournalBytes: stats.Bytes,
+	}
+	if !stats.OldestPendingAt.IsZero() {
+		state.FlushedThrough = stats.OldestPendingAt.UTC()
+	}
+	if ended && stats.Pending == 0 {
+		state.EndedAt = &now
+	}
+	limited, cancel := context.WithTimeout(ctx, publishEvery)
+	defer cancel()
+	if err := g.metering.Publish(limited, state); err != nil && ctx.Err() == nil {
+		g.cfg.Log.DebugContext(ctx, "replica state not published", "error", err)
+	}
+}

@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/gateway/journal"
+)
+
+// Config is what a gateway is told from outside; zero values mean the defaults
+// that Validate states.
+type Config struct {
+	JournalDir   string
+	JournalKey   []byte        // 32 bytes, the same for every replica
+	JournalBytes int64         // bound of one replica's journal
+	MaxBodyBytes int64         // of a request; the provider's own bound is 32 MB
+	DrainFor     time.Duration // how long to read on after a client left
+	MaxDrains    int           // how many at once
+	StaleAfter   time.Duration // a snapshot older than this is not served from
+	FlushEvery   time.Duration // longest wait from an outcome to its flush
+	BodyWithin   time.Duration // how long a client may take to send its request
+	ReadWithin   time.Duration // how long a client may leave an answer unread before it counts as gone
+	Log          *slog.Logger
+	Now          func() time.Time
+}
+
+// Validate fills in defaults and says what is wrong.
+func (c *Config) Validate() error {
+	if c.JournalDir == "" || len(c.JournalKey) != journal.KeyBytes {
+		return errors.New("the gateway needs a journal directory and a journal key of 32 bytes")
+	}
+	c.MaxBodyBytes = orDefault(c.MaxBodyBytes, 32<<20)
+	c.DrainFor = orDefault(c.DrainFor, 10*time.Second)
+	c.MaxDrains = orDefault(c.MaxDrains, 500)
+	c.StaleAfter = orDefault(c.StaleAfter, 30*time.Minute)
+	c.FlushEvery = orDefault(c.FlushEvery, 250*time.Millisecond)
+	c.BodyWithin = orDefault(c.BodyWithin, 2*time.Minute)
+	c.ReadWithin = orDefault(c.ReadWithin, 2*time.Minute)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+func orDefault[T int | int64 | time.Duration](value, standard T) T {
+	if value == 0 {
+		return standard
+	}
+	return value
+}
+
+// Gateway is one replica.
+type Gateway struct {
+	cfg       Config
+	snapshots *app.Snapshots
+	metering  *app.Metering
+	labels    *labelCache
+	journal   *journal.Journal
+	replica   id.Replica
+	upstream  *http.Transport
+	flusher   *flusher
+	drains    chan struct{}
+	sequences sync.Map // id.Tenant -> *sequence
+	bodies    sync.Pool
+	reads     sync.Pool
+	taps      sync.Pool
+	started   time.Time
+	failed    atomic.Bool // the journal, for ever
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+}
+
+// sequence numbers one tenant's requests at this replica, without gaps: what a lost
+// disk takes shows as missing numbers.
+type sequence struct {
+	sync.Mutex
+	last int64
+}
+
+// New opens a journal of its own and starts flushing. The snapshots must have been
+// loaded, or requests are refused until they are.
+func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *app.Labels) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	record, err := journal.Open(journal.Config{Root: cfg.JournalDir, MACKey: cfg.JournalKey, MaxBytes: cfg.JournalBytes, Now: cfg.Now})
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	g := &Gateway{
+		cfg: cfg, snapshots: snapshots, metering: metering, labels: newLabelCache(labels), journal: record,
+		replica: id.ReplicaFromBytes(record.Replica()), upstream: newTransport(), drains: make(chan struct{}, cfg.MaxDrains),
+		started: cfg.Now().UTC(),
+	}
+	g.pools()
+	g.flusher = newFlusher(g)
+	ctx, cancel := context.WithCancel(context.Background())
+	g.stop = cancel
+	g.running.Go(func() { g.flusher.run(ctx) })
+	g.running.Go(func() { g.adoptForever(ctx) })
+	g.running.Go(func() { g.publishForever(ctx) })
+	return g, nil
+}
+
+// newTransport is the way to providers: no compression (usage must be readable), no
+// timeout on the answer (minutes of silence are normal), many idle connections.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+		MaxIdleConns:          4096,
+		MaxIdleConnsPerHost:   2048,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: 0,
+		ReadBufferSize:        8 << 10,
+		WriteBufferSize:       32 << 10,
+	}
+}
+
+// Handler serves everything below /gw.
+func (g *Gateway) Handler() http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = g.answerError
+	e.POST("/gw/:tenant/v1/messages", g.messages)
+	e.POST("/gw/:tenant/v1/messages/count_tokens", g.passUnmetered)
+	e.GET("/gw/:tenant/v1/models", g.passUnmetered)
+	e.GET("/gw/:tenant/v1/models/:model", g.passUnmetered)
+	e.Match([]string{http.MethodHead, http.MethodGet}, "/gw/:tenant/api/hello", g.probe)
+	e.Match([]string{http.MethodHead, http.MethodGet}, "/gw/:tenant", g.probe)
+	e.Match([]string{http.MethodHead, http.MethodGet}, "/gw/:tenant/", g.probe)
+	for _, unmetered := range []string{"/gw/:tenant/v1/messages/batches", "/gw/:tenant/v1/messages/batches/*", "/gw/:tenant/v1/files", "/gw/:tenant/v1/files/*"} {
+		e.Any(unmetered, g.notMetered)
+	}
+	e.RouteNotFound("/*", g.unknownPath)
+	return e
+}
+
+// Ready tells whether requests can be served now.
+func (g *Gateway) Ready() error {
+	if g.failed.Load() {
+		return errors.New("the journal cannot be written; restart the gateway on a healthy volume")
+	}
+	if g.snapshots.Current().LoadedAt.IsZero() {
+		return errors.New("no snapshot of tenants and keys is loaded yet")
+	}
+	return nil
+}
+
+// Stats is the journal's state for metrics and pages.
+func (g *Gateway) Stats() journal.Stats { return g.journal.Stats() }
+
+// Close flushes what is left, within ctx, and lets go of the journal. Serve no
+// request any more when calling it.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.stop()
+	g.running.Wait()
+	flushed := g.flusher.drain(ctx)
+	g.upstream.CloseIdleConnections()
+	g.publish(ctx, true)
+	return errors.Join(flushed, g.journal.Close())
+}

@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"tollbook/app/usage"
+	"tollbook/gateway/anthropic"
+)
+
+// relay passes the answer on and settles before its last byte.
+func (x *exchange) relay() {
+	h := x.w.Header()
+	clientHeaders(h, x.upstream.Header)
+	h.Set("X-Tollbook-Request-Id", x.event.String())
+	h.Set("X-Tollbook-Cost-Center", x.answer.Code)
+	h.Set("X-Tollbook-Policy", "none")
+	// The intent is on the disk before the client sees anything of the answer.
+	if err := <-x.synced; err != nil {
+		x.synced <- nil
+		_ = x.g.journalFailed(err)
+		panic(http.ErrAbortHandler)
+	}
+	x.synced <- nil // settle asks again
+	// The connection serves other requests after this one; net/http clears no deadline it did not set.
+	defer func() { _ = http.NewResponseController(x.w).SetWriteDeadline(time.Time{}) }()
+	if strings.HasPrefix(x.upstream.Header.Get("Content-Type"), "text/event-stream") && x.upstream.StatusCode == http.StatusOK {
+		h.Del("Content-Length")
+		x.relayStream()
+		return
+	}
+	x.relayPlain()
+}
+
+// relayStream passes each read on as it came, metering beside it, and holds the
+// read that ends the stream until the outcome is durable.
+func (x *exchange) relayStream() {
+	tap, chunk := x.g.borrow()
+	defer x.g.giveBack(tap, chunk)
+	flusher := http.NewResponseController(x.w)
+	x.w.WriteHeader(x.upstream.StatusCode)
+	gone := false
+	for {
+		n, err := x.upstream.Body.Read(*chunk)
+		if n > 0 {
+			tap.Write((*chunk)[:n])
+			if tap.Stopped() {
+				x.conclude(tap.Metered(), nil)
+			}
+			if !gone {
+				x.extendPatience(flusher)
+				if _, wrote := x.w.Write((*chunk)[:n]); wrote != nil || flusher.Flush() != nil {
+					gone = true // read on for the meter's sake, within the drain's bound
+				}
+			}
+		}
+		if err == nil {
+			continue
+		}
+		x.conclude(tap.Metered(), err)
+		if !errors.Is(err, io.EOF) {
+			// The provider's stream broke: a clean end here would be a lie.
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
+}
+
+// extendPatience moves the write deadline on, at most every few seconds: a client that
+// stops reading must not hold an answer, and its upstream, for ever.
+func (x *exchange) extendPatience(connection *http.ResponseController) {
+	now := time.Now()
+	if x.patience.Sub(now) > x.g.cfg.ReadWithin/2 {
+		return
+	}
+	x.patience = now.Add(x.g.cfg.ReadWithin)
+	_ = connection.SetWriteDeadline(x.patience) // as in read: not every writer has deadlines
+}
+
+// conclude settles a metered answer, or cuts the client off if it cannot.
+func (x *exchange) conclude(m anthropic.Metered, ended error) {
+	if !x.settled {
+		x.judge(m, ended)
+	}
+	if err := x.settle(); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// judge turns what was metered into the outcome's state and counts.
+func (x *exchange) judge(m anthropic.Metered, ended error) {
+	out := &x.outcome
+	out.MessageID, out.Stop, out.Counts, out.Raw = usage.Clip(m.MessageID, 100), usage.Clip(m.StopReason, 40), clipCounts(m.Counts), m.RawUsage
+	out.Flags = m.Incomplete
+	out.State = usage.StateComplete
+	if m.Finished && len(m.Incomplete) == 0 {
+		return
+	}
+	out.State = usage.StateIncomplete
+	if ended != nil && !errors.Is(ended, io.EOF) {
+		out.Flags = append(out.Flags, "upstream_dropped")
+	}
+	if x.r.Context().Err() != nil {
+		out.State = usage.StateEstimated
+		out.Flags = append(out.Flags, "client_gone")
+	}
+	if floor := m.OutputBytes / bytesPerToken; !m.Finished && floor > out.Counts.Tokens[usage.ClassOutput] {
+		// A floor of what was produced; the provider's report settles it later.
+		out.Counts.Tokens[usage.ClassOutput] = floor
+		out.Flags = append(out.Flags, "output_estimated")
+	}
+	if out.Counts.Model == "" {
+		out.Counts.Model = x.intent.Model
+	}
+}
+
+// bytesPerToken is the provider's own rule of thumb for English text.
+const bytesPerToken = 4
+
+// clipCounts bounds the texts the provider sent to what a row may hold.
+func clipCounts(c usage.Counts) usage.Counts {
+	c.Model, c.Speed = usage.Clip(c.Model, 200), usage.Clip(c.Speed, 40)
+	c.Geography, c.Tier = usage.Clip(c.Geography, 40), usage.Clip(c.Tier, 40)
+	for i := range c.Unknown {
+		c.Unknown[i] = usage.Clip(c.Unknown[i], 64)
+	}
+	return c
+}
+
+// maxPlainBytes bounds the copy of a plain answer that is kept to be metered: the
+// largest answers are about a megabyte.
+const maxPlainBytes = 32 << 20
+
+// relayPlain passes a whole answer on, keeping one read back until the next shows
+// whether it was the last: that one waits for the outcome.
+func (x *exchange) relayPlain() {
+	tap, chunk := x.g.borrow()
+	defer x.g.giveBack(tap, chunk)
+	x.w.WriteHeader(x.upstream.StatusCode)
+	x.extendPatience(http.NewResponseController(x.w))
+	var seen bytes.Buffer
+	var held []byte
+	gone := false
+	for {
+		n, err := x.upstream.Body.Read(*chunk)
+		if n > 0 {
+			if len(held) > 0 && !gone {
+				_, wrote := x.w.Write(held)
+				gone = wrote != nil
+			}
+			held = append(held[:0], (*chunk)[:n]...)
+			if seen.Len()+n <= maxPlainBytes {
+				seen.Write((*chunk)[:n])
+			} else {
+				seen.Reset()
+			}
+		}
+		if err == nil {
+			continue
+		}
+		x.concludePlain(seen.Bytes(), err)
+		if !errors.Is(err, io.EOF) {
+			panic(http.ErrAbortHandler)
+		}
+		if !gone {
+			_, _ = x.w.Write(held)
+		}
+		return
+	}
+}
+
+// concludePlain settles an answer that was no stream: an error is not billed, a
+// message is metered whole.
+func (x *exchange) concludePlain(seen []byte, ended error) {
+	if x.upstream.StatusCode >= http.StatusBadRequest {
+		x.outcome.State = usage.StateError
+		if err := x.settle(); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
+	x.conclude(anthropic.ParseMessage(seen), ended)
+}
+
+func (g *Gateway) borrow() (*anthropic.Tap, *[]byte) {
+	tap, okTap := g.taps.Get().(*anthropic.Tap)
+	chunk, okChunk := g.reads.Get().(*[]byte)
+	if !okTap || !okChunk {
+		panic("a pool holds a stranger")
+	}
+	tap.Reset()
+	return tap, chunk
+}
+
+func (g *Gateway) giveBack(tap *anthropic.Tap, chunk *[]byte) {
+	g.taps.Put(tap)
+	g.reads.Put(chunk)
+}

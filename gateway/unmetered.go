@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"tollbook/app/id"
+)
+
+// passUnmetered relays what the provider never bills: count_tokens and the list of
+// models. It is authenticated, and neither recorded nor limited.
+func (g *Gateway) passUnmetered(c echo.Context) error {
+	x := &exchange{g: g, w: c.Response().Writer, r: c.Request(), event: id.NewEvent(g.cfg.Now())}
+	if err := x.admit(c.Param("tenant")); err != nil {
+		x.discardBody()
+		g.refuse(c, err, x.event)
+		return nil
+	}
+	target := *x.tenant.Upstream
+	target.Path += strings.TrimPrefix(c.Request().URL.Path, "/gw/"+c.Param("tenant"))
+	target.RawQuery = x.r.URL.RawQuery
+	request := &http.Request{
+		Method: x.r.Method, URL: &target, Host: target.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: upstreamHeaders(x.r.Header, x.tenant.Credential),
+	}
+	if x.r.Method == http.MethodPost {
+		taken, err := g.readBody(x.r)
+		if err != nil {
+			g.refuse(c, err, x.event)
+			return nil
+		}
+		request.Body, request.ContentLength = taken.reader(), int64(len(taken.bytes()))
+	}
+	response, err := g.upstream.RoundTrip(request.WithContext(x.r.Context()))
+	if err != nil {
+		g.refuse(c, errUpstream.Because(err), x.event)
+		return nil
+	}
+	defer response.Body.Close()
+	clientHeaders(x.w.Header(), response.Header)
+	x.w.Header().Set("X-Tollbook-Request-Id", x.event.String())
+	x.w.WriteHeader(response.StatusCode)
+	if _, err := io.Copy(x.w, response.Body); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// probe answers Claude Code's start-up check, which carries no credential.
+func (g *Gateway) probe(c echo.Context) error { return c.NoContent(http.StatusOK) }
+
+// notMetered refuses what the provider would bill without our meter seeing it.
+func (g *Gateway) notMetered(c echo.Context) error {
+	_, _ = io.CopyN(io.Discard, c.Request().Body, discardBound)
+	g.refuse(c, errNotMetered, id.NewEvent(g.cfg.Now()))
+	return nil
+}
+
+func (g *Gateway) unknownPath(c echo.Context) error {
+	_, _ = io.CopyN(io.Discard, c.Request().Body, discardBound)
+	g.refuse(c, errPath, id.NewEvent(g.cfg.Now()))
+	return nil
+}

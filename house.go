@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/app/secret"
+	"tollbook/db"
+	"tollbook/gateway"
+	"tollbook/jobs"
+	"tollbook/web"
+)
+
+// house is one process, wired by hand: nothing else in the program knows more than
+// its own part.
+type house struct {
+	settings  settings
+	log       *slog.Logger
+	ring      *secret.Keyring
+	db        *db.DB
+	access    *app.Access
+	changes   *app.Changes
+	nodes     *app.Nodes
+	tenants   *app.Tenants
+	keys      *app.Keys
+	members   *app.Members
+	signIns   *app.SignIns
+	reports   *app.Reports
+	snapshots *app.Snapshots
+	metering  *app.Metering
+	audit     *app.Audit
+}
+
+// assemble opens the database and makes every area.
+func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error) {
+	h := &house{settings: s, log: log}
+	var err error
+	if h.ring, err = secret.NewKeyring(s.MasterKeys...); err != nil {
+		return nil, fmt.Errorf("TOLLBOOK_MASTER_KEY: %w", err)
+	}
+	if h.access, err = app.NewAccess(); err != nil {
+		return nil, err
+	}
+	if h.db, err = db.Open(ctx, db.Config{URL: s.DatabaseURL, SystemURL: s.SystemDatabaseURL, Log: log}); err != nil {
+		return nil, fmt.Errorf("open the database (TOLLBOOK_DATABASE_URL, TOLLBOOK_SYSTEM_DATABASE_URL): %w", err)
+	}
+	h.changes = app.NewChanges(h.access)
+	h.nodes = app.NewNodes(h.db, h.access, h.changes)
+	h.tenants = app.NewTenants(h.db, h.changes, h.nodes, h.ring, time.Now)
+	h.keys = app.NewKeys(h.db, h.access, h.changes, h.ring)
+	h.members = app.NewMembers(h.db, h.changes, h.ring)
+	h.signIns = app.NewSignIns(h.db, h.changes, h.members, h.ring)
+	h.reports = app.NewReports(h.db, h.access, h.ring)
+	h.snapshots = app.NewSnapshots(h.db, h.ring, log, time.Now)
+	h.audit = app.NewAudit(h.db, log)
+	if h.metering, err = app.NewMetering(h.db); err != nil {
+		h.db.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// parts are what a house serves and how to end it.
+type parts struct {
+	mux   *http.ServeMux
+	ready []func() error
+	close []func(context.Context) error
+}
+
+// start begins everything the settings ask for; the mux is complete when it returns.
+func (h *house) start(ctx context.Context) (*parts, error) {
+	p := &parts{mux: http.NewServeMux()}
+	p.ready = append(p.ready, func() error {
+		limited, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return h.db.Ping(limited)
+	})
+	var served *gateway.Gateway
+	if h.settings.runs("gateway") {
+		var err error
+		if served, err = h.startGateway(ctx, p); err != nil {
+			return p, err
+		}
+	}
+	if h.settings.runs("jobs") {
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit))
+		if err != nil {
+			return p, err
+		}
+		p.close = append(p.close, stop)
+	}
+	if h.settings.runs("web") {
+		pages, err := web.New(web.Config{
+			PublicURL: h.settings.PublicURL, Development: h.settings.Development, Log: h.log, Now: time.Now, Version: version,
+			HTTPClient: &http.Client{Timeout: 10 * time.Second},
+		}, web.Areas{Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports})
+		if err != nil {
+			return p, err
+		}
+		p.mux.Handle("/", pages.Handler())
+	}
+	p.operations(served)
+	return p, nil
+}
+
+func (h *house) startGateway(ctx context.Context, p *parts) (*gateway.Gateway, error) {
+	if err := h.snapshots.Load(ctx, id.Tenant{}); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(h.settings.JournalDir, 0o700); err != nil {
+		return nil, fmt.Errorf("TOLLBOOK_JOURNAL_DIR: %w", err)
+	}
+	g, err := gateway.New(gateway.Config{
+		JournalDir: h.settings.JournalDir, JournalKey: h.ring.Derive(journalPurpose), Log: h.log,
+	}, h.snapshots, h.metering, app.NewLabels(h.ring))
+	if err != nil {
+		return nil, err
+	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() { defer close(ended); h.snapshots.Follow(following) }()
+	p.close = append(p.close, g.Close, func(context.Context) error { stop(); <-ended; return nil })
+	p.ready = append(p.ready, g.Ready)
+	p.mux.Handle("/gw/", g.Handler())
+	return g, nil
+}
+
+// journalPurpose names the key that chains journal records.
+const journalPurpose = "journal-mac"
+
+// shutdown ends the parts in the order they depend on one another.
+func (p *parts) shutdown(ctx context.Context) error {
+	var errs error
+	for _, f := range p.close {
+		errs = errors.Join(errs, f(ctx))
+	}
+	return errs
+}

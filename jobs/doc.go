@@ -1,0 +1,11 @@
+// Package jobs works what was enqueued: one River worker per file, each calling one
+// use case.
+//
+// It owns the mapping from a job to its use case and from an error to retry or
+// cancel. It does not own arguments (app/job), queues (db) or the work itself (app).
+//
+// Invariants: a worker is idempotent by a database key; it carries a tenant and ids
+// and nothing else; what can never succeed is cancelled, everything else is retried.
+//
+// Words: worker, tick.
+package jobs

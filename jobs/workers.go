@@ -1,0 +1,31 @@
+package jobs
+
+import (
+	"github.com/riverqueue/river"
+
+	"tollbook/app"
+	"tollbook/app/fault"
+)
+
+// Workers registers every worker there is.
+func Workers(audit *app.Audit) *river.Workers {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &sequenceAudit{audit: audit})
+	river.AddWorker(workers, &tick{audit: audit})
+	river.AddWorker(workers, &proveSums{audit: audit})
+	return workers
+}
+
+// answer maps a use case's error to River's: what is wrong with the job itself is
+// cancelled, what may pass is retried.
+func answer(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch fault.KindOf(err) {
+	case fault.KindInvalid, fault.KindForbidden, fault.KindNotFound:
+		return river.JobCancel(err)
+	case fault.KindUnauthenticated, fault.KindConflict, fault.KindLimited, fault.KindUnavailable, fault.KindInternal:
+	}
+	return err
+}

@@ -1,0 +1,392 @@
+package simulator
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// exchange is one request to /v1/messages on its way from arrival to the books.
+type exchange struct {
+	sim    *Simulator
+	w      http.ResponseWriter
+	http   *http.Request
+	serial uint64
+	fact   Fact
+	knobs  knobs
+	req    *request
+	reply  reply
+	usage  usage // of the finished answer
+	booked bool
+}
+
+// serveMessages answers POST /v1/messages. Whatever happens after the request was
+// understood, its fact is in the books when this returns.
+func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
+	serial, err := s.books.issue()
+	if err != nil {
+		panic(http.ErrAbortHandler) // without the books there is no answer at all
+	}
+	ex := &exchange{sim: s, w: w, http: r, serial: serial, knobs: noKnobs()}
+	ex.fact = Fact{
+		RequestID: makeID("req_", s.seed, serial), OccurredAt: s.now().UTC(), SessionID: sessionOf(r),
+		Speed: speedStandard, ServiceTier: tierStandard, InferenceGeo: geoGlobal, Status: http.StatusOK,
+	}
+	s.setIdentity(w, ex.fact.RequestID)
+	if wantsBench(r) {
+		ex.serveBench()
+
+		return
+	}
+	if problem := ex.understand(); problem != nil {
+		ex.fail(problem)
+
+		return
+	}
+	defer func() {
+		if !ex.booked { // cut, or the client went away: booked with what was produced
+			ex.book(false)
+		}
+	}()
+	ex.plan()
+	if !pause(r.Context(), ex.knobs.firstByte) {
+		return
+	}
+	if ex.knobs.dropHead {
+		panic(http.ErrAbortHandler)
+	}
+	if ex.req.stream {
+		ex.stream()
+	} else {
+		ex.whole()
+	}
+}
+
+func sessionOf(r *http.Request) string {
+	return cutText(strings.ToValidUTF8(r.Header.Get("X-Claude-Code-Session-Id"), "?"), maxSessionBytes)
+}
+
+// takeBuffer lends a buffer for one body.
+func (s *Simulator) takeBuffer() *[]byte {
+	buf, _ := s.buffers.Get().(*[]byte)
+
+	return buf
+}
+
+// returnBuffer keeps buffers of usual size only: one 32 MB body must not stay.
+func (s *Simulator) returnBuffer(buf *[]byte) {
+	if cap(*buf) <= maxKeptBuffer {
+		s.buffers.Put(buf)
+	}
+}
+
+func (s *Simulator) setIdentity(w http.ResponseWriter, requestID string) {
+	h := w.Header()
+	h.Set("request-id", requestID)
+	h.Set("anthropic-organization-id", s.organ)
+}
+
+// understand checks everything the provider checks before it starts, and the knobs.
+func (ex *exchange) understand() *apiError {
+	if err := ex.knobs.parse(ex.http.Header.Get("x-sim-fault")); err != nil {
+		return invalid("%s", err)
+	}
+	credential, version, problem := checkHeaders(ex.http)
+	if credential != "" {
+		ex.fact.KeyHint = KeyHint(credential)
+	}
+	if problem != nil {
+		return problem
+	}
+	buf := ex.sim.takeBuffer()
+	defer ex.sim.returnBuffer(buf)
+	if problem := readBody(ex.w, ex.http, buf); problem != nil {
+		return problem
+	}
+	req, problem := parseRequest(*buf, version, false)
+	if req != nil {
+		ex.fact.Model = req.model
+	}
+	if problem != nil {
+		return problem
+	}
+	ex.req = req
+
+	return ex.applyKnobs()
+}
+
+// readBody reads a bounded body into buf. What is decoded from it never aliases it:
+// encoding/json copies raw messages.
+func readBody(w http.ResponseWriter, r *http.Request, buf *[]byte) *apiError {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		problem := invalid("Content-Encoding %q is not supported", encoding)
+		problem.code = "request_body_encoding_unsupported"
+
+		return problem
+	}
+	body := bytes.NewBuffer((*buf)[:0])
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	*buf = body.Bytes()
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return errorOfStatus(http.StatusRequestEntityTooLarge)
+	case err != nil:
+		return invalid("The request body could not be read: %v", err)
+	}
+
+	return nil
+}
+
+// checkHeaders returns the credential presented and the API version.
+func checkHeaders(r *http.Request) (credential, version string, problem *apiError) {
+	credential = r.Header.Get("x-api-key")
+	if bearer, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); credential == "" && found {
+		credential = strings.TrimSpace(bearer)
+	}
+	if credential == "" {
+		return "", "", &apiError{status: 401, kind: "authentication_error", message: "x-api-key header is required"}
+	}
+	if strings.HasPrefix(credential, "sk-bad") {
+		return credential, "", errorOfStatus(http.StatusUnauthorized)
+	}
+	switch version = r.Header.Get("anthropic-version"); version {
+	case version2023, version2026:
+		return credential, version, nil
+	case "":
+		return credential, "", invalid("anthropic-version: header is required")
+	default:
+		return credential, "", invalid("anthropic-version: %q is not a valid version", cutText(version, 40))
+	}
+}
+
+// applyKnobs adds the prompt's own knobs and the standing faults, and turns those
+// that ask for an error into it.
+func (ex *exchange) applyKnobs() *apiError {
+	t := ex.sim.author.readTurn(ex.req)
+	for _, words := range promptKnobs(t.raw) {
+		if err := ex.knobs.parse(words); err != nil {
+			return invalid("%s", err)
+		}
+	}
+	if ex.knobs.times > 0 {
+		key := sha256.Sum256([]byte(ex.fact.SessionID + "\n" + t.raw))
+		if ex.sim.times.next(key) >= ex.knobs.times {
+			ex.knobs = noKnobs()
+		}
+	}
+	if len(ex.sim.rates.outcomes) > 0 {
+		point := rand.New(rand.NewPCG(ex.sim.seed, ex.serial)).Float64()
+		if err := ex.knobs.parse(ex.sim.rates.pick(point)); err != nil {
+			return invalid("%s", err)
+		}
+	}
+	if ex.knobs.promptTooLong {
+		return invalid("prompt is too long: %d tokens > %d maximum", ex.req.promptTokens()+200_000, 200_000)
+	}
+	if ex.knobs.status != 0 {
+		problem := errorOfStatus(ex.knobs.status)
+		problem.code = ex.knobs.errorCode
+
+		return problem
+	}
+	ex.reply = ex.sim.author.write(ex.req, t, &ex.knobs, ex.serial)
+
+	return nil
+}
+
+// plan fixes what the answer will count and cost when it is finished.
+func (ex *exchange) plan() {
+	s, f := ex.sim, &ex.fact
+	f.MessageID = makeID("msg_", s.seed, ex.serial)
+	f.Model = servedModel(ex.req.model)
+	l, _ := s.prices.listed(f.Model)
+	workspace := ex.http.Header.Get("anthropic-workspace-id")
+	f.Tokens = s.cache.use(ex.req.segments(workspace, f.Model), ex.req.promptTokens(), l.minCache, f.OccurredAt)
+	f.WebSearchRequests = ex.reply.searches
+	f.Refused = ex.reply.stopReason == "refusal"
+	if ex.req.fast && l.sellsFast(f.OccurredAt) {
+		f.Speed = speedFast
+	}
+	if ex.req.us && l.us {
+		f.InferenceGeo = geoUS
+	}
+	if ex.knobs.unknownModel {
+		f.Model = "claude-unknown-9"
+	}
+	ex.usage = ex.finalUsage()
+	if n := int64(ex.knobs.compaction); n > 0 { // billed at the request's model, but not in the top level
+		message := iterationOf("message", f.Model, f.Tokens, ex.usage.OutputTokens)
+		compaction := Tokens{Input: n, Output: n / 10}
+		ex.usage.Iterations = []usageIteration{iterationOf("compaction", f.Model, compaction, compaction.Output), message}
+		f.Tokens.add(compaction)
+	}
+	ex.req = &request{stream: ex.req.stream, digest: ex.req.digest} // an open stream must not hold its prompt
+}
+
+func (ex *exchange) finalUsage() usage {
+	f := &ex.fact
+	u := usage{
+		InputTokens: f.Tokens.Input, CacheReadTokens: f.Tokens.CacheRead,
+		CacheCreationTokens: f.Tokens.CacheWrite5m + f.Tokens.CacheWrite1h,
+		CacheCreation:       &cacheCreation{f.Tokens.CacheWrite5m, f.Tokens.CacheWrite1h},
+		OutputTokens:        tokensOfBytes(ex.reply.size()),
+		OutputDetails:       &outputDetails{ex.reply.thinkingTokens()},
+		ServiceTier:         f.ServiceTier, Speed: f.Speed, InferenceGeo: f.InferenceGeo,
+	}
+	if ex.reply.searches > 0 {
+		u.ServerToolUse = &serverToolUse{WebSearchRequests: ex.reply.searches}
+	}
+	if ex.knobs.unknownField {
+		seven := int64(7)
+		u.QuantumTokens = &seven
+	}
+
+	return u
+}
+
+func iterationOf(kind, model string, t Tokens, output int64) usageIteration {
+	return usageIteration{
+		Type: kind, Model: model, InputTokens: t.Input, OutputTokens: output, CacheReadTokens: t.CacheRead,
+		CacheCreationTokens: t.CacheWrite5m + t.CacheWrite1h,
+		CacheCreation:       &cacheCreation{t.CacheWrite5m, t.CacheWrite1h},
+	}
+}
+
+// servedModel resolves the aliases that name no release.
+func servedModel(model string) string {
+	switch model {
+	case "claude-opus-4-5":
+		return "claude-opus-4-5-20251101"
+	case "claude-sonnet-4-5":
+		return "claude-sonnet-4-5-20250929"
+	case "claude-haiku-4-5":
+		return "claude-haiku-4-5-20251001"
+	default:
+		return model
+	}
+}
+
+// book writes the fact. Without the books the connection is cut: an answer that the
+// provider does not know about must not exist.
+func (ex *exchange) book(complete bool) {
+	ex.booked = true
+	ex.fact.Complete = complete
+	err := ex.sim.complete(&ex.fact)
+	if err == nil {
+		err = ex.sim.books.append(&ex.fact)
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// fail books and answers an error.
+func (ex *exchange) fail(problem *apiError) {
+	ex.fact.Status = problem.status
+	ex.book(true)
+	h := ex.w.Header()
+	if ex.knobs.retryAfter != unset {
+		h.Set("retry-after", strconv.Itoa(ex.knobs.retryAfter))
+	}
+	if ex.knobs.shouldRetry != "" {
+		h.Set("x-should-retry", cutText(ex.knobs.shouldRetry, 10))
+	}
+	if !pause(ex.http.Context(), ex.knobs.firstByte) {
+		return
+	}
+	writeJSON(ex.w, problem.status, problem.body(ex.fact.RequestID))
+}
+
+// whole answers without streaming.
+func (ex *exchange) whole() {
+	message := ex.message()
+	message.Content = make([]json.RawMessage, 0, len(ex.reply.blocks))
+	signature := signatureOf(ex.sim.seed, ex.req.digest)
+	for i := range ex.reply.blocks {
+		message.Content = append(message.Content, ex.reply.blocks[i].encode(false, signature))
+	}
+	message.StopReason = &ex.reply.stopReason
+	message.StopDetails = ex.stopDetails()
+	message.Usage = ex.usage
+	if ex.knobs.noUsage {
+		message.Usage = usage{}
+	}
+	body := mustJSON(message)
+	ex.fact.Tokens.Output += ex.usage.OutputTokens
+	if ex.knobs.dropAfter == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	ex.sim.setRates(ex.w.Header())
+	ex.w.Header().Set("Content-Type", "application/json")
+	ex.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if ex.knobs.dropAfter > 0 {
+		_, _ = io.WriteString(ex.w, body[:len(body)/2]) // the cut follows whether or not this arrives
+		_ = http.NewResponseController(ex.w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	ex.book(true)
+	_, _ = io.WriteString(ex.w, body) // a client that went away was still served
+}
+
+func (ex *exchange) message() wireMessage {
+	return wireMessage{
+		ID: ex.fact.MessageID, Type: "message", Role: "assistant", Model: ex.fact.Model,
+		Content: []json.RawMessage{},
+	}
+}
+
+func (ex *exchange) stopDetails() *stopDetails {
+	if ex.reply.stopReason != "refusal" {
+		return nil
+	}
+
+	return &stopDetails{Type: "refusal", Explanation: "Simulated refusal."}
+}
+
+// setRates puts the rate headers of a success: they describe the organization.
+func (s *Simulator) setRates(h http.Header) {
+	reset := s.now().UTC().Add(time.Minute).Format(time.RFC3339)
+	for _, kind := range []struct{ name, limit, remaining string }{
+		{"Requests", "4000", "3999"},
+		{"Tokens", "5000000", "4999000"},
+		{"Input-Tokens", "4000000", "3999000"},
+		{"Output-Tokens", "1000000", "999000"},
+	} {
+		prefix := "Anthropic-Ratelimit-" + kind.name
+		h[prefix+"-Limit"] = []string{kind.limit}
+		h[prefix+"-Remaining"] = []string{kind.remaining}
+		h[prefix+"-Reset"] = []string{reset}
+	}
+}
+
+// pause waits, or reports false when the client went away first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	body := mustJSON(value)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // the client's loss
+}

@@ -1,0 +1,186 @@
+package simulator
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config configures a Simulator.
+type Config struct {
+	Dir    string           // where the books are kept; one simulator at a time
+	Seed   uint64           // same seed, same answers
+	Faults string           // standing faults, as --faults: "429=0.01,drop=0.01"; "" = none
+	Now    func() time.Time // nil = time.Now
+	Delay  time.Duration    // pause between stream deltas; 0 = none
+
+	DiscountBps int64         // contract discount in the cost report, basis points off list; the books stay at list
+	ReportDelay time.Duration // how far the analytics reports lag behind; 0 = not at all
+}
+
+func (c Config) validate() error {
+	if c.Dir == "" {
+		return errors.New("simulator: Dir is required")
+	}
+	if c.DiscountBps < 0 || c.DiscountBps > 10_000 {
+		return fmt.Errorf("simulator: DiscountBps %d is outside 0..10000", c.DiscountBps)
+	}
+	if c.Delay < 0 || c.ReportDelay < 0 {
+		return errors.New("simulator: Delay and ReportDelay cannot be negative")
+	}
+
+	return nil
+}
+
+// Simulator answers as the provider would and keeps the provider's books.
+type Simulator struct {
+	seed   uint64
+	now    func() time.Time
+	delay  time.Duration
+	books  *books
+	cache  *promptCache
+	prices *priceList
+	author *author
+	rates  rates
+	organ  string
+
+	discountBps int64
+	reportDelay time.Duration
+
+	buffers sync.Pool // *[]byte: request bodies
+	bench   benchCounters
+	times   timesCounter
+}
+
+// benchCounters is all that the knob bench leaves behind.
+type benchCounters struct{ requests, input, output atomic.Int64 }
+
+// timesCounter counts the uses of a limited knob; when full it starts afresh.
+type timesCounter struct {
+	mu   sync.Mutex
+	seen map[[32]byte]int
+}
+
+// next returns how often key was seen before.
+func (c *timesCounter) next(key [32]byte) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil || len(c.seen) >= maxTimesKeys {
+		c.seen = map[[32]byte]int{}
+	}
+	c.seen[key]++
+
+	return c.seen[key] - 1
+}
+
+// Open opens or creates the books in cfg.Dir and replays them.
+func Open(cfg Config) (*Simulator, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	standing, err := parseRates(cfg.Faults)
+	if err != nil {
+		return nil, err
+	}
+	prices, err := newPriceList()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := openBooks(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Simulator{
+		seed: cfg.Seed, now: cfg.Now, delay: cfg.Delay, books: opened, cache: newPromptCache(maxCacheEntries),
+		prices: prices, author: newAuthor(cfg.Seed), rates: standing, organ: organizationID(cfg.Seed),
+		discountBps: cfg.DiscountBps, reportDelay: cfg.ReportDelay,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.buffers.New = func() any { return new([]byte) }
+
+	return s, nil
+}
+
+// Close makes the books durable and releases them. Requests in progress fail.
+func (s *Simulator) Close() error { return s.books.close() }
+
+// Import prices each fact with the simulator's own prices and adds those to the
+// books whose request id is new; it returns how many were. They are durable when it
+// returns. On an error a part may be in; importing the same facts again is safe.
+func (s *Simulator) Import(facts iter.Seq[Fact]) (int, error) {
+	const batch = 4096
+	pending := make([]Fact, 0, batch)
+	added := 0
+	flush := func() error {
+		n, err := s.books.appendNew(pending)
+		added += n
+		pending = pending[:0]
+
+		return err
+	}
+	for f := range facts {
+		if err := s.complete(&f); err != nil {
+			return added, fmt.Errorf("import: %w", err)
+		}
+		pending = append(pending, f)
+		if len(pending) == batch {
+			if err := flush(); err != nil {
+				return added, fmt.Errorf("import: %w", err)
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return added, fmt.Errorf("import: %w", err)
+	}
+	if err := s.books.sync(); err != nil {
+		return added, fmt.Errorf("import: %w", err)
+	}
+
+	return added, nil
+}
+
+// complete fills defaults, checks and prices a fact.
+func (s *Simulator) complete(f *Fact) (err error) {
+	f.fillDefaults()
+	if err := f.validate(); err != nil {
+		return err
+	}
+	f.BilledPico, err = s.prices.charge(f)
+
+	return err
+}
+
+// Handler serves the provider's API and the books; paths are relative to its mount.
+func (s *Simulator) Handler() http.Handler { return http.HandlerFunc(s.route) }
+
+func (s *Simulator) route(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case path == "/v1/messages" && r.Method == http.MethodPost:
+		s.serveMessages(w, r)
+	case path == "/v1/messages/count_tokens" && r.Method == http.MethodPost:
+		s.serveCount(w, r)
+	case (path == "/v1/models" || strings.HasPrefix(path, "/v1/models/")) && read:
+		s.serveModels(w, r)
+	case path == "/api/hello" && read:
+		w.WriteHeader(http.StatusOK)
+	case (path == usageReportPath || path == costReportPath) && read:
+		s.serveReport(w, r)
+	case path == "/books" && read:
+		s.serveBooks(w, r)
+	case path == "/books/totals" && read:
+		s.serveTotals(w, r)
+	case path == "/books/bench" && read:
+		s.serveBenchCounters(w)
+	default:
+		s.answerError(w, &apiError{status: 404, kind: "not_found_error", message: "Not found"})
+	}
+}

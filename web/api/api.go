@@ -1,0 +1,181 @@
+package api
+
+import (
+	"compress/gzip"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"tollbook/app"
+	"tollbook/app/fault"
+	"tollbook/app/secret"
+)
+
+// Prefix is where the API lives.
+const Prefix = "/api/v1"
+
+// Areas are the use cases the API offers.
+type Areas struct {
+	Members *app.Members
+	Nodes   *app.Nodes
+	Keys    *app.Keys
+	Reports *app.Reports
+}
+
+// Config is what the API is told.
+type Config struct {
+	PublicURL *url.URL
+	Log       *slog.Logger
+	Now       func() time.Time
+	Version   string
+}
+
+// API serves programs.
+type API struct {
+	cfg       Config
+	areas     Areas
+	endpoints []Endpoint
+	document  []byte
+}
+
+// Endpoint is one method and path, and everything that is known about it: the same
+// row routes it, documents it and tells who may.
+type Endpoint struct {
+	Method, Path   string // below Prefix, in echo's form: /keys/:id/revoke
+	Object, Action string // what the actor's role must allow; empty for public
+	Summary        string
+	Status         int
+	Once           bool // takes an Idempotency-Key
+	query          reflect.Type
+	body           reflect.Type
+	answer         reflect.Type
+	serve          func(*call) error
+}
+
+// call is one authenticated request.
+type call struct {
+	echo.Context
+	who app.Actor
+}
+
+// New makes the API and its document.
+func New(cfg Config, areas Areas) (*API, error) {
+	a := &API{cfg: cfg, areas: areas}
+	a.endpoints = a.table()
+	document, err := a.openAPI()
+	a.document = document
+	return a, err
+}
+
+// table is every endpoint there is.
+func (a *API) table() []Endpoint {
+	return []Endpoint{
+		get("/nodes", "node", "read", "The hierarchy as of an instant, parents before children.", a.listNodes),
+		get("/keys", "key", "read", "Virtual keys, newest first.", a.listKeys),
+		post("/keys", "key", "propose", http.StatusCreated, "Make a virtual key. Its secret is in this answer only.", a.createKey),
+		post("/keys/:id/revoke", "key", "propose", http.StatusOK, "End a virtual key. Gateways refuse it within a second.", a.revokeKey),
+		get("/usage", "usage", "read", "Requests, newest first. Rows appear within two seconds of a response's end.", a.listUsage),
+		get("/chargeback", "chargeback", "read", "A month by node, developer, model, key or project.", a.chargeback),
+		{Method: http.MethodGet, Path: "/openapi.json", Summary: "This description.", Status: http.StatusOK},
+	}
+}
+
+// Endpoints lists what there is, for the tables of routes.
+func (a *API) Endpoints() []Endpoint { return a.endpoints }
+
+// get makes the row of an endpoint that reads.
+func get[Q, A any](path, object, action, summary string, serve func(*call, Q) (A, error)) Endpoint {
+	return Endpoint{
+		Method: http.MethodGet, Path: path, Object: object, Action: action, Summary: summary, Status: http.StatusOK,
+		query: reflect.TypeFor[Q](), answer: reflect.TypeFor[A](),
+		serve: func(c *call) error {
+			var query Q
+			if err := readQuery(c, &query); err != nil {
+				return err
+			}
+			answer, err := serve(c, query)
+			if err != nil {
+				return err
+			}
+			return c.JSON(http.StatusOK, answer)
+		},
+	}
+}
+
+// post makes the row of an endpoint that writes.
+func post[Q, B, A any](path, object, action string, status int, summary string, serve func(*call, Q, B) (A, error)) Endpoint {
+	return Endpoint{
+		Method: http.MethodPost, Path: path, Object: object, Action: action, Summary: summary, Status: status, Once: true,
+		query: reflect.TypeFor[Q](), body: reflect.TypeFor[B](), answer: reflect.TypeFor[A](),
+		serve: func(c *call) error {
+			var query Q
+			if err := readQuery(c, &query); err != nil {
+				return err
+			}
+			var body B
+			if err := readBody(c, &body); err != nil {
+				return err
+			}
+			answer, err := serve(c, query, body)
+			if err != nil {
+				return err
+			}
+			return c.JSON(status, answer)
+		},
+	}
+}
+
+const maxBody = 1 << 20
+
+// Mount adds the endpoints to a router.
+func (a *API) Mount(e *echo.Echo) {
+	zip := middleware.GzipWithConfig(middleware.GzipConfig{Level: gzip.BestSpeed, MinLength: 1024})
+	group := e.Group(Prefix, a.edge, zip)
+	for _, p := range a.endpoints {
+		if p.serve == nil {
+			group.Add(p.Method, p.Path, a.showDocument)
+			continue
+		}
+		group.Add(p.Method, p.Path, a.authenticated(p))
+	}
+	group.RouteNotFound("/*", func(echo.Context) error { return errNoEndpoint })
+}
+
+var errNoEndpoint = fault.New(fault.KindNotFound, "endpoint_absent", "There is no such endpoint. GET "+Prefix+"/openapi.json lists them.")
+
+// edge is what every endpoint has: bounds, headers, and problems for failures.
+func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxBody)
+		c.Response().Header().Set("Cache-Control", "no-store")
+		if err := next(c); err != nil {
+			a.Fail(c, err)
+		}
+		return nil
+	}
+}
+
+func (a *API) authenticated(p Endpoint) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		kind, token, _ := strings.Cut(c.Request().Header.Get("Authorization"), " ")
+		if !strings.EqualFold(kind, "Bearer") {
+			return app.ErrToken
+		}
+		who, err := a.areas.Members.ByToken(c.Request().Context(), secret.NewText(strings.TrimSpace(token)))
+		if err != nil {
+			return err
+		}
+		return p.serve(&call{Context: c, who: who})
+	}
+}
+
+func (a *API) showDocument(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "public, max-age=300")
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, a.document)
+}

@@ -1,0 +1,21 @@
+package api
+
+// Codes is the closed list of problems. A test compares it with the codes the source
+// can give; a code that is not here is answered as its kind.
+func Codes() []string {
+	return []string{
+		// What a failure is when nothing closer is known.
+		"conflict", "forbidden", "internal", "invalid", "limited", "not_found", "unauthenticated", "unavailable",
+		// Who asks.
+		"not_allowed", "token_unknown", "tokens_never_decide",
+		// How it was asked.
+		"body_syntax", "body_too_large", "content_type", "cursor_syntax", "endpoint_absent", "field_type", "field_unknown", "group_by_unknown",
+		"id_syntax", "idempotency_key_length", "idempotency_mismatch", "instant_syntax", "limit_range", "method_refused", "parameter_repeated",
+		"parameter_unknown", "period_syntax", "range_empty", "state_unknown",
+		// What it was about.
+		"cost_center_absent", "expires_past", "key_absent", "key_revoked", "label_length", "node_absent", "project_absent", "projects_many",
+		"reason_missing", "row_refused", "taken",
+		// Us.
+		"database_unavailable",
+	}
+}

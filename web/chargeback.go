@@ -1,0 +1,335 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"tollbook/app"
+	"tollbook/app/fault"
+	"tollbook/app/hierarchy"
+	"tollbook/app/money"
+	"tollbook/app/period"
+	"tollbook/web/api"
+	"tollbook/web/chart"
+	"tollbook/web/ui"
+)
+
+// groupBy is how a month can be looked at, in the order of the tabs.
+type groupBy struct{ Key, Tab, Head string }
+
+func groupings() []groupBy {
+	return []groupBy{
+		{"node", "Cost center", "Cost center"},
+		{"project", "Project", "Project"},
+		{"developer", "Developer", "Developer"},
+		{"model", "Model", "Model"},
+		{"key", "Virtual key", "Virtual key"},
+	}
+}
+
+// monthQuery is the state of the chargeback page: all of it is in the URL.
+type monthQuery struct {
+	Month   period.Month
+	Current period.Month
+	Group   groupBy
+	AsOf    time.Time
+}
+
+func (v *visit) monthQuery() (monthQuery, error) {
+	q := monthQuery{Current: period.MonthOf(v.web.cfg.Now()), Group: groupings()[0]}
+	q.Month = q.Current
+	if text := v.QueryParam("period"); text != "" {
+		var err error
+		if q.Month, err = period.ParseMonth(text); err != nil {
+			return q, err
+		}
+	}
+	if text := v.QueryParam("group_by"); text != "" {
+		at := slices.IndexFunc(groupings(), func(g groupBy) bool { return g.Key == text })
+		if at < 0 {
+			return q, fault.Invalid("group_by", "group_by_unknown", "A month is shown by node, project, developer, model or key.")
+		}
+		q.Group = groupings()[at]
+	}
+	if text := v.QueryParam("as_of"); text != "" {
+		at, err := api.ParseInstant("as_of", text)
+		if err != nil {
+			return q, err
+		}
+		q.AsOf = at.Time
+	}
+	return q, nil
+}
+
+// url is the page for a state, without what is the default.
+func (q monthQuery) url(path string) string {
+	values := url.Values{}
+	if q.Month != q.Current {
+		values.Set("period", q.Month.String())
+	}
+	if q.Group.Key != "node" {
+		values.Set("group_by", q.Group.Key)
+	}
+	if !q.AsOf.IsZero() {
+		values.Set("as_of", q.AsOf.Format(time.RFC3339))
+	}
+	if len(values) == 0 {
+		return path
+	}
+	return path + "?" + values.Encode()
+}
+
+func (q monthQuery) with(month period.Month) monthQuery { q.Month = month; return q }
+
+func (q monthQuery) by(g groupBy) monthQuery { q.Group = g; return q }
+
+// requestsURL is the list of requests a figure of a month is made of.
+func requestsURL(month period.Month, pairs ...string) string {
+	values := url.Values{"from": {ui.Date(month.Start())}, "to": {ui.Date(month.End())}}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Set(pairs[i], pairs[i+1])
+	}
+	return "/requests?" + values.Encode()
+}
+
+// chargebackView is the page as it is shown.
+type chargebackView struct {
+	Frame           ui.Frame
+	Query           monthQuery
+	Title, Sub      string
+	Previous, Next  *link
+	Tabs            []tab
+	CSV             string
+	Figures         []figure
+	Rows            []chargebackRow
+	Rest            *chargebackRow // what the rows leave out of the total
+	Total           chargebackRow
+	Caption         string
+	Days            []dayRow
+	Columns         []chart.Day
+	DaysWords       string
+	Tallest         string
+	Latest          []app.Request
+	LatestURL       string
+	Seal            *app.Seal
+	Empty           bool   // the month holds nothing
+	Never           bool   // nor does any other
+	LatestMonth     *link  // where there is something
+	GatewayURL      string // what Claude Code is pointed at
+	MayMakeKeys     bool
+	ShowTreatment   bool
+	ShowCode        bool
+	ShowProvisional bool
+}
+
+type tab struct {
+	Label, URL string
+	Current    bool
+}
+
+type chargebackRow struct {
+	Label, Code, Path string
+	Depth             int
+	Treatment         string
+	Suspense          bool
+	Actual            money.Sum
+	Share             string
+	Permille          int
+	Requests, Tokens  int64
+	URL               string
+}
+
+type dayRow struct {
+	Day            time.Time
+	Amount, Before money.Sum
+	HasBefore      bool
+	Partial        bool
+	URL            string
+}
+
+func (w *Web) showChargeback(v *visit) error {
+	if !v.may("chargeback", "read") && v.may("usage", "read_own") {
+		return v.Redirect(http.StatusSeeOther, "/requests") // a developer's front page is the own requests
+	}
+	q, err := v.monthQuery()
+	if err != nil {
+		return err
+	}
+	ctx := v.Request().Context()
+	sum, err := w.areas.Reports.Chargeback(ctx, v.who, q.Month, q.Group.Key, q.AsOf)
+	if err != nil {
+		return err
+	}
+	days, err := w.areas.Reports.Days(ctx, v.who, q.Month)
+	if err != nil {
+		return err
+	}
+	before, err := w.areas.Reports.Days(ctx, v.who, q.Month.Previous())
+	if err != nil {
+		return err
+	}
+	latest, err := w.areas.Reports.Requests(ctx, v.who, app.RequestFilter{From: q.Month.Start(), To: q.Month.End(), Limit: latestShown})
+	if err != nil {
+		return err
+	}
+	seal, sealed, err := w.areas.Reports.Latest(ctx, v.who)
+	if err != nil {
+		return err
+	}
+	view := chargebackOf(&sum, q, w.cfg.Now())
+	view.days(q, days, before, w.cfg.Now())
+	view.Figures = figures(&sum, q, days, before, w.cfg.Now())
+	view.Frame = v.frame(view.Title)
+	view.Latest, view.LatestURL = latest.Rows, requestsURL(q.Month)
+	view.GatewayURL = w.cfg.PublicURL.JoinPath("gw", v.slug).String()
+	view.MayMakeKeys = v.may("key", "propose")
+	view.Never = view.Empty && !sealed
+	if sealed {
+		view.Seal = &seal
+		if month := period.MonthOf(seal.At); view.Empty && month != q.Month {
+			view.LatestMonth = &link{Label: monthName(month), URL: q.with(month).url("/")}
+		}
+	}
+	return render(v, http.StatusOK, chargebackPage(view))
+}
+
+const latestShown = 12
+
+func monthName(m period.Month) string { return m.Start().Format("January 2006") }
+
+// chargebackOf shapes a month for the screen.
+func chargebackOf(sum *app.Chargeback, q monthQuery, now time.Time) *chargebackView {
+	view := &chargebackView{
+		Query: q, Title: "Chargeback, " + monthName(q.Month), Sub: periodWords(sum.State, q.Month, now), CSV: q.url("/chargeback.csv"),
+		Previous:      &link{Label: q.Month.Previous().Start().Format("Jan 2006"), URL: q.with(q.Month.Previous()).url("/")},
+		Empty:         sum.Requests == 0,
+		ShowTreatment: q.Group.Key == "node" || q.Group.Key == "project", ShowCode: q.Group.Key == "node" || q.Group.Key == "project",
+		Caption: captionOf(q),
+	}
+	if q.Month.Start().Before(q.Current.Start()) {
+		view.Next = &link{Label: q.Month.Next().Start().Format("Jan 2006"), URL: q.with(q.Month.Next()).url("/")}
+	}
+	for _, g := range groupings() {
+		view.Tabs = append(view.Tabs, tab{Label: g.Tab, URL: q.by(g).url("/"), Current: g == q.Group})
+	}
+	shallowest := 0
+	for i := range sum.Rows {
+		if i == 0 || sum.Rows[i].Depth < shallowest {
+			shallowest = sum.Rows[i].Depth
+		}
+	}
+	for i := range sum.Rows {
+		view.Rows = append(view.Rows, rowOf(sum, &sum.Rows[i], q, shallowest))
+	}
+	view.Rest = restOf(sum, q)
+	view.Total = chargebackRow{Actual: sum.Total, Requests: sum.Requests, Tokens: sum.Tokens, URL: requestsURL(q.Month)}
+	return view
+}
+
+func captionOf(q monthQuery) string {
+	text := "US dollars, list less contract discount, UTC days."
+	if q.Group.Key == "node" {
+		text += " A row includes what is below it."
+	}
+	if !q.AsOf.IsZero() {
+		text += " Names and places as of " + ui.Instant(q.AsOf) + "."
+	}
+	return text
+}
+
+func rowOf(sum *app.Chargeback, r *app.ChargebackRow, q monthQuery, shallowest int) chargebackRow {
+	row := chargebackRow{
+		Label: r.Label, Code: r.Key, Path: r.Path, Treatment: r.Treatment, Actual: r.Actual, Requests: r.Requests, Tokens: r.Tokens,
+		Share: ui.Percent(&r.Actual, &sum.Total, 1), Permille: ui.Permille(&r.Actual, &sum.Total), Suspense: r.Key == hierarchy.SuspenseCode,
+	}
+	parameter := q.Group.Key
+	switch q.Group.Key {
+	case "node":
+		row.Depth = min(r.Depth-shallowest, maxIndent)
+	case "project":
+		parameter = "node"
+	}
+	row.URL = requestsURL(q.Month, parameter, r.Key)
+	return row
+}
+
+// maxIndent is how deep the style sheet indents.
+const maxIndent = 8
+
+// restOf is what projects leave out: work that belongs to none.
+func restOf(sum *app.Chargeback, q monthQuery) *chargebackRow {
+	if q.Group.Key != "project" {
+		return nil
+	}
+	rest := chargebackRow{Label: "On no project", Requests: sum.Requests, Tokens: sum.Tokens}
+	rest.Actual.AddSum(&sum.Total)
+	for i := range sum.Rows {
+		r := &sum.Rows[i]
+		inside := slices.ContainsFunc(sum.Rows, func(o app.ChargebackRow) bool { return strings.HasPrefix(r.Path, o.Path+hierarchy.PathSeparator) })
+		if !inside {
+			rest.Actual.SubSum(&r.Actual)
+			rest.Requests -= r.Requests
+			rest.Tokens -= r.Tokens
+		}
+	}
+	rest.Share, rest.Permille = ui.Percent(&rest.Actual, &sum.Total, 1), ui.Permille(&rest.Actual, &sum.Total)
+	return &rest
+}
+
+func periodWords(state period.State, month period.Month, now time.Time) string {
+	words := map[period.State]string{period.StateOpen: "Open period", period.StateClosing: "Closing", period.StateLocked: "Locked"}[state]
+	switch current := period.MonthOf(now); {
+	case month == current:
+		words += fmt.Sprintf(", day %d of %d", now.UTC().Day(), month.Days())
+	case month.Start().After(now):
+		words += ", not begun"
+	default:
+		words += fmt.Sprintf(", all %d days", month.Days())
+	}
+	return words + ". Every figure links to the requests behind it."
+}
+
+// days shapes the month by day, with the month before as marks.
+func (v *chargebackView) days(q monthQuery, days, before []app.DayTotal, now time.Time) {
+	amounts, earlier := byDay(days), byDay(before)
+	var tallest money.Sum
+	for _, list := range []map[int]money.Sum{amounts, earlier} {
+		for _, sum := range list {
+			if sum.Cmp(&tallest) > 0 {
+				tallest = sum
+			}
+		}
+	}
+	today := now.UTC().Truncate(24 * time.Hour)
+	for n := 1; n <= q.Month.Days(); n++ {
+		day := q.Month.Start().AddDate(0, 0, n-1)
+		row := dayRow{Day: day, Amount: amounts[n], Before: earlier[n], HasBefore: n <= q.Month.Previous().Days(), Partial: day.Equal(today)}
+		row.URL = "/requests?" + url.Values{"from": {ui.Date(day)}, "to": {ui.Date(day.AddDate(0, 0, 1))}}.Encode()
+		column := chart.Day{
+			Height: ui.Permille(&row.Amount, &tallest), Before: -1, Partial: row.Partial, Upcoming: day.After(today),
+			Words: day.Format("2 Jan") + ": " + ui.Dollars(&row.Amount),
+		}
+		if row.HasBefore && len(before) > 0 {
+			column.Before = ui.Permille(&row.Before, &tallest)
+			column.Words += "; a month before " + ui.Dollars(&row.Before)
+		}
+		v.Columns = append(v.Columns, column)
+		if !column.Upcoming {
+			v.Days = append(v.Days, row)
+		}
+	}
+	v.Tallest = ui.Dollars(&tallest)
+	v.DaysWords = fmt.Sprintf("Spend by UTC day in %s; the tallest day is %s. The table below holds the same numbers.", monthName(q.Month), v.Tallest)
+}
+
+func byDay(days []app.DayTotal) map[int]money.Sum {
+	list := map[int]money.Sum{}
+	for i := range days {
+		list[days[i].Day.Day()] = days[i].Amount
+	}
+	return list
+}

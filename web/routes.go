@@ -1,0 +1,65 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"tollbook/web/api"
+)
+
+// Route is one method and path, and who may.
+type Route struct {
+	Method, Path string
+	// Object and Action are what a role must allow. Both empty: anybody, or anybody
+	// signed in when SignedIn says so.
+	Object, Action string
+	SignedIn       bool
+	Token          bool // by API token, not by session
+	serve          echo.HandlerFunc
+}
+
+// pages is every page there is.
+func (w *Web) pages() []Route {
+	list := []Route{
+		w.page(http.MethodGet, "/", w.showChargeback, "chargeback", "read"),
+		w.page(http.MethodGet, "/chargeback.csv", w.exportChargeback, "chargeback", "read"),
+		w.page(http.MethodGet, "/requests", w.showRequests, "usage", "read"),
+		w.page(http.MethodGet, "/requests.csv", w.exportRequests, "usage", "read"),
+		w.page(http.MethodGet, "/requests/:id", w.showRequest, "usage", "read"),
+		w.page(http.MethodGet, "/keys", w.showKeys, "key", "read"),
+		w.page(http.MethodPost, "/keys", w.createKey, "key", "propose"),
+		w.page(http.MethodGet, "/keys/:id/revoke", w.confirmRevoke, "key", "propose"),
+		w.page(http.MethodPost, "/keys/:id/revoke", w.revokeKey, "key", "propose"),
+		w.page(http.MethodPost, "/sign-out", w.signOut, "", ""),
+		door(http.MethodGet, "/sign-in", w.showDoors),
+		door(http.MethodGet, "/sign-in/callback", w.finishSignIn),
+		door(http.MethodGet, "/sign-in/:slug", w.showDoor),
+		door(http.MethodGet, "/sign-in/:slug/:issuer", w.startSignIn),
+		door(http.MethodGet, "/problems/:code", w.showProblem),
+	}
+	if w.cfg.Development {
+		list = append(list, door(http.MethodGet, "/_gallery", w.showGallery))
+	}
+	return list
+}
+
+// Routes lists every route, pages and API, for the matrix of routes and roles.
+func (w *Web) Routes() []Route {
+	list := w.pages()
+	for _, p := range w.api.Endpoints() {
+		list = append(list, Route{Method: p.Method, Path: api.Prefix + p.Path, Object: p.Object, Action: p.Action, Token: p.Object != ""})
+	}
+	return list
+}
+
+// door is a page for anybody.
+func door(method, path string, serve echo.HandlerFunc) Route {
+	return Route{Method: method, Path: path, serve: serve}
+}
+
+// page is for who is signed in; what the role must allow is checked by the area the
+// handler calls, and written down here to be tested.
+func (w *Web) page(method, path string, serve func(*visit) error, object, action string) Route {
+	return Route{Method: method, Path: path, Object: object, Action: action, SignedIn: true, serve: w.signedIn(serve)}
+}

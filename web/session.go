@@ -1,0 +1,140 @@
+package web
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"tollbook/app"
+	"tollbook/app/secret"
+	"tollbook/web/ui"
+)
+
+// visit is one signed-in request.
+type visit struct {
+	echo.Context
+	web    *Web
+	who    app.Actor
+	tenant string // its name
+	slug   string
+}
+
+const (
+	sessionCookie = "tollbook"
+	browserCookie = "tollbook-sign-in"
+	browserLife   = 15 * time.Minute
+)
+
+// cookieName has the prefix that binds a cookie to this host over TLS; browsers refuse
+// it on the plain http of a demo.
+func (w *Web) cookieName(name string) string {
+	if w.secure() {
+		return "__Host-" + name
+	}
+	return name
+}
+
+func (w *Web) setCookie(c echo.Context, name, value string, life time.Duration) {
+	cookie := &http.Cookie{
+		Name: w.cookieName(name), Value: value, Path: "/", HttpOnly: true, Secure: w.secure(), SameSite: http.SameSiteLaxMode,
+		MaxAge: int(life / time.Second),
+	}
+	if value == "" {
+		cookie.MaxAge = -1
+	}
+	c.SetCookie(cookie)
+}
+
+func (w *Web) cookie(c echo.Context, name string) string {
+	cookie, err := c.Cookie(w.cookieName(name))
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		who, err := w.areas.SignIns.BySession(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
+		if err != nil {
+			return err
+		}
+		v := &visit{Context: c, web: w, who: who}
+		if v.tenant, v.slug, err = w.areas.Tenants.Name(c.Request().Context(), who); err != nil {
+			return err
+		}
+		if err := serve(v); err != nil {
+			w.failAt(c, err, v) // with the frame of who is signed in
+		}
+		return nil
+	}
+}
+
+// may tells whether to show a link. Areas decide again when it is followed.
+func (v *visit) may(object, action string) bool {
+	return v.web.access.Check(v.who, object, action) == nil
+}
+
+// frame is what is around a signed-in page.
+func (v *visit) frame(title string) ui.Frame {
+	f := ui.Frame{Title: title, Asset: v.web.assets.URL, Tenant: v.tenant, Person: v.who.Name, Role: roles(v.who.Grants)}
+	add := func(label, url string) {
+		path := v.Request().URL.Path
+		f.Nav = append(f.Nav, ui.NavItem{Label: label, URL: url, Current: path == url || (url != "/" && strings.HasPrefix(path, url+"/"))})
+	}
+	if v.may("chargeback", "read") {
+		add("Chargeback", "/")
+	}
+	if v.may("usage", "read") || v.may("usage", "read_own") {
+		add("Requests", "/requests")
+	}
+	if v.may("key", "read") {
+		add("Virtual keys", "/keys")
+	}
+	return f
+}
+
+func roles(grants []app.Grant) string {
+	var words []string
+	for _, g := range grants {
+		if word := ui.Words(string(g.Role)); !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	if len(words) == 0 {
+		return "No role"
+	}
+	return strings.Join(words, ", ")
+}
+
+// doorFrame is what is around a page before sign-in.
+func (w *Web) doorFrame(title string) ui.Frame { return ui.Frame{Title: title, Asset: w.assets.URL} }
+
+// render writes a page only when all of it was made.
+func render(c echo.Context, status int, page templ.Component) error {
+	var out bytes.Buffer
+	if err := page.Render(c.Request().Context(), &out); err != nil {
+		return err
+	}
+	return c.HTMLBlob(status, out.Bytes())
+}
+
+// localPath keeps a path on this site: anything that a browser could read as another
+// site becomes the front page.
+func localPath(text string) string {
+	if !strings.HasPrefix(text, "/") || strings.HasPrefix(text, "//") || len(text) > 2000 ||
+		strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }) {
+		return "/"
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.HasPrefix(u.Path, "//") {
+		return "/"
+	}
+	return text
+}

@@ -1,0 +1,261 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"tollbook/app"
+	"tollbook/app/fault"
+	"tollbook/app/id"
+	"tollbook/web/oidc"
+)
+
+const callbackPath = "/sign-in/callback"
+
+var (
+	errLimited    = fault.New(fault.KindLimited, "sign_in_limited", "Too many attempts to sign in from your address. Wait a minute and try again.")
+	errIssuerGone = fault.New(fault.KindNotFound, "issuer_absent", "That way to sign in does not exist any more. Choose another.")
+	errIssuer     = fault.New(fault.KindUnavailable, "issuer_unavailable", "Your identity provider does not answer. Try again in a moment.")
+	errRefused    = fault.New(fault.KindUnauthenticated, "issuer_refused", "Your identity provider did not sign you in.")
+	errToken      = fault.New(fault.KindUnauthenticated, "identity_unverified", "What your identity provider sent could not be verified, so nobody was signed in. Try again; if it happens twice, tell a tenant owner.")
+)
+
+// showDoors asks which company; a demo lists them.
+func (w *Web) showDoors(c echo.Context) error {
+	returnTo := localPath(c.QueryParam("return_to"))
+	view := doorsView{Frame: w.doorFrame("Sign in"), ReturnTo: returnTo, Slug: c.QueryParam("tenant")}
+	if view.Slug != "" {
+		if !w.doors.allow(c.RealIP()) {
+			return errLimited
+		}
+		_, _, err := w.areas.Tenants.BySlug(c.Request().Context(), view.Slug)
+		if err == nil {
+			return c.Redirect(http.StatusSeeOther, doorURL(view.Slug, returnTo))
+		}
+		if fault.KindOf(err) != fault.KindNotFound {
+			return err
+		}
+		view.Alert = "No company here has that name."
+	}
+	if w.cfg.Development {
+		tenants, err := w.areas.Tenants.List(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		for _, t := range tenants {
+			view.Tenants = append(view.Tenants, link{Label: t.Name, URL: doorURL(t.Slug, returnTo)})
+		}
+	}
+	status := http.StatusOK
+	if view.Alert != "" {
+		status = http.StatusUnprocessableEntity
+	}
+	return render(c, status, doorsPage(view))
+}
+
+func doorURL(slug, returnTo string) string {
+	return "/sign-in/" + url.PathEscape(slug) + returnQuery(returnTo)
+}
+
+func returnQuery(returnTo string) string {
+	if returnTo == "/" {
+		return ""
+	}
+	return "?return_to=" + url.QueryEscape(returnTo)
+}
+
+// showDoor lists a tenant's issuers.
+func (w *Web) showDoor(c echo.Context) error {
+	tenant, name, err := w.areas.Tenants.BySlug(c.Request().Context(), c.Param("slug"))
+	if err != nil {
+		return err
+	}
+	issuers, err := w.areas.SignIns.Issuers(c.Request().Context(), tenant)
+	if err != nil {
+		return err
+	}
+	view := doorView{Frame: w.doorFrame("Sign in to " + name), Tenant: name}
+	for _, i := range issuers {
+		start := "/sign-in/" + url.PathEscape(c.Param("slug")) + "/" + i.ID.String() + returnQuery(localPath(c.QueryParam("return_to")))
+		view.Issuers = append(view.Issuers, link{Label: i.Name, URL: start})
+	}
+	return render(c, http.StatusOK, doorPage(view))
+}
+
+// startSignIn sends the browser to an issuer. The attempt is bound to this browser by a
+// cookie of its own, so that nobody can finish it somewhere else.
+func (w *Web) startSignIn(c echo.Context) error {
+	if !w.doors.allow(c.RealIP()) {
+		return errLimited
+	}
+	ctx := c.Request().Context()
+	tenant, _, err := w.areas.Tenants.BySlug(ctx, c.Param("slug"))
+	if err != nil {
+		return err
+	}
+	issuer, err := w.issuer(ctx, tenant, c.Param("issuer"))
+	if err != nil {
+		return err
+	}
+	provider, err := w.provider(ctx, issuer, c.QueryParam("login_hint"))
+	if err != nil {
+		return err
+	}
+	browser := w.cookie(c, browserCookie)
+	if len(browser) < 26 || len(browser) > 64 {
+		browser = rand.Text()
+	}
+	var away string
+	err = w.areas.SignIns.Begin(ctx, tenant, issuer.ID, func(state string) ([]byte, error) {
+		session, err := provider.Begin(state)
+		if err != nil {
+			return nil, err
+		}
+		session.Browser, away = digest(browser), session.AuthURL
+		return []byte(session.Marshal()), nil
+	}, localPath(c.QueryParam("return_to")))
+	if err != nil {
+		return err
+	}
+	w.setCookie(c, browserCookie, browser, browserLife)
+	return c.Redirect(http.StatusSeeOther, away)
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func (w *Web) issuer(ctx context.Context, tenant id.Tenant, text string) (app.Issuer, error) {
+	wanted, err := id.ParseIssuer(text)
+	if err != nil {
+		return app.Issuer{}, errIssuerGone
+	}
+	issuers, err := w.areas.SignIns.Issuers(ctx, tenant)
+	if err != nil {
+		return app.Issuer{}, err
+	}
+	at := slices.IndexFunc(issuers, func(i app.Issuer) bool { return i.ID == wanted })
+	if at < 0 {
+		return app.Issuer{}, errIssuerGone
+	}
+	return issuers[at], nil
+}
+
+func (w *Web) provider(ctx context.Context, issuer app.Issuer, hint string) (*oidc.Provider, error) {
+	provider, err := w.issuers.Provider(ctx, oidc.Client{
+		Name: issuer.Name, Issuer: issuer.URL, ID: issuer.ClientID, Secret: issuer.Secret.Reveal(),
+		RedirectURL: w.cfg.PublicURL.JoinPath(callbackPath).String(), LoginHint: hint,
+	})
+	if err != nil {
+		return nil, errIssuer.Because(err)
+	}
+	return provider, nil
+}
+
+// finishSignIn takes the browser back. Whatever goes wrong ends on a page that says so
+// and offers to try again: a second tab or an old link is no reason to be stuck.
+func (w *Web) finishSignIn(c echo.Context) error {
+	if !w.doors.allow(c.RealIP()) {
+		return errLimited
+	}
+	ctx := c.Request().Context()
+	attempt, err := w.areas.SignIns.Take(ctx, c.QueryParam("state"))
+	if err != nil {
+		return w.refuse(c, id.Tenant{}, err)
+	}
+	claims, err := w.identify(c, attempt)
+	if err != nil {
+		return w.refuse(c, attempt.Tenant, err)
+	}
+	cookie, err := w.areas.SignIns.Accept(ctx, attempt.Tenant, claims)
+	if err != nil {
+		return w.refuse(c, attempt.Tenant, err)
+	}
+	w.setCookie(c, sessionCookie, cookie.Reveal(), sessionCookieLife)
+	w.setCookie(c, browserCookie, "", 0)
+	return c.Redirect(http.StatusSeeOther, localPath(attempt.ReturnTo))
+}
+
+// sessionCookieLife is how long a browser keeps the cookie; the session itself ends
+// where it is kept.
+const sessionCookieLife = 8 * time.Hour
+
+// identify turns what the issuer sent into claims that were verified.
+func (w *Web) identify(c echo.Context, attempt app.Attempt) (app.Claims, error) {
+	session, err := oidc.ReadSession(attempt.Ticket)
+	if err != nil {
+		return app.Claims{}, err
+	}
+	if subtle.ConstantTimeCompare([]byte(session.Browser), []byte(digest(w.cookie(c, browserCookie)))) != 1 {
+		return app.Claims{}, app.ErrSignIn.Because(errors.New("another browser began this sign-in"))
+	}
+	if refusal := c.QueryParam("error"); refusal != "" {
+		return app.Claims{}, errRefused.Because(errors.New("the issuer answered " + refusal))
+	}
+	provider, err := w.provider(c.Request().Context(), attempt.Issuer, "")
+	if err != nil {
+		return app.Claims{}, err
+	}
+	if _, err := session.Authorize(provider, c.QueryParams()); err != nil {
+		return app.Claims{}, errToken.Because(err)
+	}
+	user, err := provider.FetchUser(session)
+	if err != nil {
+		return app.Claims{}, errToken.Because(err)
+	}
+	return app.Claims{Issuer: attempt.Issuer.URL, Subject: user.UserID, SignedInAt: signedInAt(user.RawData, w.cfg.Now()), Raw: user.IDToken}, nil
+}
+
+// signedInAt is when the issuer saw the person, else when it made the token.
+func signedInAt(claims map[string]any, now time.Time) time.Time {
+	for _, name := range []string{"auth_time", "iat"} {
+		if seconds, ok := claims[name].(float64); ok {
+			return time.Unix(int64(seconds), 0).UTC()
+		}
+	}
+	return now.UTC()
+}
+
+// refuse shows why nobody was signed in and where to begin again.
+func (w *Web) refuse(c echo.Context, tenant id.Tenant, err error) error {
+	f := fault.From(err)
+	if f.Kind == fault.KindInternal {
+		return err
+	}
+	again := "/sign-in"
+	if !tenant.IsZero() {
+		if _, slug, err := w.areas.Tenants.Name(c.Request().Context(), app.System(tenant)); err == nil {
+			again = doorURL(slug, "/")
+		}
+	}
+	w.cfg.Log.LogAttrs(c.Request().Context(), slog.LevelWarn, "sign-in refused", slog.String("tenant", tenant.String()), slog.Any("error", err))
+	return render(c, statusOf(f.Kind), refusedPage(refusedView{Frame: w.doorFrame(refusedTitle(f)), Fault: f, Again: again}))
+}
+
+func refusedTitle(f *fault.Fault) string {
+	if errors.Is(f, app.ErrNotMember) {
+		return "Not a member"
+	}
+	return "Not signed in"
+}
+
+// signOut ends the session here; the issuer's own is the issuer's.
+func (w *Web) signOut(v *visit) error {
+	if err := w.areas.SignIns.End(v.Request().Context(), v.who); err != nil {
+		return err
+	}
+	w.setCookie(v, sessionCookie, "", 0)
+	return v.Redirect(http.StatusSeeOther, "/sign-in")
+}

@@ -1,0 +1,94 @@
+package web
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"tollbook/app"
+	"tollbook/assets"
+	"tollbook/web/api"
+	"tollbook/web/oidc"
+)
+
+// Config is what the web edge is told.
+type Config struct {
+	PublicURL   *url.URL
+	Development bool // lists tenants at the door and shows the gallery
+	Log         *slog.Logger
+	Now         func() time.Time
+	Version     string
+	HTTPClient  *http.Client // for issuers; it must have a timeout
+}
+
+// Areas are the use cases the web edge offers.
+type Areas struct {
+	Tenants *app.Tenants
+	SignIns *app.SignIns
+	Members *app.Members
+	Nodes   *app.Nodes
+	Keys    *app.Keys
+	Reports *app.Reports
+}
+
+// Web serves people and programs.
+type Web struct {
+	cfg     Config
+	areas   Areas
+	access  *app.Access // only to leave out links that would be refused
+	assets  *assets.Set
+	api     *api.API
+	issuers *oidc.Discovery
+	doors   *limiter
+	handler http.Handler
+}
+
+// New makes the web edge.
+func New(cfg Config, areas Areas) (*Web, error) {
+	if cfg.PublicURL == nil || cfg.PublicURL.Host == "" || cfg.HTTPClient == nil || cfg.HTTPClient.Timeout == 0 {
+		return nil, errors.New("web needs a public URL and an HTTP client with a timeout")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	w := &Web{cfg: cfg, areas: areas, issuers: oidc.NewDiscovery(cfg.HTTPClient, cfg.Now), doors: newLimiter(cfg.Now)}
+	var err error
+	if w.access, err = app.NewAccess(); err != nil {
+		return nil, err
+	}
+	if w.assets, err = assets.Load(); err != nil {
+		return nil, err
+	}
+	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
+		api.Areas{Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports})
+	if err != nil {
+		return nil, err
+	}
+	w.handler = w.router()
+	return w, nil
+}
+
+// Handler serves everything.
+func (w *Web) Handler() http.Handler { return w.handler }
+
+func (w *Web) router() http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = w.fail
+	e.IPExtractor = echo.ExtractIPDirect() // headers name whoever a client likes
+	e.Use(w.guardPanic, w.headers)
+	w.api.Mount(e)
+	e.GET(assets.Prefix+"*", echo.WrapHandler(w.assets), zipped())
+	pages := e.Group("", w.sameOrigin, zipped())
+	for _, r := range w.pages() {
+		pages.Add(r.Method, r.Path, r.serve)
+	}
+	return e
+}
