@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -43,7 +44,8 @@ func (a *Audit) Sequence(ctx context.Context, tenant id.Tenant) (int, error) {
 }
 
 // Tick does what is due: it asks the database, for every tenant, whether records
-// wait and proves the sums of the month once an hour.
+// wait, and has the sums proved once a day. One tenant's trouble does not stop the
+// clock of the others.
 func (a *Audit) Tick(ctx context.Context) error {
 	var tenants []db.TenantRow
 	if err := a.db.InSystem(ctx, "the clock serves every tenant", func(tx *db.SystemTx) error {
@@ -53,6 +55,7 @@ func (a *Audit) Tick(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	var failed error
 	for _, t := range tenants {
 		if err := a.db.InTenant(ctx, t.ID, func(tx *db.Tx) error {
 			for _, month := range []period.Month{period.MonthOf(tx.Now), period.MonthOf(tx.Now).Next()} {
@@ -69,40 +72,45 @@ func (a *Audit) Tick(ctx context.Context) error {
 					return err
 				}
 			}
-			if tx.Now.Hour() == proveHour && tx.Now.Minute() == 0 {
+			if tx.Now.Hour() >= proveHour { // once a day: the job is unique in it
 				return tx.Enqueue(job.ProveSums{Tenant: t.ID.String()})
 			}
 			return nil
 		}); err != nil {
-			return fmt.Errorf("tick for %s: %w", t.ID, err)
+			failed = errors.Join(failed, fmt.Errorf("tick for %s: %w", t.ID, err))
 		}
 	}
-	return nil
+	return failed
 }
 
-// proveHour is the hour, UTC, at which every tenant's sums are proved.
+// proveHour is the hour, UTC, from which on the day's proof is due.
 const proveHour = 3
 
 // ProveSums compares this month and the last, summed from events, from batches and
-// from the rollup, and records the outcome (DESIGN 5.5).
+// from the rollups, row by row, at one instant, and records the outcome (DESIGN 5.5).
 func (a *Audit) ProveSums(ctx context.Context, tenant id.Tenant) (agree bool, err error) {
 	agree = true
-	err = a.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		agree = true
+	detail := map[string]any{}
+	err = a.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
 		now := period.MonthOf(tx.Now)
-		detail := map[string]any{}
 		for _, month := range []period.Month{now.Previous(), now} {
 			c, err := tx.ProveMonth(month)
 			if err != nil {
 				return err
 			}
-			same := c.EventPico == c.BatchPico && c.BatchPico == c.RollupPico && c.EventRequests == c.BatchRequests && c.BatchRequests == c.RollupRequests
+			same := c.EventPico == c.BatchPico && c.BatchPico == c.RollupPico && c.EventRequests == c.BatchRequests && c.BatchRequests == c.RollupRequests && c.Misplaced == 0
 			agree = agree && same
 			detail[month.String()] = map[string]any{
 				"agree": same, "events": c.EventRequests, "events_pico": c.EventPico, "batches": c.BatchRequests, "batches_pico": c.BatchPico,
-				"rollup": c.RollupRequests, "rollup_pico": c.RollupPico,
+				"rollup": c.RollupRequests, "rollup_pico": c.RollupPico, "misplaced": c.Misplaced,
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	err = a.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
 		return tx.AppendAudit(auditlog.Record{Action: "sums.proved", Actor: "system", Detail: detail})
 	})
 	if err == nil && !agree {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func (r *Reports) Chargeback(ctx context.Context, who Actor, month period.Month,
 	}
 	scope := r.access.Scope(who, "chargeback", "read")
 	out := Chargeback{Period: month}
-	err := r.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+	err := r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		var err error
 		if out.State, err = tx.PeriodState(month); err != nil {
 			return err
@@ -277,8 +278,9 @@ func (c *Chargeback) control(tx *db.Tx, month period.Month) error {
 
 // DayTotal is one UTC day of a month.
 type DayTotal struct {
-	Day    time.Time
-	Amount money.Sum
+	Day      time.Time
+	Amount   money.Sum
+	Requests int64
 }
 
 // Days sums a posting period by UTC day.
@@ -287,25 +289,49 @@ func (r *Reports) Days(ctx context.Context, who Actor, month period.Month) ([]Da
 		return nil, err
 	}
 	var days []DayTotal
-	err := r.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+	err := r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		rows, err := tx.MonthBy(month, "day", r.access.Scope(who, "chargeback", "read"))
-		if err != nil {
-			return err
+		if err == nil {
+			days, err = dayTotals(rows)
 		}
-		for _, row := range rows {
-			amount, _, err := readSum(row)
-			if err != nil {
-				return err
-			}
-			day, err := time.Parse(time.DateOnly, row.Group)
-			if err != nil {
-				return err
-			}
-			days = append(days, DayTotal{Day: day, Amount: amount})
-		}
-		return nil
+		return err
 	})
 	return days, err
+}
+
+// OwnDays sums the actor's own posting period by UTC day, as a developer.
+func (r *Reports) OwnDays(ctx context.Context, who Actor, month period.Month) ([]DayTotal, error) {
+	if r.access.Check(who, "usage", "read_own") != nil && r.access.Check(who, "usage", "read") != nil {
+		return nil, ErrNotAllowed
+	}
+	var days []DayTotal
+	if who.Developer.IsZero() {
+		return days, nil
+	}
+	err := r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		rows, err := tx.DeveloperMonth(month, who.Developer)
+		if err == nil {
+			days, err = dayTotals(rows)
+		}
+		return err
+	})
+	return days, err
+}
+
+func dayTotals(rows []db.SumRow) ([]DayTotal, error) {
+	days := make([]DayTotal, 0, len(rows))
+	for _, row := range rows {
+		amount, _, err := readSum(row)
+		if err != nil {
+			return nil, err
+		}
+		day, err := time.Parse(time.DateOnly, row.Group)
+		if err != nil {
+			return nil, fmt.Errorf("read day of rollup: %w", err)
+		}
+		days = append(days, DayTotal{Day: day, Amount: amount, Requests: row.Requests})
+	}
+	return days, nil
 }
 
 // Seal is how far the ledger has been sealed into the audit log.
@@ -320,7 +346,7 @@ type Seal struct {
 func (r *Reports) Latest(ctx context.Context, who Actor) (Seal, bool, error) {
 	var seal Seal
 	found := false
-	err := r.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+	err := r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		last, ok, err := tx.LatestBatch()
 		seal, found = Seal{Batch: last.BatchID, At: last.RecordedAt.UTC()}, ok
 		if last.Sequence != nil {

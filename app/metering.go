@@ -45,6 +45,7 @@ func NewMetering(d *db.DB) (*Metering, error) {
 // many were new: flushing an event again changes nothing.
 func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.Event) (int, error) {
 	added := 0
+	events = tidy(events)
 	err := m.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
 		added = 0
 		book, version, err := m.book(tx)
@@ -155,7 +156,11 @@ func addDevelopers(tx *db.Tx, events []usage.Event) error {
 func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Event, book *pricing.Book, version int) (int, error) {
 	rated := make([]pricing.Rated, 0, len(events))
 	for _, e := range events {
-		rated = append(rated, rate(e, book, version))
+		one, err := rate(e, book, version)
+		if err != nil {
+			return 0, err
+		}
+		rated = append(rated, one)
 	}
 	batch := db.Batch{ID: id.NewBatch(tx.Now), Posting: month, Record: id.NewRecord(tx.Now)}
 	added, err := tx.AddUsage(rated, batch.ID, month)
@@ -175,21 +180,53 @@ func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Even
 	return len(fresh), m.seal(tx, &batch, fresh)
 }
 
-// rate prices an event; counts that no price can hold are garbage, and are recorded
-// as such rather than lost.
-func rate(e usage.Event, book *pricing.Book, version int) pricing.Rated {
-	rated, err := pricing.Rate(e, book, version)
-	if err == nil {
-		return rated
+// maxCount bounds every count of one request: prompts have a few million tokens. What
+// is above, or below zero, is garbage that would overflow a charge or a rollup.
+const maxCount = 1_000_000_000
+
+func impossible(c *usage.Counts) bool {
+	worst := c.WebSearches < 0 || c.WebSearches > maxCount
+	check := func(tokens usage.Tokens) {
+		for _, n := range tokens {
+			worst = worst || n < 0 || n > maxCount
+		}
 	}
-	e.State = usage.StateIncomplete
+	check(c.Tokens)
+	for i := range c.Iterations {
+		check(c.Iterations[i].Tokens)
+	}
+	return worst
+}
+
+// rate prices an event; counts that no price can hold are garbage, and are recorded
+// as such rather than lost. It refuses shares that are not a whole: attribution made
+// none like that, so somebody has to look.
+func rate(e usage.Event, book *pricing.Book, version int) (pricing.Rated, error) {
+	var whole int64
+	for _, s := range e.Shares {
+		if s.PPM < 0 || s.PPM > usage.Whole {
+			return pricing.Rated{}, db.ErrRowRefused.Because(fmt.Errorf("event %s has a share of %d ppm", e.ID, s.PPM))
+		}
+		whole += s.PPM
+	}
+	if whole != usage.Whole {
+		return pricing.Rated{}, db.ErrRowRefused.Because(fmt.Errorf("the shares of event %s sum to %d ppm", e.ID, whole))
+	}
+	if !impossible(&e.Counts) {
+		if rated, err := pricing.Rate(e, book, version); err == nil {
+			return rated, nil
+		}
+	}
+	if e.State == usage.StateComplete {
+		e.State = usage.StateIncomplete
+	}
 	e.Flags = append(slices.Clone(e.Flags), "counts_impossible")
 	e.Counts.Tokens, e.Counts.WebSearches, e.Counts.Iterations = usage.Tokens{}, 0, nil
-	rated, err = pricing.Rate(e, book, version)
+	rated, err := pricing.Rate(e, book, version)
 	if err != nil {
-		panic(err) // nothing of nothing cannot overflow, and shares were made by attribution
+		return pricing.Rated{}, db.ErrRowRefused.Because(err)
 	}
-	return rated
+	return rated, nil
 }
 
 // seal makes the batch's canonical bytes and root and puts them into the log.

@@ -115,9 +115,9 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 		return RequestPage{}, err
 	}
 	var page RequestPage
-	err = r.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+	err = r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		if f.NodeCode != "" {
-			if filter.Node, err = findNode(tx, f.NodeCode); err != nil {
+			if filter.Node, err = findNode(tx, f.NodeCode, filter.Within); err != nil {
 				return err
 			}
 		}
@@ -147,18 +147,17 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 }
 
 // findNode accepts a code or an id; "not yours" and "not there" look the same.
-func findNode(tx *db.Tx, text string) (id.Node, error) {
+func findNode(tx *db.Tx, text string, scope []id.Node) (id.Node, error) {
 	tree, err := treeAt(tx, time.Time{})
 	if err != nil {
 		return id.Node{}, err
 	}
-	if v, ok := tree.Code(text); ok {
-		return v.Node, nil
+	v, ok := tree.Code(text)
+	if node, err := id.ParseNode(text); err == nil && !ok {
+		v, ok = tree.Node(node)
 	}
-	if node, err := id.ParseNode(text); err == nil {
-		if _, ok := tree.Node(node); ok {
-			return node, nil
-		}
+	if ok && (scope == nil || visible(tree, v.Node, scope)) {
+		return v.Node, nil
 	}
 	return id.Node{}, fault.Invalid("node", "node_absent", "No node has the code or id %.60q.", text)
 }
@@ -208,7 +207,7 @@ func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
 		if out.BeforeAt, err = time.Parse(time.RFC3339Nano, at); err != nil || !ok {
 			return out, errCursor
 		}
-		if out.BeforeID, err = id.ParseEvent(event); err != nil {
+		if out.BeforeID, err = id.ParseEvent(event); err != nil || out.BeforeID.IsZero() {
 			return out, errCursor
 		}
 	}
@@ -231,7 +230,7 @@ func (r *Reports) request(row db.UsageRow, places map[id.Placement]placed) (Requ
 		one.Developer = r.labels.Open(row.DeveloperID, row.LabelSealed)
 	}
 	if row.Flags != nil && *row.Flags != "" {
-		one.Flags = strings.Split(*row.Flags, ",")
+		one.Flags = strings.Split(*row.Flags, "\x1f")
 	}
 	rates := [...]int64{row.InputRate, row.OutputRate, row.CacheWrite5mRate, row.CacheWrite1hRate, row.CacheReadRate}
 	amounts := [...]int64{row.InputCharge, row.OutputCharge, row.CacheWrite5mCharge, row.CacheWrite1hCharge, row.CacheReadCharge}

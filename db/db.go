@@ -141,13 +141,24 @@ type Tx struct {
 	g       *gorm.DB
 	sql     *sql.Tx
 	db      *DB
+	jobs    []queued
 	notices []string
 }
 
 // InTenant opens a transaction, sets the tenant for row-level security, freezes
 // Now and runs fn. It commits when fn returns nil and rolls back otherwise. There
-// is no other way to a tenant's data.
+// is no other way to a tenant's data but ReadTenant, its reading form.
 func (d *DB) InTenant(ctx context.Context, tenant id.Tenant, fn func(*Tx) error) error {
+	return d.inTenant(ctx, tenant, nil, fn)
+}
+
+// ReadTenant is InTenant for what only reads: every statement sees the same instant,
+// so that figures which are compared belong together, and none can write.
+func (d *DB) ReadTenant(ctx context.Context, tenant id.Tenant, fn func(*Tx) error) error {
+	return d.inTenant(ctx, tenant, []*sql.TxOptions{{ReadOnly: true, Isolation: sql.LevelRepeatableRead}}, fn)
+}
+
+func (d *DB) inTenant(ctx context.Context, tenant id.Tenant, options []*sql.TxOptions, fn func(*Tx) error) error {
 	if tenant.IsZero() {
 		return errors.New("open transaction: no tenant")
 	}
@@ -163,8 +174,11 @@ func (d *DB) InTenant(ctx context.Context, tenant id.Tenant, fn func(*Tx) error)
 		if err := fn(tx); err != nil {
 			return err
 		}
+		if err := tx.insertJobs(); err != nil {
+			return err
+		}
 		return tx.sendNotices()
-	})
+	}, options...)
 	return translate(err)
 }
 

@@ -32,7 +32,7 @@ func translate(err error) error {
 		switch {
 		case pg.Code == "23505":
 			return ErrTaken.Because(err)
-		case strings.HasPrefix(pg.Code, "22"), strings.HasPrefix(pg.Code, "23"), strings.HasPrefix(pg.Code, "TB"):
+		case strings.HasPrefix(pg.Code, "22"), strings.HasPrefix(pg.Code, "23"), strings.HasPrefix(pg.Code, "54"), strings.HasPrefix(pg.Code, "TB"):
 			return ErrRowRefused.Because(err)
 		case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "53"), strings.HasPrefix(pg.Code, "57"),
 			strings.HasPrefix(pg.Code, "40"), strings.HasPrefix(pg.Code, "55"):

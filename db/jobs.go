@@ -3,10 +3,14 @@ package db
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"tollbook/app/job"
 )
@@ -17,22 +21,61 @@ const (
 	queueNormal = river.QueueDefault
 )
 
-// options maps a job kind to its queue and its unique options: pending work of a
-// kind and tenant exists once.
+// unfinished are the states of work still to be done. River's own default counts
+// completed jobs too, for as long as it keeps them (a day): with it, a tenant's second
+// record of the day would have no job.
+func unfinished() []rivertype.JobState {
+	return []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}
+}
+
+// options maps a job kind to its queue and its unique options: unfinished work of a
+// kind and tenant exists once; a proof is made once a day, however it ended.
 func options(args river.JobArgs) *river.InsertOpts {
 	switch args.(type) {
 	case job.SequenceAudit:
-		return &river.InsertOpts{Queue: queueAudit, MaxAttempts: 20, UniqueOpts: river.UniqueOpts{ByArgs: true}}
+		return &river.InsertOpts{Queue: queueAudit, MaxAttempts: 20, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
+	case job.ProveSums:
+		return &river.InsertOpts{
+			Queue: queueNormal, MaxAttempts: 10,
+			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour, ByState: rivertype.JobStates()},
+		}
 	case job.Tick:
 		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByPeriod: tickEvery}}
 	}
-	return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true}}
+	return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 }
 
-// Enqueue adds a job to this transaction: it exists if and when this commits.
+// queued is a job that this transaction will insert.
+type queued struct {
+	key  string
+	args river.JobArgs
+}
+
+// Enqueue adds a job to this transaction: it exists if and when this commits. It is
+// inserted last of all, because a unique job's row is held until commit and every
+// writer of a tenant wants the same one: usage would wait for governance, and two
+// flushes that each hold rollup rows could wait in a circle (DESIGN 6).
 func (t *Tx) Enqueue(args river.JobArgs) error {
-	if _, err := t.db.insert.InsertTx(t.ctx, t.sql, args, options(args)); err != nil {
+	encoded, err := json.Marshal(args)
+	if err != nil {
 		return fmt.Errorf("enqueue %s: %w", args.Kind(), err)
+	}
+	key := args.Kind() + string(encoded)
+	if !slices.ContainsFunc(t.jobs, func(q queued) bool { return q.key == key }) {
+		t.jobs = append(t.jobs, queued{key: key, args: args})
+	}
+	return nil
+}
+
+// insertJobs inserts what was enqueued, in one order for every transaction.
+func (t *Tx) insertJobs() error {
+	slices.SortFunc(t.jobs, func(a, b queued) int { return strings.Compare(a.key, b.key) })
+	for _, q := range t.jobs {
+		if _, err := t.db.insert.InsertTx(t.ctx, t.sql, q.args, options(q.args)); err != nil {
+			return fmt.Errorf("enqueue %s: %w", q.args.Kind(), err)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"strings"
 	"time"
 
 	"tollbook/app/fault"
@@ -90,6 +91,6 @@ func (t *Tx) KeyLabels(ids []string) ([]KeyLabel, error) {
 	if len(ids) == 0 {
 		return rows, nil
 	}
-	err := t.scan("name keys", &rows, `select key_id, label from virtual_key where tenant_id = ? and key_id in ?`, t.Tenant, ids)
+	err := t.scan("name keys", &rows, `select key_id, label from virtual_key where tenant_id = ? and key_id = any(string_to_array(?, ',')::uuid[])`, t.Tenant, strings.Join(ids, ","))
 	return rows, err
 }

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"tollbook/app/fault"
@@ -110,7 +111,7 @@ func (t *Tx) Developers(ids []string) ([]DeveloperRow, error) {
 	if len(ids) == 0 {
 		return rows, nil
 	}
-	err := t.scan("read developers", &rows, `select developer_id, label_sealed, verified from developer where tenant_id = ? and developer_id in ?`, t.Tenant, ids)
+	err := t.scan("read developers", &rows, `select developer_id, label_sealed, verified from developer where tenant_id = ? and developer_id = any(string_to_array(?, ',')::uuid[])`, t.Tenant, strings.Join(ids, ","))
 	return rows, err
 }
 

@@ -70,7 +70,7 @@ type UsageRow struct {
 	ListPico            int64
 	ChargePico          int64
 	PriceVersion        int
-	Flags               *string
+	Flags               *string // separated by the unit separator, 0x1f
 	ReplicaID           id.Replica
 	ReplicaSequence     int64
 }
@@ -82,7 +82,7 @@ func (t *Tx) Usage(f UsageFilter) ([]UsageRow, error) {
 		u.attribution_rule, u.attribution_snapshot, u.tags, u.input_tokens, u.output_tokens, u.cache_write_5m_tokens, u.cache_write_1h_tokens, u.cache_read_tokens,
 		u.input_rate_pico, u.output_rate_pico, u.cache_write_5m_rate_pico, u.cache_write_1h_rate_pico, u.cache_read_rate_pico,
 		u.input_charge_pico, u.output_charge_pico, u.cache_write_5m_charge_pico, u.cache_write_1h_charge_pico, u.cache_read_charge_pico,
-		u.lines, u.list_pico, u.charge_pico, u.price_version, array_to_string(u.flags, ',') as flags, u.replica_id, u.replica_sequence
+		u.lines, u.list_pico, u.charge_pico, u.price_version, array_to_string(u.flags, E'\x1f') as flags, u.replica_id, u.replica_sequence
 		from usage_event u
 		join virtual_key k on k.tenant_id = u.tenant_id and k.key_id = u.key_id
 		left join developer d on d.tenant_id = u.tenant_id and d.developer_id = u.developer_id
@@ -214,10 +214,20 @@ func (t *Tx) MonthBy(m period.Month, by string, within []id.Node) ([]SumRow, err
 	return rows, err
 }
 
+// DeveloperMonth sums one developer's posting period by UTC day.
+func (t *Tx) DeveloperMonth(m period.Month, developer id.Developer) ([]SumRow, error) {
+	var rows []SumRow
+	err := t.scan("sum developer's month", &rows, `select day::text as "group", sum(requests)::bigint as requests, sum(tokens)::bigint as tokens, sum(charge_pico)::text as charge_pico
+		from rollup_developer_day where tenant_id = ? and posting_period = ? and developer_id = ? group by 1 order by 1`, t.Tenant, m.Start(), developer)
+	return rows, err
+}
+
 // Control is a month summed three independent ways.
 type Control struct {
 	EventRequests, BatchRequests, RollupRequests int64
 	EventPico, BatchPico, RollupPico             string
+	// Misplaced counts rollup rows that are not what their events sum to.
+	Misplaced int64
 }
 
 // BatchControl sums what was flushed into a month: an independent total that
@@ -228,7 +238,8 @@ func (t *Tx) BatchControl(m period.Month) (requests int64, pico string, err erro
 	return requests, pico, err
 }
 
-// ProveMonth sums a month from its events, its batches and its rollup.
+// ProveMonth sums a month from its events, its batches and its rollup, and compares
+// every row of both rollups with the events behind it.
 func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 	var c Control
 	var err error
@@ -239,10 +250,31 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 		from rollup_placement_day where tenant_id = $1 and posting_period = $2`, t.Tenant, m.Start()); err != nil {
 		return c, err
 	}
-	_, err = t.row("sum events", []any{&c.EventRequests, &c.EventPico}, `select count(*), coalesce(sum(charge_pico), 0)::text
-		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3`, t.Tenant, m.Start(), m.End())
+	if _, err = t.row("sum events", []any{&c.EventRequests, &c.EventPico}, `select count(*), coalesce(sum(charge_pico), 0)::text
+		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3`, t.Tenant, m.Start(), m.End()); err != nil {
+		return c, err
+	}
+	_, err = t.row("compare rollups", []any{&c.Misplaced}, compareRollups, t.Tenant, m.Start(), m.End())
 	return c, err
 }
+
+// compareRollups counts rows of either rollup that differ from their events in charge
+// or in requests, or that only one side has. A split request counts at its first part.
+const compareRollups = `with part as (
+		select (u.occurred_at at time zone 'UTC')::date as day, coalesce(u.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id,
+			u.key_id, coalesce(u.model_served, u.model_requested) as model, u.developer_id,
+			coalesce((s.part->>'amount_pico')::numeric, u.charge_pico) as pico, case when coalesce(s.place, 1) = 1 then 1 else 0 end as counts
+		from usage_event u left join lateral jsonb_array_elements(u.split) with ordinality as s(part, place) on true
+		where u.tenant_id = $1 and u.posting_period = $2 and u.occurred_at < $3
+	), placed as (
+		select day, placement_id, key_id, model, sum(pico) as pico, sum(counts) as counts from part group by 1, 2, 3, 4
+	), declared as (
+		select day, placement_id, developer_id, sum(pico) as pico, sum(counts) as counts from part where developer_id is not null group by 1, 2, 3
+	)
+	select (select count(*) from placed p full join (select * from rollup_placement_day where tenant_id = $1 and posting_period = $2) r
+			using (day, placement_id, key_id, model) where p.pico is distinct from r.charge_pico or p.counts is distinct from r.requests)
+		+ (select count(*) from declared d full join (select * from rollup_developer_day where tenant_id = $1 and posting_period = $2) r
+			using (day, placement_id, developer_id) where d.pico is distinct from r.charge_pico or d.counts is distinct from r.requests)`
 
 // PeriodState reads a month's state; a month nobody has touched is open.
 func (t *Tx) PeriodState(m period.Month) (period.State, error) {

@@ -34,9 +34,9 @@ func TestABadStartSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer taken.Close()
+	t.Cleanup(func() { _ = taken.Close() }) // after every subtest
 	plain := without(os.Environ(), "TOLLBOOK_DATABASE_URL")
-	good := slices.Concat(plain, []string{"TOLLBOOK_DATABASE_URL=postgres://a@b/c", "TOLLBOOK_SYSTEM_DATABASE_URL=postgres://a@b/c", "TOLLBOOK_JOURNAL_DIR="+t.TempDir(),
+	good := slices.Concat(plain, []string{"TOLLBOOK_DATABASE_URL=postgres://a@b/c", "TOLLBOOK_SYSTEM_DATABASE_URL=postgres://a@b/c", "TOLLBOOK_JOURNAL_DIR=" + t.TempDir(),
 		"TOLLBOOK_MASTER_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "TOLLBOOK_PUBLIC_URL=http://127.0.0.1:1"})
 	for name, c := range map[string]struct {
 		environment []string
@@ -50,12 +50,12 @@ func TestABadStartSaysWhatToDo(t *testing.T) {
 		"stray argument":      {plain, []string{"demo", "now"}, 2, []string{`"now"`}},
 		"public listener":     {plain, []string{"demo", "--listen", "0.0.0.0:8080"}, 2, []string{"loopback"}},
 		"port taken":          {plain, []string{"demo", "--data", t.TempDir(), "--listen", taken.Addr().String()}, 1, []string{"taken", "--listen"}},
-		"no Postgres":         {append(plain, "TOLLBOOK_PG_BIN="+t.TempDir()), []string{"demo", "--data", t.TempDir(), "--listen", "127.0.0.1:0"}, 1, []string{"TOLLBOOK_PG_BIN"}},
+		"no Postgres":         {slices.Concat(plain, []string{"TOLLBOOK_PG_BIN=" + t.TempDir()}), []string{"demo", "--data", t.TempDir(), "--listen", "127.0.0.1:0"}, 1, []string{"TOLLBOOK_PG_BIN"}},
 		"nothing configured":  {plain, []string{"serve"}, 1, []string{"TOLLBOOK_DATABASE_URL", "TOLLBOOK_SYSTEM_DATABASE_URL", "TOLLBOOK_MASTER_KEY", "TOLLBOOK_PUBLIC_URL", "TOLLBOOK_JOURNAL_DIR", "openssl rand"}},
-		"short key":           {append(good, "TOLLBOOK_MASTER_KEY=c2hvcnQ="), []string{"serve"}, 1, []string{"TOLLBOOK_MASTER_KEY", "32 random bytes"}},
-		"plain http outside":  {append(good, "TOLLBOOK_PUBLIC_URL=http://tollbook.example.com"), []string{"serve"}, 1, []string{"TOLLBOOK_PUBLIC_URL", "https"}},
-		"listen outside":      {append(good, "TOLLBOOK_LISTEN=0.0.0.0:8080"), []string{"serve"}, 1, []string{"TOLLBOOK_LISTEN", "TLS"}},
-		"file and value":      {append(good, "TOLLBOOK_MASTER_KEY_FILE=/x"), []string{"serve"}, 1, []string{"TOLLBOOK_MASTER_KEY", "both"}},
+		"short key":           {slices.Concat(good, []string{"TOLLBOOK_MASTER_KEY=c2hvcnQ="}), []string{"serve"}, 1, []string{"TOLLBOOK_MASTER_KEY", "32 random bytes"}},
+		"plain http outside":  {slices.Concat(good, []string{"TOLLBOOK_PUBLIC_URL=http://tollbook.example.com"}), []string{"serve"}, 1, []string{"TOLLBOOK_PUBLIC_URL", "https"}},
+		"listen outside":      {slices.Concat(good, []string{"TOLLBOOK_LISTEN=0.0.0.0:8080"}), []string{"serve"}, 1, []string{"TOLLBOOK_LISTEN", "TLS"}},
+		"file and value":      {slices.Concat(good, []string{"TOLLBOOK_MASTER_KEY_FILE=/x"}), []string{"serve"}, 1, []string{"TOLLBOOK_MASTER_KEY", "both"}},
 		"unknown part":        {good, []string{"serve", "--only", "web,cron"}, 1, []string{"--only", "cron"}},
 		"bad faults":          {plain, []string{"simulate", "--data", t.TempDir(), "--faults", "nonsense=1"}, 1, []string{"nonsense"}},
 		"migrate unset":       {plain, []string{"migrate"}, 1, []string{"TOLLBOOK_MIGRATE_DATABASE_URL"}},

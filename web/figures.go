@@ -6,6 +6,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/money"
+	"tollbook/app/period"
 	"tollbook/web/ui"
 )
 
@@ -107,6 +108,37 @@ func compared(q monthQuery, days, before []app.DayTotal, now time.Time) figure {
 		f.Tone, f.Sign = "under", "▼"
 	}
 	return f
+}
+
+// ownFigures are a developer's own month: what it came to, and against the one before.
+func (w *Web) ownFigures(v *visit) ([]figure, error) {
+	q := monthQuery{Current: period.MonthOf(w.cfg.Now())}
+	q.Month = q.Current
+	days, err := w.areas.Reports.OwnDays(v.Request().Context(), v.who, q.Month)
+	if err != nil {
+		return nil, err
+	}
+	before, err := w.areas.Reports.OwnDays(v.Request().Context(), v.who, q.Month.Previous())
+	if err != nil {
+		return nil, err
+	}
+	total, count := upTo(days, q.Month.Days()), int64(0)
+	for _, d := range days {
+		count += d.Requests
+	}
+	against := compared(q, days, before, w.cfg.Now())
+	against.URL = requestsURL(q.Month.Previous())
+	return []figure{
+		{
+			Label: "My spend, " + monthName(q.Month), Value: ui.Dollars(&total), URL: requestsURL(q.Month),
+			Notes: []link{{Label: "US dollars, UTC days, all cost centers; today so far"}},
+		},
+		{
+			Label: "My requests", Value: ui.Count(count), URL: requestsURL(q.Month),
+			Notes: []link{{Label: "that declared the address I signed in with"}},
+		},
+		against,
+	}, nil
 }
 
 func upTo(days []app.DayTotal, last int) money.Sum {

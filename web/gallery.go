@@ -2,11 +2,46 @@ package web
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/app/money"
+	"tollbook/web/chart"
+	"tollbook/web/ui"
 )
+
+type galleryView struct {
+	Frame   ui.Frame
+	Figures []figure
+	Sums    []money.Sum
+	Columns []chart.Day
+	Seal    *app.Seal
+	Keys    *keysView
+}
 
 // showGallery shows every component in every state, with made-up values.
 func (w *Web) showGallery(c echo.Context) error {
-	return render(c, http.StatusOK, galleryPage(w.gallery()))
+	return render(c, http.StatusOK, galleryPage(gallery(w.doorFrame("Gallery"))))
+}
+
+func gallery(frame ui.Frame) *galleryView {
+	v := &galleryView{Frame: frame, Sums: make([]money.Sum, 3)}
+	v.Sums[0].Add(1_234_567_890_000_000)
+	v.Sums[1].Add(-98_765_000_000_000)
+	v.Figures = []figure{
+		{Label: "Plain, with a link", Value: "$71,810.58", URL: "/_gallery", Notes: []link{{Label: "99.87% of $71,904.18;"}, {Label: "$93.60 in suspense", URL: "/_gallery"}}},
+		{Label: "Under", Value: ui.Signed(&v.Sums[1]), Tone: "under", Sign: "▼", Notes: []link{{Label: "2.3% less"}}},
+		{Label: "Over", Value: ui.Signed(&v.Sums[0]), Tone: "over", Sign: "▲", Notes: []link{{Label: "9.1% more"}}},
+		{Label: "Controlled", Value: "$0.00", Tag: &figureTag{Tone: ui.ToneOK, Icon: "✓", Word: "agrees"}, Notes: []link{{Label: "with what was flushed"}}},
+	}
+	for n := range 30 {
+		v.Columns = append(v.Columns, chart.Day{Height: n * 33, Before: 1000 - n*33, Words: "made up", Partial: n == 22, Upcoming: n > 22})
+	}
+	at := time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC)
+	v.Seal = &app.Seal{Batch: id.NewBatch(at), At: at}
+	v.Keys = &keysView{MayMake: true, Form: keyForm{Alert: "A key needs a label of 1 to 200 bytes.", Field: "label"}, Nodes: []option{{Label: "Choose"}}}
+	return v
 }

@@ -100,7 +100,8 @@ type requestsView struct {
 	Own        bool // a developer's own
 	Nobody     bool // signed in with an address no request declares
 	GatewayURL string
-	Chips      []link // what is chosen and has no field: leads to the list without it
+	Figures    []figure // of one's own month
+	Chips      []link   // what is chosen and has no field: leads to the list without it
 }
 
 type option struct {
@@ -136,6 +137,11 @@ func (w *Web) showRequests(v *visit) error {
 		return err
 	}
 	view.Rows = page.Rows
+	if view.Own && !view.Nobody {
+		if view.Figures, err = w.ownFigures(v); err != nil {
+			return err
+		}
+	}
 	if err := view.choices(v); err != nil {
 		return err
 	}

@@ -86,9 +86,8 @@ func (w *Web) router() http.Handler {
 	e.Use(w.guardPanic, w.headers)
 	w.api.Mount(e)
 	e.GET(assets.Prefix+"*", echo.WrapHandler(w.assets), zipped())
-	pages := e.Group("", w.sameOrigin, zipped())
 	for _, r := range w.pages() {
-		pages.Add(r.Method, r.Path, r.serve)
+		e.Add(r.Method, r.Path, r.serve, w.sameOrigin, zipped())
 	}
 	return e
 }

@@ -136,15 +136,14 @@ const maxBody = 1 << 20
 // Mount adds the endpoints to a router.
 func (a *API) Mount(e *echo.Echo) {
 	zip := middleware.GzipWithConfig(middleware.GzipConfig{Level: gzip.BestSpeed, MinLength: 1024})
-	group := e.Group(Prefix, a.edge, zip)
+	// Not a group: echo's groups answer a wrong method as an absent path.
 	for _, p := range a.endpoints {
-		if p.serve == nil {
-			group.Add(p.Method, p.Path, a.showDocument)
-			continue
+		serve := a.showDocument
+		if p.serve != nil {
+			serve = a.authenticated(p)
 		}
-		group.Add(p.Method, p.Path, a.authenticated(p))
+		e.Add(p.Method, Prefix+p.Path, serve, a.edge, zip)
 	}
-	group.RouteNotFound("/*", func(echo.Context) error { return errNoEndpoint })
 }
 
 var errNoEndpoint = fault.New(fault.KindNotFound, "endpoint_absent", "There is no such endpoint. GET "+Prefix+"/openapi.json lists them.")

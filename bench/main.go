@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are what a run is told; each has a bound.
+type options struct {
+	requests    int
+	rounds      int
+	connections int
+	streams     int
+	rate        int
+	only        []string
+	profile     string
+	pin         bool
+	within      time.Duration
+}
+
+const (
+	maxRequests    = 1_000_000
+	maxRounds      = 99
+	maxConnections = 1_000
+	maxStreams     = 5_000 // of the shares of a descriptor limit of 20,000
+	maxRate        = 20_000
+)
+
+func readOptions(args []string) (options, error) {
+	var o options
+	var only string
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.IntVar(&o.requests, "requests", 6000, "requests per target, workload and round (a tenth of it for paced streams)")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds; medians are shown")
+	f.IntVar(&o.connections, "connections", 32, "connections of the closed loop")
+	f.IntVar(&o.streams, "streams", 1000, "streams held open when memory is measured")
+	f.IntVar(&o.rate, "rate", 300, "requests per second when latency is measured")
+	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", "))
+	f.StringVar(&o.profile, "profile", "", "write a CPU profile of the gateway's last closed loop to this file")
+	f.BoolVar(&o.pin, "pin", true, "proxy and database on the first core, load and provider on the others (needs taskset and two cores)")
+	f.DurationVar(&o.within, "within", 20*time.Minute, "the run is given up after this long")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if only != "" {
+		o.only = strings.Split(only, ",")
+	}
+	for _, name := range o.only {
+		if !slices.Contains(measureNames(), name) {
+			return o, fmt.Errorf("-only: there is no measure %q; there are %s", name, strings.Join(measureNames(), ", "))
+		}
+	}
+	return o, o.bounded(f.NArg())
+}
+
+func (o *options) bounded(left int) error {
+	for _, b := range []struct {
+		name            string
+		value, from, to int
+	}{
+		{"requests", o.requests, 1, maxRequests},
+		{"rounds", o.rounds, 1, maxRounds},
+		{"connections", o.connections, 1, maxConnections},
+		{"streams", o.streams, 1, maxStreams},
+		{"rate", o.rate, 1, maxRate},
+	} {
+		if b.value < b.from || b.value > b.to {
+			return fmt.Errorf("-%s must be between %d and %d", b.name, b.from, b.to)
+		}
+	}
+	if left > 0 {
+		return errors.New("bench takes flags only")
+	}
+	return nil
+}
+
+func main() {
+	if role, ok := childRole(os.Args); ok {
+		// The terminal's Ctrl-C reaches the whole group; a child waits for its parent's word.
+		signal.Ignore(os.Interrupt, syscall.SIGTERM)
+		if err := beChild(role, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintf(os.Stderr, "bench %s: %v\n", role, err)
+			os.Exit(1)
+		}
+		return
+	}
+	o, err := readOptions(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = run(o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.within)
+	defer cancel()
+	s, err := openStage(ctx, o, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	figures, err := s.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return report(os.Stdout, s, figures)
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// figure is one line of the table: a value per target and round.
+type figure struct {
+	measure string
+	unit    string
+	decimal int
+	values  map[string][]float64
+	part    bool // shown below the line it is a part of, without a ratio
+}
+
+func newFigure(measure, unit string, decimals int) *figure {
+	return &figure{measure: measure, unit: unit, decimal: decimals, values: map[string][]float64{}}
+}
+
+func (f *figure) add(target string, value float64) {
+	f.values[target] = append(f.values[target], value)
+}
+
+// measure is something a run can be asked for by name.
+type measure struct {
+	name string
+	take func(*stage, context.Context) ([]*figure, error)
+}
+
+func measures() []measure {
+	return []measure{
+		{"plain-1kb", closed("plain-1kb", 1)},
+		{"plain-100kb", closed("plain-100kb", 1)},
+		{"stream", closed("stream", 1)},
+		{"stream-paced", closed("stream-paced", 10)},
+		{"latency", (*stage).latency},
+		{"first-byte", (*stage).firstByte},
+		{"memory", (*stage).memory},
+	}
+}
+
+func measureNames() []string {
+	var names []string
+	for _, m := range measures() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// measure takes what was asked for, in the table's order.
+func (s *stage) measure(ctx context.Context) ([]*figure, error) {
+	var all []*figure
+	for _, m := range measures() {
+		if !s.wants(m.name) {
+			continue
+		}
+		s.say("measuring %s", m.name)
+		got, err := m.take(s, ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		all = append(all, got...)
+	}
+	return all, nil
+}
+
+func (s *stage) wants(name string) bool {
+	for _, n := range s.o.only {
+		if n == name {
+			return true
+		}
+	}
+	return len(s.o.only) == 0
+}
+
+// each runs fn against the named targets, in turns, round by round, and checks the
+// ledger after every turn of the gateway.
+func (s *stage) each(ctx context.Context, names []string, fn func(*target) error) error {
+	for range s.o.rounds {
+		for _, name := range names {
+			if s.targets[name] == nil {
+				continue // nginx is not installed
+			}
+			if err := fn(s.targets[name]); err != nil {
+				return err
+			}
+			if err := s.settle(ctx, s.targets[name]); err != nil {
+				return err
+			}
+			if err := s.proveRows(ctx, s.targets[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func proxies() []string { return targetNames()[1:] }
+
+const warmUp = 200
+
+// closed measures a workload in a closed loop: processor time per request, and the
+// highest rate.
+func closed(name string, fraction int) func(*stage, context.Context) ([]*figure, error) {
+	return func(s *stage, ctx context.Context) ([]*figure, error) {
+		w, n, connections := s.workloads[name], max(s.o.requests/fraction, 1), s.o.connections
+		if w.mode == modePaced {
+			connections *= 2 // a stream lasts a quarter of a second
+		}
+		cpu, database := newFigure("CPU per request, "+w.about, "µs", 0), newFigure("of it PostgreSQL", "µs", 0)
+		rate, late := newFigure("highest rate, "+w.about, "/s", 0), newFigure("99th percentile at that rate", "ms", 1)
+		database.part, late.part = true, true
+		err := s.each(ctx, proxies(), func(t *target) error {
+			if _, err := t.closedLoop(ctx, w, connections, min(warmUp, n)); err != nil {
+				return err
+			}
+			if err := s.settle(ctx, t); err != nil {
+				return err
+			}
+			got, spent, err := s.spent(ctx, t, func() (timings, error) { return t.closedLoop(ctx, w, connections, n) })
+			if err != nil {
+				return err
+			}
+			each := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / float64(n) }
+			cpu.add(t.name, each(spent.proxy+spent.database))
+			if t.name == nameGateway {
+				database.add(t.name, each(spent.database))
+			}
+			rate.add(t.name, float64(n)/got.took.Seconds())
+			late.add(t.name, milliseconds(quantile(got.whole, 0.99)))
+			return nil
+		})
+		if w.mode == modePaced {
+			return []*figure{cpu, database}, err // its rate is the pauses'
+		}
+		return []*figure{cpu, database, rate, late}, err
+	}
+}
+
+type bill struct{ proxy, database time.Duration }
+
+// spent runs a load and says what it cost, the way to the ledger included.
+func (s *stage) spent(ctx context.Context, t *target, load func() (timings, error)) (timings, bill, error) {
+	before, err := s.bill(t)
+	if err != nil {
+		return timings{}, bill{}, err
+	}
+	if s.o.profile != "" && t.name == nameGateway {
+		file, err := filepath.Abs(s.o.profile)
+		if err != nil {
+			return timings{}, bill{}, err
+		}
+		if _, err := t.process.ask("profile " + file); err != nil {
+			return timings{}, bill{}, err
+		}
+		defer func() { _, _ = t.process.ask("profiled") }() // a child that is gone fails the next question
+	}
+	got, err := load()
+	if err != nil {
+		return got, bill{}, err
+	}
+	if err := s.settle(ctx, t); err != nil {
+		return got, bill{}, err
+	}
+	after, err := s.bill(t)
+	return got, bill{proxy: after.proxy - before.proxy, database: after.database - before.database}, err
+}
+
+func (s *stage) bill(t *target) (bill, error) {
+	proxy, _, err := tree(t.process.pid())
+	if err != nil || t.name != nameGateway {
+		return bill{proxy: proxy.cpu}, err
+	}
+	database, _, err := tree(s.house.server.PID())
+	return bill{proxy: proxy.cpu, database: database.cpu}, err
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+const latencySeconds = 4
+
+// latency measures what stands between adds at a moderate, steady rate.
+func (s *stage) latency(ctx context.Context) ([]*figure, error) {
+	w := s.workloads["plain-100kb"]
+	at := fmt.Sprintf(" at %d/s, 100 KB in", s.o.rate)
+	half, late := newFigure("median latency"+at, "ms", 3), newFigure("99th percentile"+at, "ms", 2)
+	err := s.each(ctx, targetNames(), func(t *target) error {
+		got, err := t.openLoop(ctx, w, s.o.rate, s.o.rate*latencySeconds)
+		half.add(t.name, milliseconds(quantile(got.whole, 0.5)))
+		late.add(t.name, milliseconds(quantile(got.whole, 0.99)))
+		return err
+	})
+	return []*figure{half, added(half), late}, err
+}
+
+// firstByte measures the wait for a stream's first event.
+func (s *stage) firstByte(ctx context.Context) ([]*figure, error) {
+	rate := max(1, s.o.rate/3)
+	half := newFigure(fmt.Sprintf("median first byte of a stream at %d/s, 100 KB in", rate), "ms", 3)
+	err := s.each(ctx, targetNames(), func(t *target) error {
+		got, err := t.openLoop(ctx, s.workloads["stream"], rate, rate*latencySeconds)
+		half.add(t.name, milliseconds(quantile(got.first, 0.5)))
+		return err
+	})
+	return []*figure{half, added(half)}, err
+}
+
+// added is a figure less what direct has in the same round.
+func added(f *figure) *figure {
+	more := newFigure("added: "+strings.TrimPrefix(f.measure, "median "), f.unit, f.decimal)
+	direct := f.values[nameDirect]
+	for _, name := range proxies() {
+		for i, v := range f.values[name] {
+			if i < len(direct) {
+				more.add(name, v-direct[i])
+			}
+		}
+	}
+	return more
+}
+
+// memory measures what an open stream holds in a proxy that did nothing before.
+func (s *stage) memory(ctx context.Context) ([]*figure, error) {
+	f := newFigure(fmt.Sprintf("memory per open stream, %d open, 100 KB in", s.o.streams), "KB", 1)
+	release := func() error { _, err := s.upstream.ask("release"); return err }
+	for _, name := range proxies() {
+		if s.targets[name] == nil {
+			continue
+		}
+		if err := s.fresh(ctx, name); err != nil {
+			return nil, err
+		}
+		t := s.targets[name]
+		if _, err := t.closedLoop(ctx, s.workloads["stream"], 4, warmUp); err != nil {
+			return nil, err
+		}
+		before, _, err := tree(t.process.pid())
+		if err != nil {
+			return nil, err
+		}
+		err = t.heldOpen(ctx, s.workloads["hold"], s.o.streams, func() error {
+			time.Sleep(time.Second) // what was garbage when the last one opened
+			during, _, err := tree(t.process.pid())
+			f.add(name, float64(during.resident-before.resident)/1024/float64(s.o.streams))
+			return err
+		}, release)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.settle(ctx, t); err != nil {
+			return nil, err
+		}
+		if err := s.proveRows(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return []*figure{f}, nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// report prints the table in Markdown, always in the same order.
+func report(w io.Writer, s *stage, figures []*figure) error {
+	var b strings.Builder
+	b.WriteString("| measure | unit | direct | nginx | control | gateway | gateway ÷ control |\n|---|---|--:|--:|--:|--:|--:|\n")
+	for _, f := range figures {
+		name := f.measure
+		if f.part {
+			name = "… " + name
+		}
+		fmt.Fprintf(&b, "| %s | %s |", name, f.unit)
+		for _, target := range targetNames() {
+			b.WriteString(" " + cell(f.values[target], f.decimal) + " |")
+		}
+		ratio := ""
+		if !f.part {
+			ratio = cell(ratios(f.values[nameGateway], f.values[nameControl]), 2)
+		}
+		b.WriteString(" " + ratio + " |\n")
+	}
+	b.WriteString("\n" + s.machine() + "\n")
+	if s.ours > 0 || s.targets[nameGateway] != nil {
+		b.WriteString("Rows in the ledger = requests sent, after every run; every answer compared byte for byte.\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func cell(values []float64, decimals int) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(median(values), 'f', decimals, 64)
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// ratios compares round by round: what disturbs a machine disturbs both halves of
+// a round.
+func ratios(of, to []float64) []float64 {
+	var list []float64
+	for i := range min(len(of), len(to)) {
+		if to[i] > 0 {
+			list = append(list, of[i]/to[i])
+		}
+	}
+	return list
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return word
+}

@@ -1,0 +1,64 @@
+// Pictures of every page, light and dark, wide and narrow, into docs/screenshots.
+import { test, expect, type Page } from '@playwright/test';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { card, signIn } from './journeys/support.js';
+
+const out = process.env.TOLLBOOK_SCREENSHOTS ?? join(import.meta.dirname, '..', 'docs', 'screenshots');
+mkdirSync(out, { recursive: true });
+
+const pages: { name: string; role: string; open: (page: Page) => Promise<void> }[] = [
+  { name: 'chargeback', role: 'finance_admin', open: (page) => go(page, '/') },
+  { name: 'chargeback-project', role: 'analyst', open: (page) => go(page, '/?group_by=project') },
+  { name: 'chargeback-developer', role: 'analyst', open: (page) => go(page, '/?group_by=developer') },
+  { name: 'chargeback-subtree', role: 'budget_owner', open: (page) => go(page, '/') },
+  { name: 'chargeback-empty', role: 'controller', open: (page) => go(page, '/?period=2025-01') },
+  { name: 'requests', role: 'finance_admin', open: (page) => go(page, '/requests') },
+  { name: 'requests-filtered-out', role: 'finance_admin', open: (page) => go(page, '/requests?session=none-such') },
+  { name: 'requests-own', role: 'developer', open: (page) => go(page, '/') },
+  { name: 'request', role: 'auditor', open: firstRequest },
+  { name: 'keys', role: 'engineering_admin', open: (page) => go(page, '/keys') },
+  { name: 'key-revoke', role: 'engineering_admin', open: revokeFirst },
+  { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },
+];
+
+async function go(page: Page, path: string): Promise<void> {
+  await page.goto(card().web_url + path);
+}
+
+async function firstRequest(page: Page): Promise<void> {
+  await go(page, '/requests?state=complete');
+  await page.locator('tbody a[data-row]').first().click();
+  await expect(page.getByRole('heading', { name: 'Charge by class' })).toBeVisible();
+}
+
+async function revokeFirst(page: Page): Promise<void> {
+  await go(page, '/keys');
+  await page.getByRole('link', { name: /^Revoke/ }).first().click();
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  await page.evaluate(() => document.fonts.ready);
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const [size, width] of [['wide', 1700], ['narrow', 390]] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: size === 'wide' ? 1000 : 844 });
+      await page.screenshot({ path: join(out, `${name}-${size}-${colorScheme}.png`), fullPage: true });
+    }
+  }
+}
+
+for (const one of pages) {
+  test(one.name, async ({ page }) => {
+    await signIn(page, one.role);
+    await one.open(page);
+    await shoot(page, one.name);
+  });
+}
+
+test('door', async ({ page }) => {
+  await go(page, '/sign-in');
+  await shoot(page, 'sign-in');
+  await page.getByRole('link', { name: 'Meridian Robotics' }).click();
+  await shoot(page, 'sign-in-tenant');
+});

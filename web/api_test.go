@@ -1,0 +1,185 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app"
+)
+
+func TestAPIGolden(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, c := range []struct{ name, target string }{
+		{"nodes", "/nodes"},
+		{"keys", "/keys?limit=1"},
+		{"usage", "/usage?limit=3"},
+		{"usage_tags", "/usage?request_id=req_acmee"},
+		{"usage_undeclared", "/usage?developer=undeclared"},
+		{"chargeback_node", "/chargeback?period=2026-11"},
+		{"chargeback_project", "/chargeback?group_by=project"},
+		{"chargeback_developer", "/chargeback?group_by=developer"},
+		{"chargeback_model", "/chargeback?group_by=model"},
+		{"chargeback_key", "/chargeback?group_by=key"},
+	} {
+		got := w.call(w.one, app.RoleFinanceAdmin, c.target, "")
+		require.Equal(t, 200, got.status, got.body)
+		require.Equal(t, "application/json", strings.Split(got.header.Get("Content-Type"), ";")[0])
+		require.Equal(t, "no-store", got.header.Get("Cache-Control"))
+		golden(t, "api/"+c.name+".json", pretty(t, got.body))
+	}
+	golden(t, "api/openapi.json", pretty(t, w.do(request(http.MethodGet, "/api/v1/openapi.json", "")).body))
+}
+
+func TestAPIProblems(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	many := `{"label":"` + strings.Repeat("x", 1<<20) + `"}`
+	for _, c := range []struct {
+		name, target, body string
+		role               app.Role
+		status             int
+		code, field        string
+	}{
+		{"unknown parameter", "/usage?nodes=AC-11", "", app.RoleAnalyst, 400, "parameter_unknown", "nodes"},
+		{"repeated parameter", "/usage?node=AC-11&node=AC-20", "", app.RoleAnalyst, 400, "parameter_repeated", "node"},
+		{"limit over the bound", "/usage?limit=501", "", app.RoleAnalyst, 400, "limit_range", "limit"},
+		{"limit zero", "/keys?limit=0", "", app.RoleAnalyst, 400, "limit_range", "limit"},
+		{"no instant", "/usage?from=yesterday", "", app.RoleAnalyst, 400, "instant_syntax", "from"},
+		{"empty range", "/usage?from=2026-11-02&to=2026-11-01", "", app.RoleAnalyst, 400, "range_empty", "to"},
+		{"no state", "/usage?state=lost", "", app.RoleAnalyst, 400, "state_unknown", "state"},
+		{"no node", "/usage?node=NOPE", "", app.RoleAnalyst, 400, "node_absent", "node"},
+		{"no key id", "/usage?key=123", "", app.RoleAnalyst, 400, "id_syntax", "key"},
+		{"foreign cursor", "/usage?cursor=abc", "", app.RoleAnalyst, 400, "cursor_syntax", "cursor"},
+		{"foreign cursor of nodes", "/nodes?cursor=abc", "", app.RoleAnalyst, 400, "cursor_syntax", "cursor"},
+		{"no period", "/chargeback?period=2026", "", app.RoleAnalyst, 400, "period_syntax", "period"},
+		{"no grouping", "/chargeback?group_by=mood", "", app.RoleAnalyst, 400, "group_by_unknown", "group_by"},
+		{"not allowed", "/chargeback", "", app.RoleDeveloper, 403, "not_allowed", ""},
+		{"others' usage", "/usage?developer=somebody", "", app.RoleDeveloper, 403, "not_allowed", ""},
+		{"no endpoint", "/nope", "", app.RoleAnalyst, 404, "endpoint_absent", ""},
+		{"unknown field", "/keys", `{"label":"x","cost_center":"AC-11","colour":"red"}`, app.RoleFinanceAdmin, 400, "field_unknown", "colour"},
+		{"wrong type", "/keys", `{"label":7}`, app.RoleFinanceAdmin, 400, "field_type", "label"},
+		{"no JSON", "/keys", `{`, app.RoleFinanceAdmin, 400, "body_syntax", ""},
+		{"two values", "/keys", `{"label":"x","cost_center":"AC-11"}{}`, app.RoleFinanceAdmin, 400, "body_syntax", ""},
+		{"too large", "/keys", many, app.RoleFinanceAdmin, 413, "body_too_large", ""},
+		{"no cost center", "/keys", `{"label":"x","cost_center":"NOPE"}`, app.RoleFinanceAdmin, 400, "cost_center_absent", "cost_center"},
+		{"in the past", "/keys", `{"label":"x","cost_center":"AC-11","expires_at":"2020-01-01"}`, app.RoleFinanceAdmin, 400, "expires_past", "expires_at"},
+		{"may not make", "/keys", `{"label":"x","cost_center":"AC-11"}`, app.RoleAuditor, 403, "not_allowed", ""},
+		{"no reason", "/keys/" + w.one.key.ID.String() + "/revoke", `{}`, app.RoleFinanceAdmin, 400, "reason_missing", "reason"},
+		{"no key", "/keys/key_00000000000000000000000000000001/revoke", `{"reason":"x"}`, app.RoleFinanceAdmin, 404, "key_absent", ""},
+		{"long idempotency key", "/keys", `{"label":"x","cost_center":"AC-11"}`, app.RoleFinanceAdmin, 400, "idempotency_key_length", "Idempotency-Key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var headers []string
+			if c.code == "idempotency_key_length" {
+				headers = []string{"Idempotency-Key", strings.Repeat("k", 201)}
+			}
+			got := w.call(w.one, c.role, c.target, c.body, headers...)
+			require.Equal(t, c.status, got.status, got.body)
+			require.Equal(t, "application/problem+json", got.header.Get("Content-Type"))
+			problem := got.json(t)
+			require.Equal(t, c.code, problem["code"])
+			require.Equal(t, "http://127.0.0.1:8080/problems/"+c.code, problem["type"])
+			require.EqualValues(t, c.status, problem["status"])
+			require.NotEmpty(t, problem["title"])
+			require.NotEmpty(t, problem["detail"])
+			require.Contains(t, problem["instance"], "urn:uuid:")
+			if c.field != "" {
+				require.Equal(t, c.field, problem["field"])
+			}
+		})
+	}
+}
+
+func TestAPINeedsAToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, c := range []struct{ name, header, challenge string }{
+		{"none", "", "Bearer"},
+		{"unknown", "Bearer tbt_unknown", `Bearer error="invalid_token"`},
+		{"a virtual key", "Bearer " + w.one.key.Secret.Reveal(), `Bearer error="invalid_token"`},
+		{"another scheme", "Basic " + w.one.tokens[app.RoleAnalyst], `Bearer error="invalid_token"`},
+	} {
+		r := request(http.MethodGet, "/api/v1/usage", "")
+		if c.header != "" {
+			r.Header.Set("Authorization", c.header)
+		}
+		r.AddCookie(w.session(t, w.one, app.RoleFinanceAdmin)) // means nothing here
+		got := w.do(r)
+		require.Equal(t, 401, got.status, c.name)
+		require.Equal(t, c.challenge, got.header.Get("WWW-Authenticate"), c.name)
+	}
+	r := request(http.MethodDelete, "/api/v1/keys", "")
+	r.Header.Set("Authorization", "Bearer "+w.one.tokens[app.RoleAnalyst])
+	got := w.do(r)
+	require.Equal(t, 405, got.status)
+	require.Contains(t, got.header.Get("Allow"), "GET")
+}
+
+func TestAPIKeysAreIdempotent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	body := `{"label":"pipeline","cost_center":"AC-11","expires_at":"2027-01-01"}`
+	first := w.call(w.one, app.RoleServiceAccount, "/keys", body, "Idempotency-Key", "a")
+	require.Equal(t, 201, first.status, first.body)
+	again := w.call(w.one, app.RoleServiceAccount, "/keys", body, "Idempotency-Key", "a")
+	require.Equal(t, first.body, again.body)
+	require.Equal(t, "2027-01-01T00:00:00Z", first.json(t)["expires_at"])
+
+	mismatch := w.call(w.one, app.RoleServiceAccount, "/keys", `{"label":"other","cost_center":"AC-11"}`, "Idempotency-Key", "a")
+	require.Equal(t, 409, mismatch.status)
+	require.Equal(t, "idempotency_mismatch", mismatch.json(t)["code"])
+
+	// The key belongs to one actor, and to one company.
+	require.NotEqual(t, first.json(t)["id"], w.call(w.one, app.RoleFinanceAdmin, "/keys", body, "Idempotency-Key", "a").json(t)["id"])
+
+	// A failure is not remembered.
+	require.Equal(t, 400, w.call(w.one, app.RoleServiceAccount, "/keys", `{"label":"","cost_center":"AC-11"}`, "Idempotency-Key", "b").status)
+	require.Equal(t, 201, w.call(w.one, app.RoleServiceAccount, "/keys", body, "Idempotency-Key", "b").status)
+
+	path := fmt.Sprintf("/keys/%s/revoke", first.json(t)["id"])
+	ended := w.call(w.one, app.RoleServiceAccount, path, `{"reason":"done"}`, "Idempotency-Key", "c")
+	require.Equal(t, 200, ended.status, ended.body)
+	require.Equal(t, "revoked", ended.json(t)["state"])
+	require.Equal(t, ended.body, w.call(w.one, app.RoleServiceAccount, path, `{"reason":"done"}`, "Idempotency-Key", "c").body)
+	require.Equal(t, 409, w.call(w.one, app.RoleServiceAccount, path, `{"reason":"done"}`).status)
+}
+
+func TestAPIPaging(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, target := range []string{"/usage", "/nodes", "/keys"} {
+		whole := w.call(w.one, app.RoleFinanceAdmin, target, "").json(t)["data"].([]any)
+		var pieces []any
+		cursor := ""
+		for range len(whole) + 1 {
+			page := w.call(w.one, app.RoleFinanceAdmin, target+"?limit=1"+cursor, "").json(t)
+			pieces = append(pieces, page["data"].([]any)...)
+			next, more := page["next_cursor"].(string)
+			if !more {
+				break
+			}
+			cursor = "&cursor=" + url.QueryEscape(next)
+		}
+		require.Equal(t, whole, pieces, target)
+	}
+}
+
+func TestAPIScope(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	subtree := w.call(w.one, app.RoleBudgetOwner, "/chargeback", "").json(t)
+	require.Nil(t, subtree["control"])
+	require.Len(t, subtree["rows"], 3)
+	require.Len(t, w.call(w.one, app.RoleBudgetOwner, "/nodes", "").json(t)["data"], 3)
+	for _, row := range w.call(w.one, app.RoleDeveloper, "/usage", "").json(t)["data"].([]any) {
+		require.Equal(t, "developer@acme.test", row.(map[string]any)["developer"].(map[string]any)["value"])
+	}
+	require.Len(t, w.call(w.one, app.RoleDeveloper, "/usage", "").json(t)["data"], 11)
+}

@@ -1,0 +1,229 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app"
+)
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	event := w.one.events[0].ID.String()
+	cases := []struct {
+		name    string
+		role    app.Role
+		target  string
+		status  int
+		must    []string
+		mustNot []string
+	}{
+		{
+			name: "the month of the whole company", role: app.RoleFinanceAdmin, target: "/", status: 200,
+			must: []string{
+				"Chargeback, November 2026", "day 23 of 30", "Acme Rockets", "Propulsion unit", "AC-10", "agrees", "1 error, not charged", "1 provisional",
+				"/requests?from=2026-11-01&amp;node=AC-11&amp;to=2026-12-01", "Ledger through batch", "waiting for its place in the audit log", "Against 1–22 Oct",
+				`href="/?period=2026-10"`, "Finance admin", "/keys",
+			},
+			mustNot: []string{"Jan 2027", "Dec 2026"},
+		},
+		{
+			name: "a subtree sees only itself", role: app.RoleBudgetOwner, target: "/", status: 200,
+			must: []string{"Propulsion unit", "Shown to whoever sees the whole company"}, mustNot: []string{"Propulsion office", "AC-20", `href="/keys"`},
+		},
+		{name: "by project, with what is on none", role: app.RoleAnalyst, target: "/?group_by=project", status: 200, must: []string{"Propulsion project", "On no project"}},
+		{
+			name: "by developer, with what names none", role: app.RoleAuditor, target: "/?group_by=developer", status: 200,
+			must: []string{"developer@acme.test", "Undeclared", "developer=undeclared"},
+		},
+		{name: "by model", role: app.RoleController, target: "/?group_by=model", status: 200, must: []string{"claude-opus-5-5", "claude-opus-99", "model=claude-opus-5-5"}},
+		{name: "by key", role: app.RoleTenantOwner, target: "/?group_by=key&period=2026-11", status: 200, must: []string{"Propulsion key", "Propulsion office key"}},
+		{name: "an empty month", role: app.RoleFinanceAdmin, target: "/?period=2025-01", status: 200, must: []string{"Nothing was spent in this month", "Go to November 2026"}},
+		{name: "before the tree", role: app.RoleFinanceAdmin, target: "/?as_of=2026-09-01", status: 200, must: []string{"as of 1 Sep 2026", "(retired)"}},
+		{name: "no such period", role: app.RoleFinanceAdmin, target: "/?period=november", status: 422, must: []string{"YYYY-MM"}},
+		{name: "no such grouping", role: app.RoleFinanceAdmin, target: "/?group_by=mood", status: 422},
+		{
+			name: "requests", role: app.RoleEngineeringAdmin, target: "/requests", status: 200,
+			must: []string{"2026-11-23 14:02:00", "Error 529", "Unpriced", "AC-11", "developer@acme.test", "not declared", "/requests/" + event},
+		},
+		{name: "requests of a node and below", role: app.RoleAnalyst, target: "/requests?node=AC-10", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Propulsion office key"}},
+		{name: "provisional requests", role: app.RoleAnalyst, target: "/requests?state=provisional", status: 200, must: []string{"Unpriced", "1 request on this page"}},
+		{name: "filtered out", role: app.RoleAnalyst, target: "/requests?session=nobody", status: 200, must: []string{"No request matches", "Clear the filter"}},
+		{name: "an absent node", role: app.RoleAnalyst, target: "/requests?node=NOPE", status: 422, must: []string{"No node has the code", `role="alert"`}},
+		{name: "an empty range", role: app.RoleAnalyst, target: "/requests?from=2026-11-02&to=2026-11-02", status: 422, must: []string{"after the start"}},
+		{
+			name: "a developer's front page leads to the own requests", role: app.RoleDeveloper, target: "/", status: 303,
+		},
+		{
+			name: "own requests", role: app.RoleDeveloper, target: "/requests", status: 200,
+			must: []string{"My requests", "My spend, November 2026", "Propulsion key"}, mustNot: []string{`name="developer"`, "Chargeback<", "not declared"},
+		},
+		{name: "others' requests are refused", role: app.RoleDeveloper, target: "/requests?developer=somebody@acme.test", status: 403},
+		{
+			name: "a request", role: app.RoleAuditor, target: "/requests/" + event, status: 200,
+			must: []string{
+				event, "req_acmea", "Charge by class", "price book version 1", "Cache read", "30,000", "0.20", "AC-10 / AC-11", "100%", "The virtual key&#39;s cost center.",
+				"23 Nov 2026 14:02:00 UTC", "declared", "data-copy",
+			},
+		},
+		{name: "a request with a provisional price", role: app.RoleAuditor, target: "/requests/" + w.one.events[2].ID.String(), status: 200, must: []string{"model_unknown", "errs high"}},
+		{name: "an error", role: app.RoleAuditor, target: "/requests/" + w.one.events[1].ID.String(), status: 200, must: []string{"Nothing is charged.", "529"}},
+		{name: "a request with tags", role: app.RoleAuditor, target: "/requests/" + w.one.events[4].ID.String(), status: 200, must: []string{"Tag team", "acme-team"}},
+		{name: "another company's request", role: app.RoleFinanceAdmin, target: "/requests/" + w.two.events[0].ID.String(), status: 404},
+		{name: "somebody else's request", role: app.RoleDeveloper, target: "/requests/" + w.one.events[3].ID.String(), status: 404},
+		{name: "no id", role: app.RoleAuditor, target: "/requests/evt_zzz", status: 404},
+		{name: "keys to make", role: app.RoleEngineeringAdmin, target: "/keys", status: 200, must: []string{"Propulsion key", "Make a virtual key", "Revoke"}, mustNot: []string{"tbk_"}},
+		{name: "keys to look at", role: app.RoleAuditor, target: "/keys", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Make a virtual key", "Revoke"}},
+		{name: "keys not permitted", role: app.RoleBudgetOwner, target: "/keys", status: 403, must: []string{"Not permitted", "A tenant owner can give"}},
+		{
+			name: "what ends is restated", role: app.RoleFinanceAdmin, target: "/keys/" + w.one.key.ID.String() + "/revoke", status: 200,
+			must: []string{"Revoke Propulsion key?", "AC-11", "cannot be undone"},
+		},
+		{name: "another company's key", role: app.RoleFinanceAdmin, target: "/keys/" + w.two.key.ID.String() + "/revoke", status: 404},
+		{name: "no page", role: app.RoleFinanceAdmin, target: "/nothing-here", status: 404, must: []string{"no such page"}},
+		{name: "the gallery", role: app.RoleFinanceAdmin, target: "/_gallery", status: 200, must: []string{"Gallery"}},
+		{name: "a problem explained", role: app.RoleFinanceAdmin, target: "/problems/token_unknown", status: 200, must: []string{"Token unknown"}},
+		{name: "no problem", role: app.RoleFinanceAdmin, target: "/problems/nope", status: 404},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := w.see(t, w.one, c.role, c.target)
+			require.Equal(t, c.status, got.status, got.body)
+			for _, text := range c.must {
+				require.Contains(t, got.body, text)
+			}
+			for _, text := range append(c.mustNot, w.two.words...) {
+				require.NotContains(t, got.body, text)
+			}
+			wholesome(t, got)
+		})
+	}
+}
+
+// wholesome is what every page must be: within the strict policy, kept by no cache.
+func wholesome(t *testing.T, got answer) {
+	t.Helper()
+	require.Contains(t, got.header.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; style-src 'self'")
+	require.Equal(t, "nosniff", got.header.Get("X-Content-Type-Options"))
+	if !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
+		return
+	}
+	require.NotRegexp(t, regexp.MustCompile(`(?i)<[^>]*\s(style|on[a-z]+|hx-on[^=]*)\s*=`), got.body, "inline style or script")
+	require.NotRegexp(t, regexp.MustCompile(`(?i)<style|javascript:|js:`), got.body)
+	for _, script := range regexp.MustCompile(`(?is)<script[^>]*>.*?</script>`).FindAllString(got.body, -1) {
+		require.Regexp(t, `^<script type="module" src="/assets/[0-9a-f]{16}/js/[a-z]+\.js"></script>$`, script)
+	}
+	require.NotRegexp(t, `(src|href)="(https?:)?//[^"]*"`, strings.ReplaceAll(got.body, "http://127.0.0.1:8080", ""), "nothing comes from elsewhere")
+}
+
+func TestKeyIsMadeShownOnceAndRevoked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cookie := w.session(t, w.one, app.RoleEngineeringAdmin)
+	post := func(target string, form url.Values) answer {
+		r := request(http.MethodPost, target, form.Encode())
+		r.AddCookie(cookie)
+		return w.do(r)
+	}
+	bad := post("/keys", url.Values{"label": {" "}, "cost_center": {"AC-11"}, "reason": {"to test"}})
+	require.Equal(t, 422, bad.status)
+	require.Contains(t, bad.body, "needs a label")
+	require.Contains(t, bad.body, `aria-invalid="true"`)
+
+	form := url.Values{"label": {"=cmd()"}, "cost_center": {"AC-11"}, "reason": {"to test"}, "expires_at": {"2027-01-31"}, "once": {"form_1"}}
+	made := post("/keys", form)
+	require.Equal(t, 201, made.status, made.body)
+	secret := regexp.MustCompile(`tbk_[a-z0-9]{32}`).FindString(made.body)
+	require.NotEmpty(t, secret)
+	require.Equal(t, "no-store", made.header.Get("Cache-Control"))
+	require.Equal(t, secret, regexp.MustCompile(`tbk_[a-z0-9]{32}`).FindString(post("/keys", form).body), "a form sent twice makes one key")
+	list := w.see(t, w.one, app.RoleEngineeringAdmin, "/keys")
+	require.NotContains(t, list.body, secret)
+	require.Contains(t, list.body, "31 Jan 2027")
+	require.NotContains(t, w.log.String(), secret)
+
+	path := regexp.MustCompile(`/keys/key_[0-9a-f]{32}/revoke`).FindString(list.body)
+	require.Equal(t, 422, post(path, url.Values{}).status)
+	ended := post(path, url.Values{"reason": {"lost"}})
+	require.Equal(t, 303, ended.status, ended.body)
+	require.Contains(t, w.see(t, w.one, app.RoleEngineeringAdmin, "/keys").body, "Revoked")
+	require.Equal(t, 409, post(path, url.Values{"reason": {"lost"}}).status)
+}
+
+func TestFormsFromOtherSitesAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, site := range []string{"cross-site", "same-site"} {
+		r := request(http.MethodPost, "/keys", "label=x&cost_center=AC-11&reason=x")
+		r.AddCookie(w.session(t, w.one, app.RoleFinanceAdmin))
+		r.Header.Set("Sec-Fetch-Site", site)
+		require.Equal(t, 403, w.do(r).status, site)
+	}
+	r := request(http.MethodPost, "/sign-out", "")
+	r.Header.Del("Sec-Fetch-Site")
+	r.Header.Set("Origin", "https://evil.example")
+	r.AddCookie(w.session(t, w.one, app.RoleFinanceAdmin))
+	require.Equal(t, 403, w.do(r).status)
+}
+
+func TestExports(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	got := w.see(t, w.one, app.RoleAnalyst, "/chargeback.csv?period=2026-11")
+	require.Equal(t, 200, got.status)
+	require.Contains(t, got.header.Get("Content-Disposition"), "chargeback-acme-2026-11-node.csv")
+	golden(t, "chargeback.csv", got.body)
+	got = w.see(t, w.one, app.RoleAnalyst, "/requests.csv?node=AC-20")
+	require.Equal(t, 200, got.status)
+	golden(t, "requests.csv", got.body)
+	require.Equal(t, 403, w.see(t, w.one, app.RoleDeveloper, "/chargeback.csv").status)
+	require.Equal(t, 422, w.see(t, w.one, app.RoleAnalyst, "/requests.csv?from=yesterday").status)
+
+	// Whoever names things must not name formulas.
+	_, err := w.areas.Keys.Create(t.Context(), app.Command(w.one.tenant), app.NewKey{Label: "@SUM(A1)", CostCenter: "AC-11"}, "x")
+	require.NoError(t, err)
+	require.NoError(t, w.areas.Nodes.Create(t.Context(), app.Command(w.one.tenant), []app.NewNode{{Code: "X-1", Name: "=HYPERLINK(1)", Kind: "project", Capitalization: "expense"}}, now(), "x"))
+	got = w.see(t, w.one, app.RoleAnalyst, "/chargeback.csv")
+	require.Contains(t, got.body, "'=HYPERLINK")
+}
+
+func TestNothingYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tenant, err := w.areas.Tenants.Create(t.Context(), "fresh", "Fresh Start", now())
+	require.NoError(t, err)
+	_, err = w.areas.Members.Add(t.Context(), app.Command(tenant), app.NewMember{Issuer: issuerURL, Subject: "fresh-finance_admin", Name: "F", Email: "f@fresh.test", Role: app.RoleFinanceAdmin}, "x")
+	require.NoError(t, err)
+	c := &company{tenant: tenant, slug: "fresh"}
+	got := w.see(t, c, app.RoleFinanceAdmin, "/")
+	require.Equal(t, 200, got.status, got.body)
+	require.Contains(t, got.body, "export ANTHROPIC_BASE_URL=http://127.0.0.1:8080/gw/fresh")
+	require.Contains(t, got.body, "Make a virtual key")
+	require.Contains(t, w.see(t, c, app.RoleFinanceAdmin, "/requests").body, "Nothing yet")
+}
+
+func TestPaging(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 60 {
+		e := w.one.events[0]
+		e.ID = newEventID(i)
+		w.one.events = append(w.one.events, e)
+	}
+	_, err := w.metering.Flush(t.Context(), w.one.tenant, w.one.events)
+	require.NoError(t, err)
+	first := w.see(t, w.one, app.RoleAnalyst, "/requests")
+	require.Contains(t, first.body, "50 requests on this page")
+	next := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindStringSubmatch(first.body)
+	require.NotEmpty(t, next)
+	second := w.see(t, w.one, app.RoleAnalyst, strings.ReplaceAll(next[1], "&amp;", "&"))
+	require.Contains(t, second.body, "22 requests on this page")
+	require.Contains(t, second.body, "These are the oldest.")
+}

@@ -1,0 +1,268 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/app/secret"
+	"tollbook/app/usage"
+	"tollbook/db"
+	"tollbook/db/dbtest"
+	"tollbook/web"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+var update = flag.Bool("update", false, "write golden files instead of comparing") //nolint:gochecknoglobals // a test flag
+
+// world is an installation with two companies that have the same shape and different
+// names, so that anything of the other's is recognized.
+type world struct {
+	web       *web.Web
+	cfg       web.Config
+	areas     web.Areas
+	clone     *dbtest.Clone
+	one, two  *company
+	metering  *app.Metering
+	snapshots *app.Snapshots
+	labels    *app.Labels
+	log       *strings.Builder
+}
+
+type company struct {
+	tenant  id.Tenant
+	slug    string
+	tokens  map[app.Role]string
+	members map[app.Role]id.Member
+	key     app.MadeKey
+	events  []usage.Event
+	// words are in no other company.
+	words []string
+}
+
+const issuerURL = "https://issuer.test"
+
+// now is the world's clock: it stands still.
+func now() time.Time { return time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC) }
+
+func newWorld(t *testing.T, change ...func(*web.Config)) *world {
+	t.Helper()
+	clone := dbtest.New(t, func(c *db.Config) { c.Now = now })
+	ring, err := secret.NewKeyring(secret.NewMaster())
+	require.NoError(t, err)
+	access, err := app.NewAccess()
+	require.NoError(t, err)
+	changes := app.NewChanges(access)
+	members := app.NewMembers(clone.DB, changes, ring)
+	nodes := app.NewNodes(clone.DB, access, changes)
+	metering, err := app.NewMetering(clone.DB)
+	require.NoError(t, err)
+	w := &world{clone: clone, metering: metering, labels: app.NewLabels(ring), log: &strings.Builder{}}
+	w.snapshots = app.NewSnapshots(clone.DB, ring, slog.New(slog.DiscardHandler), now)
+	w.areas = web.Areas{
+		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
+		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
+	}
+	w.cfg = web.Config{
+		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), HTTPClient: &http.Client{Timeout: 10 * time.Second},
+	}
+	for _, f := range change {
+		f(&w.cfg)
+	}
+	w.web, err = web.New(w.cfg, w.areas)
+	require.NoError(t, err)
+	w.one = w.company(t, "acme", "Acme Rockets", "AC", "Propulsion")
+	w.two = w.company(t, "zenith", "Zenith Optics", "ZE", "Lenses")
+	return w
+}
+
+// company makes a tenant with a small tree, a member with a token in every role, a key,
+// and a week of requests.
+func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company {
+	t.Helper()
+	ctx := t.Context()
+	from := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	tenant, err := w.areas.Tenants.Create(ctx, slug, name, from)
+	require.NoError(t, err)
+	c := &company{tenant: tenant, slug: slug, tokens: map[app.Role]string{}, members: map[app.Role]id.Member{}}
+	who := app.Command(tenant)
+	require.NoError(t, w.areas.Nodes.Create(ctx, who, []app.NewNode{
+		{Code: prefix + "-10", Name: unit + " unit", Kind: "business_unit", Entity: "US01", Capitalization: "expense"},
+		{Code: prefix + "-11", Name: unit + " team", Kind: "cost_center", ParentCode: prefix + "-10", GLAccount: "6410", Capitalization: "expense"},
+		{Code: prefix + "-P1", Name: unit + " project", Kind: "project", ParentCode: prefix + "-11", Capitalization: "capitalize"},
+		{Code: prefix + "-20", Name: unit + " office", Kind: "cost_center", Capitalization: "expense"},
+	}, from, "the tree"))
+	for _, role := range app.Roles() {
+		want := app.NewMember{Issuer: issuerURL, Subject: slug + "-" + string(role), Name: unit + " " + string(role), Email: string(role) + "@" + slug + ".test", Role: role}
+		if role == app.RoleBudgetOwner {
+			want.NodeCode = prefix + "-10"
+		}
+		want.Service = role == app.RoleServiceAccount
+		member, err := w.areas.Members.Add(ctx, who, want, "the people")
+		require.NoError(t, err)
+		token, err := w.areas.Members.AddToken(ctx, who, member, "test", time.Hour, "to test")
+		require.NoError(t, err)
+		c.tokens[role], c.members[role] = token.Reveal(), member
+	}
+	c.key, err = w.areas.Keys.Create(ctx, who, app.NewKey{Label: unit + " key", CostCenter: prefix + "-11"}, "the key")
+	require.NoError(t, err)
+	office, err := w.areas.Keys.Create(ctx, who, app.NewKey{Label: unit + " office key", CostCenter: prefix + "-20"}, "the other key")
+	require.NoError(t, err)
+	c.words = []string{name, unit, prefix + "-1", prefix + "-2", prefix + "-P", "@" + slug}
+	w.use(t, c, c.key, office)
+	return c
+}
+
+// use flushes requests: complete ones on several days and months, an error, one whose
+// price is not known, one without a developer.
+func (w *world) use(t *testing.T, c *company, keys ...app.MadeKey) {
+	t.Helper()
+	require.NoError(t, w.snapshots.Load(t.Context(), id.Tenant{}))
+	snapshot := w.snapshots.Current().Tenants[c.slug]
+	for i := range 12 {
+		made := keys[i%len(keys)]
+		key, ok := w.snapshots.Find(snapshot, made.Secret.Reveal())
+		require.True(t, ok)
+		label := string(app.RoleDeveloper) + "@" + c.slug + ".test"
+		developer := w.labels.Developer(c.tenant, label)
+		e := usage.Event{
+			ID: id.NewEvent(now().Add(-time.Duration(i*30) * time.Hour)), State: usage.StateComplete, HTTPStatus: 200,
+			RequestID: "req_" + c.slug + string(rune('a'+i)), MessageID: "msg_" + string(rune('a'+i)), SessionID: "session-" + c.slug, Key: made.ID,
+			Developer: developer, DeveloperLabel: w.labels.Seal(developer, label), ModelRequested: "claude-opus-5-5",
+			Shares: key.Answer.Shares, Rule: string(key.Answer.Rule), Snapshot: snapshot.Number,
+			Counts:          usage.Counts{Model: "claude-opus-5-5", Tokens: usage.Tokens{int64(100 + i), int64(1000 * i), 2000, 0, 30_000}},
+			ReplicaSequence: int64(i + 1),
+		}
+		e.Replica = id.ReplicaFromBytes(e.ID.Bytes())
+		switch i {
+		case 1:
+			e.State, e.HTTPStatus, e.MessageID, e.Counts = usage.StateError, 529, "", usage.Counts{}
+		case 2:
+			e.Counts.Model = "claude-opus-99"
+		case 3:
+			e.Developer, e.DeveloperLabel = id.Developer{}, nil
+		case 4:
+			e.Tags = map[string]string{"team": c.slug + "-team"}
+		}
+		c.events = append(c.events, e)
+	}
+	_, err := w.metering.Flush(t.Context(), c.tenant, c.events)
+	require.NoError(t, err)
+}
+
+// session signs a member in without an issuer and returns the cookie.
+func (w *world) session(t *testing.T, c *company, role app.Role) *http.Cookie {
+	t.Helper()
+	value, err := w.areas.SignIns.Accept(context.WithoutCancel(t.Context()), c.tenant, app.Claims{Issuer: issuerURL, Subject: c.slug + "-" + string(role), SignedInAt: now()})
+	require.NoError(t, err)
+	return &http.Cookie{Name: "tollbook", Value: value.Reveal()}
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (w *world) do(r *http.Request) answer {
+	recorder := httptest.NewRecorder()
+	w.web.Handler().ServeHTTP(recorder, r)
+	return answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
+}
+
+func request(method, target, body string) *http.Request {
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, target, reader)
+	r.Host = "127.0.0.1:8080"
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	return r
+}
+
+// see opens a page as somebody.
+func (w *world) see(t *testing.T, c *company, role app.Role, target string) answer {
+	t.Helper()
+	r := request(http.MethodGet, target, "")
+	r.AddCookie(w.session(t, c, role))
+	return w.do(r)
+}
+
+// call asks the API as somebody; a body makes it a POST.
+func (w *world) call(c *company, role app.Role, target, body string, headers ...string) answer {
+	method := http.MethodGet
+	if body != "" {
+		method = http.MethodPost
+	}
+	r := request(method, "/api/v1"+target, body)
+	r.Header.Set("Authorization", "Bearer "+c.tokens[role])
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return w.do(r)
+}
+
+func (a answer) json(t *testing.T) map[string]any {
+	t.Helper()
+	var document map[string]any
+	require.NoError(t, json.Unmarshal([]byte(a.body), &document), a.body)
+	return document
+}
+
+// golden compares with a file after giving random ids names by order of appearance.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	names, counts := map[string]string{}, map[string]int{}
+	got = regexp.MustCompile(`\b(evt|nod|key|plc|bat|chg|dev|tbk|form)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
+		if names[id] == "" {
+			kind, _, _ := strings.Cut(id, "_")
+			counts[kind]++
+			names[id] = kind + "_" + string(rune('A'+counts[kind]-1))
+		}
+		return names[id]
+	})
+	got = regexp.MustCompile(`/assets/[0-9a-f]{16}/`).ReplaceAllString(got, "/assets/HASH/")
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run with -update to make it")
+	require.Equal(t, string(want), got)
+}
+
+// pretty lays out JSON with sorted keys.
+func pretty(t *testing.T, body string) string {
+	t.Helper()
+	var document any
+	require.NoError(t, json.Unmarshal([]byte(body), &document), body)
+	out, err := json.MarshalIndent(document, "", "  ")
+	require.NoError(t, err)
+	return string(out) + "\n"
+}
