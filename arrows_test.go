@@ -32,11 +32,11 @@ func packages(t *testing.T) []listed {
 	var all []listed
 	for {
 		var p listed
-		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+		err := decoder.Decode(&p)
+		if errors.Is(err, io.EOF) {
 			break
-		} else {
-			require.NoError(t, err)
 		}
+		require.NoError(t, err)
 		all = append(all, p)
 	}
 	require.Greater(t, len(all), 15)

@@ -175,56 +175,76 @@ func commandBootstrap(ctx context.Context, noun string, args []string, out io.Wr
 
 const byCommand = "by the installation's command line"
 
+// bootstrap takes one noun, verb and their arguments to a use case.
 func (h *house) bootstrap(ctx context.Context, noun string, args []string, out io.Writer) error {
-	if noun == "tenant" && len(args) == 1 && args[0] == "list" {
-		list, err := h.tenants.List(ctx)
-		for _, t := range list {
-			_, _ = fmt.Fprintf(out, "%-20s %s  %s\n", t.Slug, t.ID, t.Name)
-		}
-		return err
-	}
-	if noun == "tenant" && len(args) == 3 && args[0] == "create" {
-		tenant, err := h.tenants.Create(ctx, args[1], args[2], time.Now().UTC())
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(out, "%s  ANTHROPIC_BASE_URL=%s/gw/%s\n", tenant, h.settings.PublicURL, args[1])
-		return err
-	}
-	if len(args) < 2 {
+	switch {
+	case noun == "tenant" && len(args) == 1 && args[0] == "list":
+		return h.listTenants(ctx, out)
+	case noun == "tenant" && len(args) == 3 && args[0] == "create":
+		return h.createTenant(ctx, args[1], args[2], out)
+	case len(args) < 2:
 		return misuse("%s: say what to do", noun)
 	}
 	tenant, _, err := h.tenants.BySlug(ctx, args[1])
 	if err != nil {
 		return err
 	}
-	who := app.Command(tenant)
-	switch {
-	case noun == "tenant" && args[0] == "upstream" && len(args) == 3:
-		credential := (&environment{lookup: os.LookupEnv}).text("TOLLBOOK_UPSTREAM_KEY")
-		if credential == "" {
-			return errors.New("set TOLLBOOK_UPSTREAM_KEY to the provider's API key")
-		}
-		return h.tenants.SetUpstream(ctx, who, args[2], secret.NewText(credential), byCommand)
-	case noun == "node" && args[0] == "create" && (len(args) == 4 || len(args) == 5):
-		n := app.NewNode{Code: args[2], Name: args[3], Kind: "cost_center", Capitalization: "expense"}
-		if len(args) == 5 {
-			n.ParentCode = args[4]
-		}
-		return h.nodes.Create(ctx, who, []app.NewNode{n}, time.Time{}, byCommand)
-	case noun == "key" && args[0] == "create" && len(args) == 4:
-		made, err := h.keys.Create(ctx, who, app.NewKey{CostCenter: args[2], Label: args[3]}, byCommand)
+	who, rest := app.Command(tenant), args[2:]
+	switch verb := noun + " " + args[0]; {
+	case verb == "tenant upstream" && len(rest) == 1:
+		return h.setUpstream(ctx, who, rest[0])
+	case verb == "node create" && (len(rest) == 2 || len(rest) == 3):
+		return h.createNode(ctx, who, rest)
+	case verb == "key create" && len(rest) == 2:
+		return h.createKey(ctx, who, rest[0], rest[1], out)
+	case verb == "key revoke" && len(rest) == 2:
+		key, err := id.ParseKey(rest[0])
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(out, "%s  %s\nThis is the only time the key is shown.\n", made.ID, made.Secret.Reveal())
-		return err
-	case noun == "key" && args[0] == "revoke" && len(args) == 4:
-		key, err := id.ParseKey(args[2])
-		if err != nil {
-			return err
-		}
-		return h.keys.Revoke(ctx, who, key, args[3])
+		return h.keys.Revoke(ctx, who, key, rest[1])
 	}
 	return misuse("%s: %q with %d arguments means nothing", noun, args[0], len(args)-1)
+}
+
+func (h *house) listTenants(ctx context.Context, out io.Writer) error {
+	list, err := h.tenants.List(ctx)
+	for _, t := range list {
+		_, _ = fmt.Fprintf(out, "%-20s %s  %s\n", t.Slug, t.ID, t.Name)
+	}
+	return err
+}
+
+func (h *house) createTenant(ctx context.Context, slug, name string, out io.Writer) error {
+	tenant, err := h.tenants.Create(ctx, slug, name, time.Now().UTC())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s  ANTHROPIC_BASE_URL=%s/gw/%s\n", tenant, h.settings.PublicURL, slug)
+	return err
+}
+
+func (h *house) setUpstream(ctx context.Context, who app.Actor, baseURL string) error {
+	credential := (&environment{lookup: os.LookupEnv}).text("TOLLBOOK_UPSTREAM_KEY")
+	if credential == "" {
+		return errors.New("set TOLLBOOK_UPSTREAM_KEY to the provider's API key")
+	}
+	return h.tenants.SetUpstream(ctx, who, baseURL, secret.NewText(credential), byCommand)
+}
+
+func (h *house) createNode(ctx context.Context, who app.Actor, args []string) error {
+	n := app.NewNode{Code: args[0], Name: args[1], Kind: "cost_center", Capitalization: "expense"}
+	if len(args) == 3 {
+		n.ParentCode = args[2]
+	}
+	return h.nodes.Create(ctx, who, []app.NewNode{n}, time.Time{}, byCommand)
+}
+
+func (h *house) createKey(ctx context.Context, who app.Actor, costCenter, label string, out io.Writer) error {
+	made, err := h.keys.Create(ctx, who, app.NewKey{CostCenter: costCenter, Label: label}, byCommand)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s  %s\nThis is the only time the key is shown.\n", made.ID, made.Secret.Reveal())
+	return err
 }

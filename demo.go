@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"tollbook/app"
@@ -67,14 +68,14 @@ func commandDemo(ctx context.Context, args []string, out, progress io.Writer) er
 }
 
 func (d *demoRun) close() {
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		if err := d.closers[i](); err != nil {
+	for _, end := range slices.Backward(d.closers) {
+		if err := end(); err != nil {
 			d.log.Warn("end of the demo", "error", err)
 		}
 	}
 }
 
-func (d *demoRun) say(format string, args ...any) {
+func (d *demoRun) sayf(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.progress, format+"\n", args...)
 }
 
@@ -102,7 +103,7 @@ func (d *demoRun) place(address, dir string, fresh bool) error {
 			}
 		}
 	}
-	if err := os.MkdirAll(d.dir, 0o711); err != nil { //nolint:gosec // the unprivileged user that runs Postgres passes through; every file inside is 0600
+	if err := os.MkdirAll(d.dir, 0o711); err != nil { // the unprivileged user that runs Postgres passes through; every file inside is 0600
 		return fmt.Errorf("--data: %w", err)
 	}
 	if d.state, err = demo.LoadState(d.dir); err != nil {
@@ -126,7 +127,7 @@ func (d *demoRun) database(ctx context.Context) error {
 		_, err := db.Migrate(ctx, d.admin)
 		return err
 	}
-	d.say("Starting PostgreSQL")
+	d.sayf("Starting PostgreSQL")
 	server, err := postgres.Start(ctx, postgres.Config{Dir: filepath.Join(d.dir, "postgres"), Log: d.progress, Install: true})
 	if err != nil {
 		return err
@@ -171,7 +172,7 @@ func (d *demoRun) serve(ctx context.Context) error {
 		Snapshots: h.snapshots, Metering: h.metering, Audit: h.audit, Labels: app.NewLabels(h.ring),
 	}
 	if !d.state.Seeded {
-		d.say("Seeding Meridian Robotics: three months of traffic and this month")
+		d.sayf("Seeding Meridian Robotics: three months of traffic and this month")
 		if err := demo.Seed(ctx, areas, sim, d.state, demo.Plan{Now: time.Now(), Requests: demo.DefaultRequests, Progress: d.progress}); err != nil {
 			return err
 		}
@@ -195,7 +196,7 @@ func (d *demoRun) serve(ctx context.Context) error {
 		return errors.Join(err, p.shutdown(context.WithoutCancel(ctx)))
 	}
 	err = serveUntil(ctx, d.listener, p.mux, d.settings, d.log)
-	d.say("Stopping; the data stays in %s", d.dir)
+	d.sayf("Stopping; the data stays in %s", d.dir)
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer cancel()
 	return errors.Join(err, p.shutdown(limited))

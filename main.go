@@ -14,7 +14,7 @@ import (
 )
 
 // version is set by the linker when a release is built.
-var version = "development" //nolint:gochecknoglobals // the linker sets it
+var version = "development"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -139,6 +139,12 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 			if err != nil {
 				return err
 			}
+			if filter.Within != nil {
+				// Who sees a request for its share of it does not see whose the rest is.
+				one.Allocations = slices.DeleteFunc(one.Allocations, func(a Allocation) bool {
+					return !slices.ContainsFunc(places[a.Placement].ancestors, func(n id.Node) bool { return slices.Contains(filter.Within, n) })
+				})
+			}
 			page.Rows = append(page.Rows, one)
 		}
 		return nil

@@ -103,7 +103,9 @@ func (s *Snapshots) Load(ctx context.Context, only id.Tenant) error {
 	for _, row := range rows {
 		tenant, err := s.build(row, started)
 		if err != nil {
-			// One tenant's broken configuration must not take the others down.
+			// One tenant's broken configuration must not take the others down, and is not
+			// served from what it was before: a key revoked since would still be accepted.
+			delete(next.Tenants, row.Slug)
 			s.log.ErrorContext(ctx, "tenant left out of the snapshot", "tenant", row.TenantID.String(), "error", err)
 			continue
 		}

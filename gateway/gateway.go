@@ -74,7 +74,8 @@ type Gateway struct {
 	upstream  *http.Transport
 	flusher   *flusher
 	drains    chan struct{}
-	sequences sync.Map // id.Tenant -> *sequence
+	unsynced  chan struct{} // one token: intents were written
+	sequences sync.Map      // id.Tenant -> *sequence
 	bodies    sync.Pool
 	reads     sync.Pool
 	taps      sync.Pool
@@ -104,13 +105,15 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 	g := &Gateway{
 		cfg: cfg, snapshots: snapshots, metering: metering, labels: newLabelCache(labels), journal: record,
 		replica: id.ReplicaFromBytes(record.Replica()), upstream: newTransport(), drains: make(chan struct{}, cfg.MaxDrains),
-		started: cfg.Now().UTC(),
+		unsynced: make(chan struct{}, 1),
+		started:  cfg.Now().UTC(),
 	}
 	g.pools()
 	g.flusher = newFlusher(g)
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
 	g.running.Go(func() { g.flusher.run(ctx) })
+	g.running.Go(func() { g.syncIntents(ctx) })
 	g.running.Go(func() { g.adoptForever(ctx) })
 	g.running.Go(func() { g.publishForever(ctx) })
 	return g, nil
@@ -130,7 +133,7 @@ func newTransport() *http.Transport {
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: 0,
 		ReadBufferSize:        8 << 10,
-		WriteBufferSize:       32 << 10,
+		WriteBufferSize:       4 << 10, // an open stream keeps its connection's buffers; a large body passes by them
 	}
 }
 

@@ -32,11 +32,12 @@ type exchange struct {
 	request  anthropic.Request
 	answer   attribution.Answer
 	intent   *intent
-	synced   chan error // the intent's sync, under way while the upstream works
+	written  journal.Position // the intent's, synced while the upstream works
 	outcome  outcome
 	settled  bool
 	drain    *drain
 	upstream *http.Response
+	headed   bool      // the client has the answer's head
 	patience time.Time // until when the client may leave what was written unread
 }
 
@@ -185,8 +186,8 @@ func (x *exchange) intend() error {
 		return fmt.Errorf("write intent: %w", err)
 	}
 	numbers.last++
-	x.synced = make(chan error, 1)
-	go func() { x.synced <- x.g.journal.Sync(context.WithoutCancel(x.r.Context()), position) }()
+	x.written = position
+	x.g.syncSoon()
 	return nil
 }
 
@@ -243,9 +244,6 @@ func (x *exchange) settle() error {
 		return nil
 	}
 	x.settled = true
-	if err := <-x.synced; err != nil {
-		return x.g.journalFailed(fmt.Errorf("sync intent: %w", err))
-	}
 	x.outcome.EndedAt = x.g.cfg.Now().UTC()
 	payload, err := encodeOutcome(&x.outcome)
 	if err != nil {
@@ -255,6 +253,7 @@ func (x *exchange) settle() error {
 	if err != nil {
 		return x.g.journalFailed(fmt.Errorf("write outcome: %w", err))
 	}
+	// The intent was written before: this sync covers it too.
 	if err := x.g.journal.Sync(context.WithoutCancel(x.r.Context()), position); err != nil {
 		return x.g.journalFailed(fmt.Errorf("sync outcome: %w", err))
 	}

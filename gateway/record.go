@@ -59,18 +59,6 @@ func event(at id.Event, replica id.Replica, in *intent, out *outcome) usage.Even
 // openOutcome stands for an answer nobody lived to see.
 func openOutcome() *outcome { return &outcome{State: usage.StateOpen} }
 
-func encodeIntent(in *intent) ([]byte, error) { return encode(in) }
-
-func encodeOutcome(out *outcome) ([]byte, error) { return encode(out) }
-
-func encode(value any) ([]byte, error) {
-	payload, err := json.Marshal(value)
-	if err != nil {
-		return nil, fmt.Errorf("encode journal record: %w", err)
-	}
-	return payload, nil
-}
-
 func decodeIntent(payload []byte) (*intent, error) {
 	var in intent
 	if err := json.Unmarshal(payload, &in); err != nil {

@@ -19,13 +19,6 @@ func (x *exchange) relay() {
 	h.Set("X-Tollbook-Request-Id", x.event.String())
 	h.Set("X-Tollbook-Cost-Center", x.answer.Code)
 	h.Set("X-Tollbook-Policy", "none")
-	// The intent is on the disk before the client sees anything of the answer.
-	if err := <-x.synced; err != nil {
-		x.synced <- nil
-		_ = x.g.journalFailed(err)
-		panic(http.ErrAbortHandler)
-	}
-	x.synced <- nil // settle asks again
 	// The connection serves other requests after this one; net/http clears no deadline it did not set.
 	defer func() { _ = http.NewResponseController(x.w).SetWriteDeadline(time.Time{}) }()
 	if strings.HasPrefix(x.upstream.Header.Get("Content-Type"), "text/event-stream") && x.upstream.StatusCode == http.StatusOK {
@@ -42,6 +35,7 @@ func (x *exchange) relayStream() {
 	tap, chunk := x.g.borrow()
 	defer x.g.giveBack(tap, chunk)
 	flusher := http.NewResponseController(x.w)
+	x.awaitIntent()
 	x.w.WriteHeader(x.upstream.StatusCode)
 	gone := false
 	for {
@@ -136,12 +130,11 @@ func clipCounts(c usage.Counts) usage.Counts {
 const maxPlainBytes = 32 << 20
 
 // relayPlain passes a whole answer on, keeping one read back until the next shows
-// whether it was the last: that one waits for the outcome.
+// whether it was the last: that one waits for the outcome. An answer of one read, as
+// most are, needs no sync of its intent alone: the outcome's covers both.
 func (x *exchange) relayPlain() {
 	tap, chunk := x.g.borrow()
 	defer x.g.giveBack(tap, chunk)
-	x.w.WriteHeader(x.upstream.StatusCode)
-	x.extendPatience(http.NewResponseController(x.w))
 	var seen bytes.Buffer
 	var held []byte
 	gone := false
@@ -149,8 +142,8 @@ func (x *exchange) relayPlain() {
 		n, err := x.upstream.Body.Read(*chunk)
 		if n > 0 {
 			if len(held) > 0 && !gone {
-				_, wrote := x.w.Write(held)
-				gone = wrote != nil
+				x.awaitIntent()
+				gone = x.pass(held) != nil
 			}
 			held = append(held[:0], (*chunk)[:n]...)
 			if seen.Len()+n <= maxPlainBytes {
@@ -167,10 +160,21 @@ func (x *exchange) relayPlain() {
 			panic(http.ErrAbortHandler)
 		}
 		if !gone {
-			_, _ = x.w.Write(held)
+			_ = x.pass(held) // a client that left has its outcome in the journal
 		}
 		return
 	}
+}
+
+// pass gives the client a piece of a plain answer, the head before the first.
+func (x *exchange) pass(piece []byte) error {
+	if !x.headed {
+		x.headed = true
+		x.w.WriteHeader(x.upstream.StatusCode)
+		x.extendPatience(http.NewResponseController(x.w))
+	}
+	_, err := x.w.Write(piece)
+	return err
 }
 
 // concludePlain settles an answer that was no stream: an error is not billed, a

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -89,7 +90,7 @@ func parseFilter(query url.Values) (filter, error) {
 		q.after.occurred, err = strconv.ParseInt(occurred, 10, 64)
 		q.after.offset, offsetErr = strconv.ParseInt(offset, 10, 64)
 		if err != nil || offsetErr != nil {
-			return filter{}, fmt.Errorf("after must be the next of an earlier page")
+			return filter{}, errors.New("after must be the next of an earlier page")
 		}
 	}
 

@@ -199,7 +199,7 @@ func parsePico(dollars string) (int64, error) {
 }
 
 // listed finds a model by its name or by its name with a release date.
-func (p *priceList) listed(model string) (*listing, bool) {
+func (p *priceList) listed(model string) (*listing, bool) { //nolint:unparam // whether it is known belongs to the answer
 	if model == "*" {
 		return p.fallback, false
 	}

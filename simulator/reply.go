@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -113,9 +114,9 @@ func (a *author) readTurn(r *request) turn {
 			continue
 		}
 		var raw []string
-		for j := len(m.blocks) - 1; j >= 0; j-- {
-			if m.blocks[j].kind == "text" {
-				raw = append(raw, m.blocks[j].text)
+		for _, block := range slices.Backward(m.blocks) {
+			if block.kind == "text" {
+				raw = append(raw, block.text)
 			}
 		}
 		if len(raw) == 0 {

@@ -160,6 +160,7 @@ func (s *Simulator) complete(f *Fact) (err error) {
 // Handler serves the provider's API and the books; paths are relative to its mount.
 func (s *Simulator) Handler() http.Handler { return http.HandlerFunc(s.route) }
 
+//nolint:cyclop // the route table
 func (s *Simulator) route(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead

@@ -41,7 +41,9 @@ func gallery(frame ui.Frame) *galleryView {
 		v.Columns = append(v.Columns, chart.Day{Height: n * 33, Before: 1000 - n*33, Words: "made up", Partial: n == 22, Upcoming: n > 22})
 	}
 	at := time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC)
-	v.Seal = &app.Seal{Batch: id.NewBatch(at), At: at}
+	var batch id.Batch
+	_ = batch.UnmarshalText([]byte("bat_01a20a7692cb7c3d9f1e5a6b7c8d9e0f")) // a constant that parses
+	v.Seal = &app.Seal{Batch: batch, At: at}
 	v.Keys = &keysView{MayMake: true, Form: keyForm{Alert: "A key needs a label of 1 to 200 bytes.", Field: "label"}, Nodes: []option{{Label: "Choose"}}}
 	return v
 }

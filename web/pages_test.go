@@ -227,3 +227,33 @@ func TestPaging(t *testing.T) {
 	require.Contains(t, second.body, "22 requests on this page")
 	require.Contains(t, second.body, "These are the oldest.")
 }
+
+// TestGallery holds every component in every state.
+func TestGallery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	got := w.do(request(http.MethodGet, "/_gallery", ""))
+	require.Equal(t, 200, got.status)
+	golden(t, "gallery.html", strings.ReplaceAll(got.body, "><", ">\n<"))
+}
+
+func TestAssets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	page := w.do(request(http.MethodGet, "/sign-in", ""))
+	for _, target := range regexp.MustCompile(`/assets/[^"]+`).FindAllString(page.body, -1) {
+		got := w.do(request(http.MethodGet, target, ""))
+		require.Equal(t, 200, got.status, target)
+		require.Contains(t, got.header.Get("Cache-Control"), "immutable")
+		for _, font := range regexp.MustCompile(`url\("\.\./([^"]+)"\)`).FindAllStringSubmatch(got.body, -1) {
+			file := w.do(request(http.MethodGet, strings.Replace(target, "css/tollbook.css", font[1], 1), ""))
+			require.Equal(t, "font/woff2", file.header.Get("Content-Type"), font[1])
+		}
+		require.NotContains(t, got.body, "url(http")
+	}
+	old := w.do(request(http.MethodGet, "/assets/0000000000000000/css/tollbook.css", ""))
+	require.Equal(t, "no-cache", old.header.Get("Cache-Control"), "of another release: today's, not kept")
+	for _, target := range []string{"/assets/x/fonts/inter-OFL.txt", "/assets/x/../web.go", "/assets/x/css", "/assets/"} {
+		require.Equal(t, 404, w.do(request(http.MethodGet, target, "")).status, target)
+	}
+}

@@ -238,7 +238,7 @@ func (a answer) json(t *testing.T) map[string]any {
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	names, counts := map[string]string{}, map[string]int{}
-	got = regexp.MustCompile(`\b(evt|nod|key|plc|bat|chg|dev|tbk|form)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
+	got = regexp.MustCompile(`(evt|nod|key|plc|bat|chg|dev|tbk|form)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
 		if names[id] == "" {
 			kind, _, _ := strings.Cut(id, "_")
 			counts[kind]++

@@ -79,6 +79,9 @@ type Clone struct {
 // URL returns how to connect as a role.
 func (c *Clone) URL(role string) string { return server.DSN(c.Name, role) }
 
+// URLOf returns how to connect to any database of the test server as a role.
+func URLOf(database, role string) string { return server.DSN(database, role) }
+
 // Admin opens the clone as superuser, to look at what no role may see.
 func (c *Clone) Admin(t testing.TB) *sql.DB {
 	t.Helper()

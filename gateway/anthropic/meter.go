@@ -209,7 +209,7 @@ func count(value []byte) (int64, bool) {
 // overlay puts an object's fields over those kept raw. Null does not hide what
 // was stated before.
 func (m *meter) overlay(object []byte) {
-	out := append(m.spare[:0], '{')
+	out := append(m.spare[:0], '{') //nolint:gocritic // the spare buffer becomes raw below
 	for old := membersOf(m.raw); old.next(); {
 		value := old.value
 		for f := membersOf(object); f.next(); {

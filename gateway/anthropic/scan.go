@@ -54,7 +54,7 @@ func (s *scanner) text() ([]byte, bool) {
 
 // value passes any value and returns its bytes.
 func (s *scanner) value() ([]byte, bool) {
-	start := s.i
+	var start int
 	switch s.space() {
 	case 0:
 		return nil, false

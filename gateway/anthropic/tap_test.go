@@ -269,6 +269,7 @@ func TestOutputBytesOfALongDelta(t *testing.T) {
 	require.Zero(t, m.OutputBytes)
 }
 
+//nolint:paralleltest // memory is measured for the whole process
 func TestTheTapKeepsLittle(t *testing.T) {
 	// Not parallel: AllocsPerRun counts the whole process.
 	var tap anthropic.Tap

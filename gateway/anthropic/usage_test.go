@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,16 +157,7 @@ func checkBounds(t *testing.T, m anthropic.Metered) {
 		}
 	}
 	require.GreaterOrEqual(t, m.OutputBytes, int64(0))
-	require.Equal(t, m.Finished && m.Started, m.Finished && m.Started && !contains(m.Incomplete, "no_final_usage"))
-}
-
-func contains(reasons []string, reason string) bool {
-	for _, r := range reasons {
-		if r == reason {
-			return true
-		}
-	}
-	return false
+	require.Equal(t, m.Finished && m.Started, m.Finished && m.Started && !slices.Contains(m.Incomplete, "no_final_usage"))
 }
 
 func FuzzParseMessage(f *testing.F) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -131,7 +132,7 @@ func child(t *testing.T, as, root string) *exec.Cmd {
 func TestAKilledReplicaLosesNothingItSynced(t *testing.T) {
 	t.Parallel()
 	for _, after := range []int{1, 7, 60, 300} {
-		t.Run(fmt.Sprint(after), func(t *testing.T) {
+		t.Run(strconv.Itoa(after), func(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(t.TempDir())
 			cmd := child(t, "writer", cfg.Root)

@@ -35,15 +35,6 @@ func open(t *testing.T, cfg Config) *Journal {
 	return j
 }
 
-// desert ends a journal the way a crash does: nothing is synced, nothing removed.
-func desert(t *testing.T, j *Journal) {
-	t.Helper()
-	j.mu.Lock()
-	j.failed = errors.New("deserted")
-	j.mu.Unlock()
-	_ = j.Close()
-}
-
 func replay(t *testing.T, cfg Config, name string) ([]Record, *Orphan, error) {
 	t.Helper()
 	o, err := Adopt(cfg, name)
@@ -407,13 +398,14 @@ func TestConcurrentUse(t *testing.T) {
 	for _, r := range got {
 		outcomes[r.ID] = outcomes[r.ID] || r.Kind == Outcome
 	}
-	for i := 0; i < workers*each; i++ {
+	for i := range workers * each {
 		if i%each%5 == 0 {
 			require.True(t, outcomes[numbered(i)], "record %d", i)
 		}
 	}
 }
 
+//nolint:paralleltest // AllocsPerRun counts the whole process
 func TestAppendDoesNotAllocate(t *testing.T) {
 	// Not parallel: AllocsPerRun counts the whole process.
 	j := open(t, testConfig(t.TempDir()))

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -321,9 +322,7 @@ func TestTokenFaults(t *testing.T) {
 			t.Parallel()
 			p := start(t)
 			form := tokenForm(p.signIn(t, nil))
-			for name, values := range tc.change {
-				form[name] = values
-			}
+			maps.Copy(form, tc.change)
 			p.clock.Add(tc.wait)
 			res, raw := p.post(t, "/token", form)
 			require.Equal(t, tc.status, res.StatusCode)

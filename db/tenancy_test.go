@@ -1,0 +1,293 @@
+package db_test
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app/approval"
+	"tollbook/app/auditlog"
+	"tollbook/app/hierarchy"
+	"tollbook/app/id"
+	"tollbook/app/money"
+	"tollbook/app/period"
+	"tollbook/app/pricing"
+	"tollbook/app/secret"
+	"tollbook/app/usage"
+	"tollbook/db"
+	"tollbook/db/dbtest"
+)
+
+// scene is one tenant with a row in every table, and the ids of those rows.
+type scene struct {
+	slug      string
+	tenant    id.Tenant
+	change    approval.Change
+	node      id.Node
+	version   id.Version
+	placement hierarchy.Placement
+	key       id.Key
+	person    id.Person
+	member    id.Member
+	developer id.Developer
+	issuer    id.Issuer
+	signIn    id.SignIn
+	session   id.Session
+	token     id.Token
+	upstream  id.Version
+	batch     db.Batch
+	rated     pricing.Rated
+	month     period.Month
+}
+
+func (s *scene) mark(what string) string { return s.slug + "-" + what }
+
+func (s *scene) hash(what string) secret.Hash {
+	var h secret.Hash
+	copy(h[:], s.mark(what))
+	return h
+}
+
+func newScene(slug string) *scene {
+	at := time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC)
+	s := &scene{
+		slug: slug, tenant: id.NewTenant(at), node: id.NewNode(at), version: id.NewVersion(at), key: id.NewKey(at), person: id.NewPerson(at), member: id.NewMember(at),
+		developer: id.DeriveDeveloper([]byte(slug)), issuer: id.NewIssuer(at), signIn: id.NewSignIn(at), session: id.NewSession(at), token: id.NewToken(at),
+		upstream: id.NewVersion(at), month: period.MonthOf(at),
+	}
+	s.batch = db.Batch{ID: id.NewBatch(at), Posting: s.month, Requests: 1, Record: id.NewRecord(at), Canonical: []byte(s.mark("bytes"))}
+	return s
+}
+
+// furnish puts a row into every table a tenant has.
+func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
+	t.Helper()
+	require.NoError(t, clone.InTenant(t.Context(), s.tenant, func(tx *db.Tx) error {
+		require.NoError(t, tx.AddTenant(s.slug, s.mark("name")))
+		number, err := tx.Counter("change")
+		require.NoError(t, err)
+		s.change, err = approval.Propose(approval.Change{ID: id.NewChange(tx.Now), Number: number, Kind: "node", Reason: s.mark("reason"), EffectiveFrom: tx.Now, Maker: s.member.String(), ProposedAt: tx.Now}, []byte(`{}`))
+		require.NoError(t, err)
+		require.NoError(t, tx.AddChange(s.change))
+		require.NoError(t, tx.AddChangeMove(s.change.ID, 0, approval.StateProposed, s.member.String(), s.change.Digest))
+		require.NoError(t, tx.AddNode(s.node))
+		v := hierarchy.Version{
+			ID: s.version, Node: s.node, Code: s.mark("code"), Name: s.mark("node"), Kind: hierarchy.KindCostCenter, Capitalization: hierarchy.Expense,
+			EffectiveFrom: tx.Now.AddDate(0, -1, 0), RecordedAt: tx.Now, Change: s.change.ID,
+		}
+		require.NoError(t, tx.AddNodeVersion(v))
+		tree, err := hierarchy.Build([]hierarchy.Version{v}, tx.Now, time.Time{})
+		require.NoError(t, err)
+		s.placement, err = tree.Place(s.node)
+		require.NoError(t, err)
+		require.NoError(t, tx.AddPlacement(s.placement))
+		require.NoError(t, tx.AddKey(s.key, s.mark("key"), "hint", s.hash("key"), time.Time{}, s.change.ID))
+		require.NoError(t, tx.AssignKey(id.NewVersion(tx.Now), s.key, s.node, []id.Node{s.node}, tx.Now, s.change.ID))
+		s.people(t, tx)
+		_, err = tx.AddPriceVersion(append(pricing.VendorList(), []byte("# "+s.slug+"\n")...), s.change.ID)
+		require.NoError(t, err)
+		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
+		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
+		s.usage(t, tx)
+		_, err = tx.SequenceAudit()
+		require.NoError(t, err)
+		return tx.AppendAudit(auditlog.Record{Action: s.mark("pending"), Actor: "test"})
+	}))
+	return s
+}
+
+func (s *scene) people(t *testing.T, tx *db.Tx) {
+	t.Helper()
+	require.NoError(t, tx.AddPerson(s.person, []byte(s.mark("sealed")), []byte(s.mark("mail")), nil))
+	require.NoError(t, tx.AddMember(s.member, s.person, "person", "https://idp", s.mark("subject")))
+	require.NoError(t, tx.GrantRole(id.NewVersion(tx.Now), s.member, "auditor", s.node, tx.Now, s.change.ID))
+	require.NoError(t, tx.AddDevelopers([]string{s.developer.UUID()}, [][]byte{[]byte(s.mark("label"))}, []bool{true}))
+	require.NoError(t, tx.AddIssuer(db.IssuerRow{IssuerID: s.issuer, Name: s.mark("issuer"), URL: "https://idp", ClientID: "x", ClientSecretSealed: []byte("sealed")}, s.change.ID))
+	require.NoError(t, tx.AddSignIn(s.signIn, s.issuer, s.hash("state"), []byte("sealed"), "/", tx.Now.Add(time.Hour)))
+	require.NoError(t, tx.AddSession(s.session, s.member, s.hash("session"), []byte("sealed"), tx.Now, tx.Now.Add(time.Hour)))
+	require.NoError(t, tx.AddToken(s.token, s.member, s.mark("token"), s.hash("token"), tx.Now.Add(time.Hour), s.change.ID))
+}
+
+func (s *scene) event(shares ...usage.Share) pricing.Rated {
+	at := s.month.Start().Add(time.Hour)
+	if len(shares) == 0 {
+		shares = []usage.Share{{Placement: s.placement.ID, PPM: usage.Whole}}
+	}
+	r := pricing.Rated{Version: 1, Charge: pricing.Charge{List: 7, Net: 7}, Event: usage.Event{
+		ID: id.NewEvent(at), State: usage.StateComplete, HTTPStatus: 200, RequestID: s.mark("request"), SessionID: s.mark("session"), Key: s.key, Developer: s.developer,
+		ModelRequested: s.mark("model"), Counts: usage.Counts{Tokens: usage.Tokens{3}}, Shares: shares, Rule: "key", Replica: id.ReplicaFromBytes([16]byte{1}),
+	}}
+	for i := range shares {
+		r.Amounts = append(r.Amounts, money.Pico(7*oneIf(i == 0)))
+	}
+	return r
+}
+
+func oneIf(condition bool) int64 {
+	if condition {
+		return 1
+	}
+	return 0
+}
+
+func (s *scene) usage(t *testing.T, tx *db.Tx) {
+	t.Helper()
+	require.NoError(t, tx.EnsureUsageMonth(s.month))
+	_, err := tx.PostingState(s.month)
+	require.NoError(t, err)
+	s.rated = s.event()
+	added, err := tx.AddUsage([]pricing.Rated{s.rated}, s.batch.ID, s.month)
+	require.NoError(t, err)
+	require.Len(t, added, 1)
+	require.NoError(t, tx.Roll([]pricing.Rated{s.rated}, s.month))
+	s.batch.Amount.Add(s.rated.Charge.Net)
+	require.NoError(t, tx.AppendAudit(auditlog.Record{ID: s.batch.Record, Action: "usage.batch", Actor: "system"}))
+	require.NoError(t, tx.AddBatch(s.batch))
+}
+
+// outcome is what a query may do when it is asked for another tenant's rows.
+type outcome string
+
+const (
+	absent   outcome = "absent"   // it answers as if there were none
+	own      outcome = "own"      // it answers with the asking tenant's rows alone
+	refused  outcome = "refused"  // the database does not accept the reference
+	harmless outcome = "harmless" // it does nothing to the other tenant
+)
+
+type query struct {
+	want outcome
+	// call runs as tenant one ("mine") and names tenant two's rows ("theirs").
+	call func(tx *db.Tx, mine, theirs *scene) (any, error)
+}
+
+// many puts several answers into one.
+func many(answers ...any) (any, error) {
+	last := len(answers) - 1
+	err, _ := answers[last].(error)
+	return answers[:last], err
+}
+
+func onlyError(err error) (any, error) { return nil, err }
+
+// reading is every query that reads.
+func reading() map[string]query {
+	return map[string]query{
+		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
+		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
+		"Log":              {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Log(0, 500); return text(rows), err }},
+		"PendingAudit":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.PendingAudit()) }},
+		"Remembered": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			digest, _, found, err := tx.Remembered("actor", "once")
+			return many(string(digest), found, err)
+		}},
+		"Keys":         {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Keys(id.Key{}, 500)) }},
+		"Key":          {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Key(theirs.key) }},
+		"KeyLabels":    {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyLabels([]string{theirs.key.UUID()}) }},
+		"NodeVersions": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.NodeVersions()) }},
+		"Members":      {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Members(500); return text(rows), err }},
+		"Member":       {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Member(theirs.member) }},
+		"MemberByIdentity": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.MemberByIdentity("https://idp", theirs.mark("subject"))
+		}},
+		"Roles": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Roles(theirs.member) }},
+		"Developers": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.Developers([]string{theirs.developer.UUID()})
+		}},
+		"Issuers": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Issuers()) }},
+		"LiveSession": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, _, err := tx.LiveSession(theirs.session, time.Hour)
+			return row, err
+		}},
+		"PersonEmail":  {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.PersonEmail(theirs.person) }},
+		"PriceVersion": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.PriceVersion()) }},
+		"PriceDocument": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			document, err := tx.PriceDocument(1)
+			return string(document), err
+		}},
+		"UpstreamURL": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
+		"Usage": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			all, err := tx.Usage(db.UsageFilter{Limit: 500})
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range []db.UsageFilter{
+				{Node: theirs.node}, {Within: []id.Node{theirs.node}}, {Key: theirs.key}, {Developer: theirs.developer}, {Session: theirs.mark("session")},
+				{RequestID: theirs.mark("request")}, {Event: theirs.rated.Event.ID}, {Model: theirs.mark("model")},
+			} {
+				f.Limit = 500
+				if rows, err := tx.Usage(f); err != nil || len(rows) > 0 {
+					return nil, errors.Join(errors.New("a filter found another tenant's rows"), err)
+				}
+			}
+			return text(all), nil
+		}},
+		"Placements": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Placements()) }},
+		"MonthBy": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			var all []db.SumRow
+			for _, by := range []string{"placement", "model", "key", "developer", "day"} {
+				rows, err := tx.MonthBy(mine.month, by, nil)
+				if err != nil || len(rows) != 1 || rows[0].ChargePico != "7" {
+					return nil, errors.Join(errors.New("not one's own sum by "+by), err)
+				}
+				all = append(all, rows...)
+				if rows, err = tx.MonthBy(mine.month, by, []id.Node{theirs.node}); err != nil || len(rows) > 0 {
+					return nil, errors.Join(errors.New("a sum of another tenant's node by "+by), err)
+				}
+			}
+			return all, nil
+		}},
+		"DeveloperMonth": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.DeveloperMonth(theirs.month, theirs.developer)
+		}},
+		"BatchControl": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			requests, pico, err := tx.BatchControl(mine.month)
+			if requests != 1 || pico != "7" {
+				err = errors.Join(errors.New("not one's own batches"), err)
+			}
+			return pico, err
+		}},
+		"ProveMonth": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			c, err := tx.ProveMonth(mine.month)
+			if c != (db.Control{EventRequests: 1, BatchRequests: 1, RollupRequests: 1, EventPico: "7", BatchPico: "7", RollupPico: "7"}) {
+				err = errors.Join(errors.New("not one's own month"), err)
+			}
+			return c, err
+		}},
+		"PeriodState": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.PeriodState(mine.month) }},
+		"LatestBatch": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LatestBatch()) }},
+	}
+}
+
+// text prints rows with their bytes as text, so that marks in them are found.
+func text(rows any) string {
+	encoded, _ := json.Marshal(rows)
+	var out strings.Builder
+	out.Write(encoded)
+	var walk func(v reflect.Value)
+	walk = func(v reflect.Value) {
+		switch v.Kind() { //nolint:exhaustive // leaves that are no bytes are in the JSON
+		case reflect.Slice:
+			if v.Type().Elem().Kind() == reflect.Uint8 {
+				out.Write(v.Bytes())
+				return
+			}
+			for i := range v.Len() {
+				walk(v.Index(i))
+			}
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if v.Type().Field(i).IsExported() {
+					walk(v.Field(i))
+				}
+			}
+		}
+	}
+	walk(reflect.ValueOf(rows))
+	return out.String()
+}

@@ -1,0 +1,237 @@
+package db_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app/auditlog"
+	"tollbook/app/fault"
+	"tollbook/app/hierarchy"
+	"tollbook/app/id"
+	"tollbook/app/job"
+	"tollbook/app/pricing"
+	"tollbook/app/usage"
+	"tollbook/db"
+	"tollbook/db/dbtest"
+)
+
+// writing is every query that writes, asked to touch or to name another tenant's rows.
+func writing() map[string]query {
+	return map[string]query{
+		"AddTenant": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddTenant(theirs.slug, "x")) }},
+		"AddChange": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			change := theirs.change
+			change.Number = 99
+			return onlyError(tx.AddChange(change)) // the same id is another change here
+		}},
+		"AddChangeMove": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddChangeMove(theirs.change.ID, 1, "approved", "x", theirs.change.Digest))
+		}},
+		"AppendAudit": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AppendAudit(auditlog.Record{ID: theirs.batch.Record, Tenant: theirs.tenant, Action: "x", Actor: "x"}))
+		}},
+		"SequenceAudit": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.SequenceAudit() }},
+		"Remember": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
+			return onlyError(tx.Remember("actor", "new", []byte("d"), []byte("s")))
+		}},
+		"Counter": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Counter("change") }},
+		"Enqueue": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
+			return onlyError(tx.Enqueue(job.ProveSums{Tenant: tx.Tenant.String()}))
+		}},
+		"Notify": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { tx.Notify(); return nil, nil }},
+		"SQL": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			var n int64
+			err := tx.SQL().QueryRow(`select count(*) from usage_event where tenant_id = $1`, theirs.tenant).Scan(&n)
+			return n, err
+		}},
+		"AddKey": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddKey(id.NewKey(tx.Now), "x", "x", theirs.hash("key"), time.Time{}, theirs.change.ID))
+		}},
+		"AssignKey": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AssignKey(id.NewVersion(tx.Now), mine.key, theirs.node, nil, tx.Now, mine.change.ID))
+		}},
+		"RevokeKey": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.RevokeKey(theirs.key, "x", mine.change.ID))
+		}},
+		"LockNodes": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockNodes()) }},
+		"AddNode":   {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddNode(theirs.node)) }},
+		"AddNodeVersion": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddNodeVersion(hierarchy.Version{
+				ID: id.NewVersion(tx.Now), Node: mine.node, Parent: theirs.node, Code: "x", Name: "x", Kind: hierarchy.KindProject,
+				Capitalization: hierarchy.Expense, EffectiveFrom: tx.Now, Change: mine.change.ID,
+			}))
+		}},
+		"CloseVersion": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			node, err := tx.CloseVersion("node_version", theirs.version, tx.Now)
+			upstream, err2 := tx.CloseVersion("upstream", theirs.upstream, tx.Now)
+			return node || upstream, errors.Join(err, err2)
+		}},
+		"AddPlacement": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddPlacement(theirs.placement)) }},
+		"AddPerson": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddPerson(theirs.person, []byte("x"), nil, nil))
+		}},
+		"AddMember": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddMember(id.NewMember(tx.Now), theirs.person, "person", "x", "x"))
+		}},
+		"GrantRole": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.GrantRole(id.NewVersion(tx.Now), theirs.member, "tenant_owner", id.Node{}, tx.Now, mine.change.ID))
+		}},
+		"AddDevelopers": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddDevelopers([]string{theirs.developer.UUID()}, [][]byte{[]byte("x")}, []bool{false}))
+		}},
+		"AddIssuer": {harmless, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddIssuer(db.IssuerRow{IssuerID: theirs.issuer, Name: "x", URL: "x", ClientID: "x", ClientSecretSealed: []byte("x")}, mine.change.ID))
+		}},
+		"RetireIssuer": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.RetireIssuer(theirs.issuer)) }},
+		"AddSignIn": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddSignIn(id.NewSignIn(tx.Now), theirs.issuer, theirs.hash("x"), []byte("x"), "/", tx.Now))
+		}},
+		"TakeSignIn": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, _, err := tx.TakeSignIn(theirs.signIn)
+			return row, err
+		}},
+		"AddSession": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddSession(id.NewSession(tx.Now), theirs.member, theirs.hash("x"), []byte("x"), tx.Now, tx.Now))
+		}},
+		"SeeSession":    {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.SeeSession(theirs.session)) }},
+		"RevokeSession": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.RevokeSession(theirs.session)) }},
+		"AddToken": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddToken(id.NewToken(tx.Now), theirs.member, "x", theirs.hash("x"), tx.Now, mine.change.ID))
+		}},
+		"AddPriceVersion": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, err := tx.AddPriceVersion([]byte("x"), theirs.change.ID)
+			return nil, err
+		}},
+		"SetUpstream": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.SetUpstream(id.NewVersion(tx.Now), "https://x", []byte("x"), tx.Now, theirs.change.ID))
+		}},
+		"PostingState":     {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.PostingState(mine.month) }},
+		"EnsureUsageMonth": {harmless, func(tx *db.Tx, mine, _ *scene) (any, error) { return onlyError(tx.EnsureUsageMonth(mine.month)) }},
+		"AddUsage": {harmless, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			_, err := tx.AddUsage([]pricing.Rated{theirs.rated}, theirs.batch.ID, theirs.month) // the same event is another one here
+			return nil, err
+		}},
+		"Roll": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.Roll([]pricing.Rated{mine.event(usage.Share{Placement: theirs.placement.ID, PPM: usage.Whole})}, mine.month))
+		}},
+		"AddBatch": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			batch := mine.batch
+			batch.ID, batch.Record = id.NewBatch(tx.Now), theirs.batch.Record
+			return onlyError(tx.AddBatch(batch))
+		}},
+	}
+}
+
+// dump is every row of a tenant in every table.
+func dump(t *testing.T, clone *dbtest.Clone, tenant id.Tenant) string {
+	t.Helper()
+	admin := clone.Admin(t)
+	var all strings.Builder
+	for _, table := range tables(t, admin, "r,p") {
+		if installation()[table] != "" {
+			continue
+		}
+		var rows *string
+		require.NoError(t, admin.QueryRow(fmt.Sprintf(`select string_agg(r::text, E'\n' order by r::text) from %s r where tenant_id = $1`, table), tenant).Scan(&rows))
+		if rows != nil {
+			fmt.Fprintf(&all, "%s\n%s\n", table, *rows)
+		}
+	}
+	return all.String()
+}
+
+// identities is every UUID in a dump but those both tenants have, in both spellings.
+func identities(theirs, mine string) []string {
+	form := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	var list []string
+	for _, uuid := range form.FindAllString(theirs, -1) {
+		if !strings.Contains(mine, uuid) && !slices.Contains(list, uuid) {
+			list = append(list, uuid, strings.ReplaceAll(uuid, "-", ""))
+		}
+	}
+	return list
+}
+
+var errRollBack = errors.New("roll back")
+
+// TestNoQueryReachesAnotherTenant runs every query there is as tenant one with tenant
+// two's data present: nothing of it comes back, nothing of it changes.
+func TestNoQueryReachesAnotherTenant(t *testing.T) {
+	t.Parallel()
+	clone := dbtest.New(t)
+	mine, theirs := newScene("one").furnish(t, clone), newScene("two").furnish(t, clone)
+	before := dump(t, clone, theirs.tenant)
+	marks := append(identities(before, dump(t, clone, mine.tenant)), "two-")
+	require.Greater(t, len(marks), 40)
+	require.Contains(t, before, "two-reason")
+
+	table := reading()
+	maps.Copy(table, writing())
+	for name, q := range table {
+		var answer any
+		err := clone.InTenant(t.Context(), mine.tenant, func(tx *db.Tx) error {
+			var err error
+			if answer, err = q.call(tx, mine, theirs); err != nil {
+				return err
+			}
+			return errRollBack
+		})
+		switch q.want {
+		case refused:
+			require.ErrorContains(t, err, "SQLSTATE 23", name)
+		case absent:
+			require.True(t, errors.Is(err, errRollBack) || fault.KindOf(err) == fault.KindNotFound, "%s: %v", name, err)
+			v := reflect.ValueOf(answer)
+			empty := !v.IsValid() || v.IsZero() || (v.Kind() == reflect.Slice && v.Len() == 0)
+			require.True(t, empty, "%s: %+v", name, answer)
+		case own:
+			require.ErrorIs(t, err, errRollBack, name)
+			require.False(t, reflect.ValueOf(answer).IsZero(), name)
+		case harmless:
+			require.ErrorIs(t, err, errRollBack, name)
+		}
+		encoded, err := json.Marshal(answer)
+		require.NoError(t, err)
+		for _, mark := range marks {
+			require.NotContains(t, string(encoded), mark, name)
+		}
+	}
+	require.Equal(t, before, dump(t, clone, theirs.tenant))
+
+	// And committed, what writes one's own leaves the other's alone.
+	for name, q := range writing() {
+		if q.want != harmless {
+			continue
+		}
+		require.NoError(t, clone.InTenant(t.Context(), mine.tenant, func(tx *db.Tx) error {
+			_, err := q.call(tx, mine, theirs)
+			return err
+		}), name)
+		require.Equal(t, before, dump(t, clone, theirs.tenant), name)
+	}
+}
+
+// TestEveryQueryHasATwoTenantTest fails for a new query until it is in a table above.
+func TestEveryQueryHasATwoTenantTest(t *testing.T) {
+	t.Parallel()
+	table := reading()
+	maps.Copy(table, writing())
+	require.Len(t, table, len(reading())+len(writing()), "a query is in one table")
+	tx := reflect.TypeFor[*db.Tx]()
+	for i := range tx.NumMethod() {
+		name := tx.Method(i).Name
+		require.Contains(t, table, name, "%s needs a case in reading() or writing()", name)
+		delete(table, name)
+	}
+	require.Empty(t, table, "cases without a query")
+}

@@ -1,0 +1,21 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestJourneys runs one journey per person in a real browser, with axe on every page.
+func TestJourneys(t *testing.T) {
+	in := demo(t)
+	run := exec.CommandContext(t.Context(), "npm", "run", "--silent", "journeys")
+	run.Env = append(os.Environ(), "TOLLBOOK_DEMO_JSON="+filepath.Join(in.dir, "demo.json"))
+	out, err := run.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "passed")
+	t.Logf("%s", out)
+}

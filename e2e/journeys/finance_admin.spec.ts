@@ -1,0 +1,152 @@
+// The finance admin looks at the month, walks a figure down to one request, exports,
+// and makes and ends a virtual key.
+import { expect, test } from '@playwright/test';
+import { readFileSync } from 'node:fs';
+import { expectAccessible, signIn, watch } from './support.js';
+
+test('walks the month down to a request', async ({ page }) => {
+  const complaints = watch(page);
+  await signIn(page, 'finance_admin');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(/^Chargeback, /);
+  await expect(page.getByText('✓ agrees')).toBeVisible();
+  await expectAccessible(page);
+
+  const row = page.getByRole('row', { name: /Perception platform/ });
+  const actual = await row.getByRole('link').nth(1).textContent();
+  expect(actual).toMatch(/^[\d,]+\.\d{2}$/);
+  await row.getByRole('link').nth(1).click();
+  await expect(page).toHaveURL(/\/requests\?from=.*node=CC-4100/);
+  await expect(page.getByLabel('Cost center')).toHaveValue('CC-4100');
+  await expectAccessible(page);
+
+  await page.getByLabel('State').selectOption('complete');
+  await page.getByRole('button', { name: 'Filter' }).click();
+  await expect(page).toHaveURL(/state=complete/);
+  await page.locator('tbody a[data-row]').first().click();
+  await expect(page.getByRole('heading', { name: 'Charge by class' })).toBeVisible();
+  await expect(page.getByText(/BU-10 \/ CC-4100/)).toBeVisible();
+  await expectAccessible(page);
+  expect(complaints).toEqual([]);
+});
+
+test('looks at the month from every side', async ({ page }) => {
+  await signIn(page, 'finance_admin');
+  const total = await page.locator('tfoot .num').first().textContent();
+  for (const tab of ['Project', 'Developer', 'Model', 'Virtual key']) {
+    await page.getByRole('navigation', { name: 'Group by' }).getByRole('link', { name: tab }).click();
+    await expect(page.getByRole('heading', { name: `By ${tab.toLowerCase()}` })).toBeVisible();
+    await expect(page.locator('tfoot .num').first()).toHaveText(total!);
+    await expectAccessible(page);
+  }
+  await page.getByRole('link', { name: /‹/ }).click();
+  await expect(page).toHaveURL(/period=\d{4}-\d{2}/);
+  await expect(page).toHaveURL(/group_by=key/);
+  await page.getByText('The same as a table').click();
+  await expect(page.getByRole('columnheader', { name: 'A month before' })).toBeVisible();
+});
+
+test('exports what is shown', async ({ page }) => {
+  await signIn(page, 'finance_admin');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Export CSV' }).click()]);
+  expect(download.suggestedFilename()).toMatch(/^chargeback-meridian-\d{4}-\d{2}-node\.csv$/);
+  const lines = readFileSync(await download.path(), 'utf8').trim().split('\n');
+  expect(lines[0]).toContain('actual_usd');
+  expect(lines.length).toBeGreaterThan(12);
+});
+
+test('uses the keyboard alone', async ({ page }) => {
+  await signIn(page, 'finance_admin');
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('link', { name: 'Skip to content' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.locator('#main')).toBeFocused();
+
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog', { name: 'Keyboard' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
+
+  await page.keyboard.press('j');
+  await expect(page.getByRole('link', { name: 'Autonomy' })).toBeFocused();
+  await page.keyboard.press('j');
+  await expect(page.getByRole('link', { name: 'Perception platform' })).toBeFocused();
+  await page.keyboard.press('k');
+  await expect(page.getByRole('link', { name: 'Autonomy' })).toBeFocused();
+
+  await page.getByRole('button', { name: 'Collapse Autonomy' }).press('Enter');
+  await expect(page.getByRole('link', { name: 'Perception platform' })).toBeHidden();
+  await page.getByRole('button', { name: 'Expand Autonomy' }).press('Enter');
+  await expect(page.getByRole('link', { name: 'Perception platform' })).toBeVisible();
+
+  await page.getByRole('link', { name: 'Autonomy' }).press('Enter');
+  await expect(page).toHaveURL(/node=BU-10/);
+  await page.keyboard.press('/');
+  await expect(page.getByLabel('Cost center')).toBeFocused();
+
+  // Single keys can be turned off.
+  await page.locator('body').press('Tab');
+  await page.keyboard.press('?');
+  await page.getByLabel('Single-key shortcuts on').uncheck();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog')).toBeHidden();
+});
+
+test('makes a virtual key, sees it once, and ends it', async ({ page }) => {
+  await signIn(page, 'finance_admin');
+  await page.getByRole('link', { name: 'Virtual keys' }).click();
+  await expectAccessible(page);
+  const label = `Journey ${Date.now()}`;
+  await page.getByLabel('Label').fill(label);
+  await page.getByLabel('Cost center').selectOption('CC-6400');
+  await page.getByLabel('Ends on').fill('2020-01-01');
+  await page.getByLabel('Why').fill('a journey');
+  await page.getByRole('button', { name: 'Make key' }).click();
+  await expect(page.getByRole('alert')).toContainText('in the past');
+  await expect(page.getByLabel('Label')).toHaveValue(label);
+  await expectAccessible(page);
+
+  await page.getByLabel('Ends on').fill('');
+  await page.getByRole('button', { name: 'Make key' }).click();
+  await expect(page.getByRole('heading', { name: `${label} is ready` })).toBeVisible();
+  const secret = (await page.locator('pre').first().textContent())!.trim();
+  expect(secret).toMatch(/^tbk_[a-z0-9]{32}$/);
+  await expectAccessible(page);
+
+  await page.getByRole('link', { name: 'I have copied it' }).click();
+  await expect(page.getByText(secret)).toHaveCount(0);
+  await page.getByRole('link', { name: `Revoke ${label}` }).click();
+  await expect(page.getByText('It cannot be undone')).toBeVisible();
+  await expectAccessible(page);
+  await page.getByLabel('Why').fill('the journey is over');
+  await page.getByRole('button', { name: 'Revoke this key' }).click();
+  await expect(page.getByRole('row', { name: new RegExp(label) })).toContainText('Revoked');
+});
+
+test('signs out', async ({ page }) => {
+  await signIn(page, 'finance_admin');
+  await page.locator('summary', { hasText: 'Finance admin' }).click();
+  await expectAccessible(page);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+  await expectAccessible(page);
+  await page.goBack();
+  await page.reload();
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+});
+
+test.describe('without script', () => {
+  test.use({ javaScriptEnabled: false });
+  test('everything still works', async ({ page }) => {
+    await signIn(page, 'finance_admin');
+    await expect(page.getByRole('link', { name: 'Lidar fusion' })).toBeVisible();
+    await page.getByRole('link', { name: 'All requests' }).click();
+    await page.getByLabel('Cost center').selectOption('CC-5200');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await expect(page).toHaveURL(/node=CC-5200/);
+    await expect(page.getByRole('button', { name: /^Copy/ })).toHaveCount(0);
+    await page.locator('summary', { hasText: 'Finance admin' }).click();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+  });
+});

@@ -1,0 +1,57 @@
+package api_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/web/api"
+)
+
+// behind are the sources whose faults an endpoint can give; what else the product
+// refuses belongs to areas the API does not offer yet.
+func behind() []string {
+	return []string{
+		"../../app/access.go", "../../app/chargeback.go", "../../app/idempotency.go", "../../app/keys.go", "../../app/reports.go",
+		"../../app/id", "../../db/errors.go", "../../db/keys.go", ".",
+	}
+}
+
+func codesIn(t *testing.T, roots ...string) map[string]string {
+	t.Helper()
+	raised := regexp.MustCompile(`fault\.(?:New\([^,]+,|Invalid\([^,]+,)\s*"([a-z_]+)"`)
+	found := map[string]string{}
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			for _, match := range raised.FindAllStringSubmatch(string(source), -1) {
+				found[match[1]] = path
+			}
+			return err
+		})
+		require.NoError(t, err)
+	}
+	return found
+}
+
+func TestEveryCodeIsListed(t *testing.T) {
+	t.Parallel()
+	for code, path := range codesIn(t, behind()...) {
+		require.Contains(t, api.Codes(), code, "%s can give it", path)
+	}
+	anywhere := codesIn(t, "../../app", "../../db", ".")
+	kinds := []string{"conflict", "forbidden", "internal", "invalid", "limited", "not_found", "unauthenticated", "unavailable"}
+	for _, code := range api.Codes() {
+		require.True(t, anywhere[code] != "" || slices.Contains(kinds, code), "%s is listed and nothing gives it", code)
+	}
+	require.Subset(t, api.Codes(), kinds)
+}
