@@ -46,4 +46,4 @@ generate: ## templ components to Go
 
 screenshots: ## pictures of every page, by the browser tests
 	@scripts/setup-test
-	npm --prefix e2e run screenshots
+	scripts/screenshots

@@ -14,7 +14,7 @@ import (
 	"tollbook/app/id"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "write golden files anew") //nolint:gochecknoglobals // a flag of the test binary
 
 // rights lists every object and action the matrix knows, so that the golden table
 // covers them without naming any.

@@ -156,12 +156,6 @@ func (h *house) member(t *testing.T, c *company, role app.Role, node string) app
 	return who
 }
 
-// person is the same actor as if signed in: only the way in differs.
-func person(who app.Actor) app.Actor {
-	who.Kind, who.Token = app.ActorPerson, id.Token{}
-	return who
-}
-
 // event is a measured request: 1000 tokens in and 500 out of a model that costs $4
 // and $20 a million, $0.014 in all.
 func (c *company) event(at time.Time, code string, set ...func(*usage.Event)) usage.Event {

@@ -106,8 +106,12 @@ func TestATokenEndsWithinTheNextRequest(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*house, *testing.T, id.Member){
 		"expired": func(h *house, _ *testing.T, _ id.Member) { h.clock.add(time.Hour) },
-		"revoked": func(h *house, t *testing.T, _ id.Member) { h.exec(t, `update api_token set revoked_at = now()`) },
+		"revoked": func(h *house, t *testing.T, _ id.Member) {
+			t.Helper()
+			h.exec(t, `update api_token set revoked_at = now()`)
+		},
 		"suspended": func(h *house, t *testing.T, m id.Member) {
+			t.Helper()
 			h.exec(t, `update member set suspended_at = now() where member_id = $1`, m)
 		},
 	} {

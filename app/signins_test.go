@@ -177,18 +177,21 @@ func TestAnAcceptedIdentityHasASessionAndARecord(t *testing.T) {
 // committed, and no session is.
 func TestARefusedIdentityIsRecorded(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(*house, *testing.T){
+	for name, admit := range map[string]func(*house, *testing.T){
 		"unknown": func(*house, *testing.T) {},
 		"of another tenant": func(h *house, t *testing.T) {
+			t.Helper()
 			_, err := h.members.Add(t.Context(), h.two.who, ada(), "x")
 			require.NoError(t, err)
 		},
 		"suspended": func(h *house, t *testing.T) {
+			t.Helper()
 			_, err := h.members.Add(t.Context(), h.one.who, ada(), "x")
 			require.NoError(t, err)
 			h.exec(t, `update member set suspended_at = now()`)
 		},
 		"a service account": func(h *house, t *testing.T) {
+			t.Helper()
 			want := ada()
 			want.Service, want.Role = true, app.RoleServiceAccount
 			_, err := h.members.Add(t.Context(), h.one.who, want, "x")
@@ -198,7 +201,7 @@ func TestARefusedIdentityIsRecorded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := build(t)
-			make(h, t)
+			admit(h, t)
 			h.exec(t, `delete from river.river_job`)
 			cookie, err := h.signIns.Accept(t.Context(), h.one.tenant, h.claims())
 			require.ErrorIs(t, err, app.ErrNotMember)
@@ -216,6 +219,7 @@ func TestASessionEnds(t *testing.T) {
 	for name, end := range map[string]func(*house, *testing.T, id.Member, secret.Text){
 		"idle": func(h *house, _ *testing.T, _ id.Member, _ secret.Text) { h.clock.add(time.Hour) },
 		"after eight hours, however busy": func(h *house, t *testing.T, _ id.Member, cookie secret.Text) {
+			t.Helper()
 			for range 15 {
 				h.clock.add(31 * time.Minute)
 				_, err := h.signIns.BySession(t.Context(), cookie)
@@ -224,9 +228,11 @@ func TestASessionEnds(t *testing.T) {
 			h.clock.add(16 * time.Minute)
 		},
 		"suspended": func(h *house, t *testing.T, m id.Member, _ secret.Text) {
+			t.Helper()
 			h.exec(t, `update member set suspended_at = now() where member_id = $1`, m)
 		},
 		"revoked": func(h *house, t *testing.T, _ id.Member, _ secret.Text) {
+			t.Helper()
 			h.exec(t, `update session set revoked_at = now()`)
 		},
 	} {

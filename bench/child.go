@@ -46,7 +46,7 @@ func startChild(ctx context.Context, role string, told brief, cores string) (*ch
 	if err := c.command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", role, err)
 	}
-	text, err := json.Marshal(told) //nolint:gosec // the brief goes to our own child, over a pipe
+	text, err := json.Marshal(told)
 	if err != nil {
 		return nil, errors.Join(err, c.stop())
 	}

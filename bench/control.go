@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -22,6 +24,7 @@ func newControl(told brief) (*service, error) {
 			r.SetURL(upstream)
 			r.Out.URL.Path = "/v1/messages"
 			r.Out.Header.Set("X-Api-Key", told.Credential)
+			r.Out.Body = &ended{ReadCloser: r.Out.Body}
 		},
 		// As the gateway's own, so that only what stands around it differs.
 		Transport: &http.Transport{
@@ -40,4 +43,22 @@ func newControl(told brief) (*service, error) {
 		}
 		proxy.ServeHTTP(w, r)
 	})}, nil
+}
+
+// ended remembers that a body was read out. The transport looks once more for bytes
+// beyond the announced length; when the answer has begun by then, the server has
+// closed the body, and the transport takes its error for a broken request and cuts
+// the answer.
+type ended struct {
+	io.ReadCloser
+	all bool // only the transport's writer reads
+}
+
+func (e *ended) Read(p []byte) (int, error) {
+	if e.all {
+		return 0, io.EOF
+	}
+	n, err := e.ReadCloser.Read(p)
+	e.all = errors.Is(err, io.EOF)
+	return n, err
 }

@@ -40,7 +40,7 @@ func readOptions(args []string) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.requests, "requests", 6000, "requests per target, workload and round (a tenth of it for paced streams)")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; medians are shown")
-	f.IntVar(&o.connections, "connections", 32, "connections of the closed loop")
+	f.IntVar(&o.connections, "connections", 64, "connections of the closed loop")
 	f.IntVar(&o.streams, "streams", 1000, "streams held open when memory is measured")
 	f.IntVar(&o.rate, "rate", 300, "requests per second when latency is measured")
 	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", "))

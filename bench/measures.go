@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,7 +59,7 @@ func (s *stage) measure(ctx context.Context) ([]*figure, error) {
 		if !s.wants(m.name) {
 			continue
 		}
-		s.say("measuring %s", m.name)
+		s.say("measuring " + m.name)
 		got, err := m.take(s, ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
@@ -69,12 +70,7 @@ func (s *stage) measure(ctx context.Context) ([]*figure, error) {
 }
 
 func (s *stage) wants(name string) bool {
-	for _, n := range s.o.only {
-		if n == name {
-			return true
-		}
-	}
-	return len(s.o.only) == 0
+	return len(s.o.only) == 0 || slices.Contains(s.o.only, name)
 }
 
 // each runs fn against the named targets, in turns, round by round, and checks the
@@ -189,7 +185,7 @@ func (s *stage) latency(ctx context.Context) ([]*figure, error) {
 	at := fmt.Sprintf(" at %d/s, 100 KB in", s.o.rate)
 	half, late := newFigure("median latency"+at, "ms", 3), newFigure("99th percentile"+at, "ms", 2)
 	err := s.each(ctx, targetNames(), func(t *target) error {
-		got, err := t.openLoop(ctx, w, s.o.rate, s.o.rate*latencySeconds)
+		got, err := t.openLoop(ctx, w, s.o.rate, min(s.o.rate*latencySeconds, s.o.requests))
 		half.add(t.name, milliseconds(quantile(got.whole, 0.5)))
 		late.add(t.name, milliseconds(quantile(got.whole, 0.99)))
 		return err
@@ -202,7 +198,7 @@ func (s *stage) firstByte(ctx context.Context) ([]*figure, error) {
 	rate := max(1, s.o.rate/3)
 	half := newFigure(fmt.Sprintf("median first byte of a stream at %d/s, 100 KB in", rate), "ms", 3)
 	err := s.each(ctx, targetNames(), func(t *target) error {
-		got, err := t.openLoop(ctx, s.workloads["stream"], rate, rate*latencySeconds)
+		got, err := t.openLoop(ctx, s.workloads["stream"], rate, min(rate*latencySeconds, s.o.requests))
 		half.add(t.name, milliseconds(quantile(got.first, 0.5)))
 		return err
 	})

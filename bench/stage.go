@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -67,7 +68,10 @@ func (s *stage) build(ctx context.Context) error {
 	}
 	s.closers = append(s.closers, func() error { return os.RemoveAll(s.dir) })
 	if _, err := exec.LookPath("taskset"); s.o.pin && err == nil && runtime.NumCPU() > 1 {
-		s.proxyCore, s.loadCores = "0", "1-"+strconv.Itoa(runtime.NumCPU()-1)
+		s.proxyCore, s.loadCores = "0", "1"
+		if last := runtime.NumCPU() - 1; last > 1 {
+			s.loadCores += "-" + strconv.Itoa(last)
+		}
 	}
 	if s.upstream, err = startChild(ctx, roleUpstream, brief{}, s.loadCores); err != nil {
 		return err
@@ -173,13 +177,13 @@ func (s *stage) stopTargets() error {
 
 func (s *stage) close() error {
 	var errs error
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		errs = errors.Join(errs, s.closers[i]())
+	for _, end := range slices.Backward(s.closers) {
+		errs = errors.Join(errs, end())
 	}
 	return errs
 }
 
-func (s *stage) say(format string, args ...any) { _, _ = fmt.Fprintf(s.log, format+"\n", args...) }
+func (s *stage) say(what string) { _, _ = fmt.Fprintln(s.log, what) }
 
 const flushedWithin = 30 * time.Second
 

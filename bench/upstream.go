@@ -21,7 +21,13 @@ const (
 	modeHold   = "hold"   // the first delta, and the rest when released
 )
 
-const pace = 5 * time.Millisecond
+const (
+	pace = 5 * time.Millisecond
+	// think is how long the provider takes to begin. Real ones take a hundred times
+	// as long; with no pause at all an answer would overtake its own request's last
+	// lines of code in the proxy, which no provider does.
+	think = 5 * time.Millisecond
+)
 
 // provider stands in for the provider and costs as little as an HTTP server can.
 type provider struct {
@@ -58,6 +64,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return
 	}
+	time.Sleep(think)
 	h := w.Header()
 	h["Request-Id"] = []string{"req_bench" + strconv.FormatInt(p.count.Add(1), 10)}
 	mode := r.Header.Get(modeHeader)

@@ -104,19 +104,19 @@ func makeBody(size int, stream bool) (string, error) {
 			request.Tools = append(request.Tools, tool(i))
 		}
 	}
-	for i := 0; ; i++ {
+	for i := 0; ; i++ { // ends: every turn adds to the body
 		body, err := json.Marshal(request)
 		if err != nil {
 			return "", fmt.Errorf("make request body: %w", err)
 		}
 		left := size - len(body)
-		if left < 600 {
+		if left < 1000 {
 			return pad(string(body), left), nil
 		}
 		id := "toolu_bench" + strconv.Itoa(i)
 		request.Messages = append(request.Messages,
 			block{"role": "assistant", "content": list{block{"type": "tool_use", "id": id, "name": "Read", "input": block{"file_path": "src/flush_" + strconv.Itoa(i) + ".go", "limit": 200}}}},
-			block{"role": "user", "content": list{block{"type": "tool_result", "tool_use_id": id, "content": code(min(left-500, 4<<10))}}})
+			block{"role": "user", "content": list{block{"type": "tool_result", "tool_use_id": id, "content": code(min((left-500)*3/4, 4<<10))}}})
 	}
 }
 

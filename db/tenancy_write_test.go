@@ -227,9 +227,8 @@ func TestEveryQueryHasATwoTenantTest(t *testing.T) {
 	table := reading()
 	maps.Copy(table, writing())
 	require.Len(t, table, len(reading())+len(writing()), "a query is in one table")
-	tx := reflect.TypeFor[*db.Tx]()
-	for i := range tx.NumMethod() {
-		name := tx.Method(i).Name
+	for method := range reflect.TypeFor[*db.Tx]().Methods() {
+		name := method.Name
 		require.Contains(t, table, name, "%s needs a case in reading() or writing()", name)
 		delete(table, name)
 	}

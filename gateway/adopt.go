@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"tollbook/app"
 	"tollbook/app/id"
@@ -57,7 +58,15 @@ func Adopt(ctx context.Context, cfg journal.Config, name string, metering *app.M
 	if broken != nil || stuck != nil {
 		return done, fmt.Errorf("read journal %s: %w", name, errors.Join(broken, stuck))
 	}
-	return done, orphan.Remove()
+	if err := orphan.Remove(); err != nil {
+		return done, fmt.Errorf("remove journal %s: %w", name, err)
+	}
+	// Its replica is gone and owes nothing any more: a day need not wait for it.
+	now := time.Now().UTC()
+	if err := metering.Publish(ctx, app.ReplicaState{ReplicaID: replica, StartedAt: now, SeenAt: now, FlushedThrough: now, EndedAt: &now}); err != nil {
+		return done, fmt.Errorf("end replica %s: %w", name, err)
+	}
+	return done, nil
 }
 
 type replayed struct {

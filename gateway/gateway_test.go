@@ -542,6 +542,11 @@ func TestADeadReplicasJournalIsAdopted(t *testing.T) {
 	names, err = journal.Orphans(cfg.Root)
 	require.NoError(t, err)
 	require.Empty(t, names)
+	live, err := h.metering.Replicas(t.Context())
+	require.NoError(t, err)
+	for _, r := range live {
+		require.NotEqual(t, orphan.Replica().String(), r.ReplicaID.UUID(), "a dead replica without debts holds no day up")
+	}
 }
 
 func TestUnmeteredPathsAreNeitherBilledNorRecorded(t *testing.T) {

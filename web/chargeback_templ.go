@@ -599,7 +599,7 @@ func chargebackPanel(v *chargebackView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "</nav></header><div class=\"scroll-x\" tabindex=\"0\" role=\"region\" aria-labelledby=\"by\"><table class=\"ledger\" data-rows><caption>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "</nav></header><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"by\"><table class=\"ledger\" data-rows><caption>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -78,7 +78,7 @@ func keysPage(v *keysView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "<div class=\"scroll-x\" tabindex=\"0\" role=\"region\" aria-label=\"Virtual keys\"><table class=\"ledger\" data-rows><caption>Newest first; times in UTC</caption> <thead><tr><th scope=\"col\">Label</th><th scope=\"col\">Key</th><th scope=\"col\">Cost center</th><th scope=\"col\">State</th><th scope=\"col\">Made</th><th scope=\"col\">Ends</th>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "<div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-label=\"Virtual keys\"><table class=\"ledger\" data-rows><caption>Newest first; times in UTC</caption> <thead><tr><th scope=\"col\">Label</th><th scope=\"col\">Key</th><th scope=\"col\">Cost center</th><th scope=\"col\">State</th><th scope=\"col\">Made</th><th scope=\"col\">Ends</th>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -103,7 +103,7 @@ func requestsPage(v *requestsView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<section class=\"panel\" aria-label=\"Requests\"><div class=\"scroll-x\" tabindex=\"0\" role=\"region\" aria-label=\"Requests\"><table class=\"ledger\" data-rows><caption>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<section class=\"panel\" aria-label=\"Requests\"><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-label=\"Requests\"><table class=\"ledger\" data-rows><caption>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1048,7 +1048,7 @@ func requestCharges(v *requestView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 87, ", as of the request's start</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"region\" aria-labelledby=\"charges\"><table class=\"ledger\"><thead><tr><th scope=\"col\">Class</th><th scope=\"col\" class=\"num\">Quantity</th><th scope=\"col\" class=\"num\">US dollars per million</th><th scope=\"col\" class=\"num\">Charge, US dollars</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 87, ", as of the request's start</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"charges\"><table class=\"ledger\"><thead><tr><th scope=\"col\">Class</th><th scope=\"col\" class=\"num\">Quantity</th><th scope=\"col\" class=\"num\">US dollars per million</th><th scope=\"col\" class=\"num\">Charge, US dollars</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1217,7 +1217,7 @@ func requestAllocations(v *requestView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 103, "</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"region\" aria-labelledby=\"attribution\"><table class=\"ledger\"><caption>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 103, "</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"attribution\"><table class=\"ledger\"><caption>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

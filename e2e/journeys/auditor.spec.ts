@@ -12,7 +12,7 @@ test('samples a request and finds its price, rule and ids', async ({ page }) => 
   await page.locator('tbody a[data-row]').nth(7).click();
   await expect(page.getByText(/price book version \d+/)).toBeVisible();
   await expect(page.getByText(/^rule .* on snapshot \d+$/)).toBeVisible();
-  await expect(page.getByText(/^evt_[0-9a-f]{32}$/)).toBeVisible();
+  await expect(page.locator('code', { hasText: /^evt_[0-9a-f]{32}$/ })).toBeVisible();
   await expectAccessible(page);
 });
 

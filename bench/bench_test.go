@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain lets the test binary be a child, as the program itself can.
+func TestMain(m *testing.M) {
+	if role, ok := childRole(os.Args); ok {
+		signal.Ignore(os.Interrupt)
+		if err := beChild(role, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, role, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestASmallRunMeasuresEverythingAndLosesNothing runs every measure with a handful
+// of requests: it looks at the shape of the outcome, never at a time.
+func TestASmallRunMeasuresEverythingAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	o, err := readOptions([]string{"-requests", "40", "-rounds", "2", "-connections", "4", "-streams", "20", "-rate", "200", "-pin=false"})
+	require.NoError(t, err)
+	s, err := openStage(ctx, o, io.Discard)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.close()) }()
+	figures, err := s.measure(ctx)
+	require.NoError(t, err)
+	var table bytes.Buffer
+	require.NoError(t, report(&table, s, figures))
+	for _, f := range figures {
+		require.NotEmpty(t, f.values[nameGateway], f.measure)
+		require.Contains(t, table.String(), f.measure)
+	}
+	require.Positive(t, s.targets[nameGateway].sent+s.ours)
+}
+
+func TestARunFailsWhenTheLedgerDoesNotHoldWhatWasSent(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	o, err := readOptions([]string{"-requests", "5", "-rounds", "1", "-pin=false", "-only", "plain-1kb"})
+	require.NoError(t, err)
+	s, err := openStage(ctx, o, io.Discard)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.close()) }()
+	s.targets[nameGateway].sent++ // one that never was
+	_, err = s.measure(ctx)
+	require.ErrorContains(t, err, "the ledger holds 10 requests, but 11 were sent")
+}
+
+func TestWorkloadsHaveTheirSizes(t *testing.T) {
+	t.Parallel()
+	all, err := makeWorkloads()
+	require.NoError(t, err)
+	require.Equal(t, 1<<10, len(all["plain-1kb"].body))
+	require.Equal(t, 100<<10, len(all["plain-100kb"].body))
+	require.True(t, json.Valid([]byte(all["plain-100kb"].body)))
+	require.Greater(t, strings.Count(all["plain-100kb"].body, `"tool_result"`), 10)
+	require.Equal(t, deltas, strings.Count(all["stream"].want, "event: content_block_delta"))
+	require.Contains(t, streamEvents()[firstDelta], "content_block_delta")
+}
+
+func TestOptionsAreBounded(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-requests", "0"}, {"-rounds", "100"}, {"-streams", "5001"}, {"-only", "everything"}, {"stray"}, {"-rate", "-1"}} {
+		_, err := readOptions(args)
+		require.Error(t, err, args)
+	}
+}
+
+func TestMedianAndRatios(t *testing.T) {
+	t.Parallel()
+	require.InDelta(t, 2, median([]float64{3, 1, 2}), 0)
+	require.InDelta(t, 1.5, median([]float64{2, 1}), 0)
+	require.Equal(t, []float64{2, 3}, ratios([]float64{2, 6, 9}, []float64{1, 2}))
+	require.Empty(t, cell(nil, 2))
+}
+
+func TestStatusOfAProcess(t *testing.T) {
+	t.Parallel()
+	s, ok := parseStatus("42 (a) b) S 7 42 42 0 -1 4194304 100 0 0 0 10 20 3 4 20 0 1 0 493667 3133440 383 0")
+	require.True(t, ok)
+	require.Equal(t, status{pid: 42, parent: 7, cpu: 370 * time.Millisecond, resident: 383 * int64(os.Getpagesize())}, s)
+	_, ok = parseStatus("garbage")
+	require.False(t, ok)
+	own, members, err := tree(os.Getpid())
+	require.NoError(t, err)
+	require.Contains(t, members, os.Getpid())
+	require.Positive(t, own.resident)
+}
