@@ -86,6 +86,7 @@ func (d *DB) connect(ctx context.Context, url string, maxConns int32, system boo
 	cfg.MaxConns = maxConns
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	cfg.ConnConfig.RuntimeParams["application_name"] = "tollbook"
+	cfg.ConnConfig.RuntimeParams["jit"] = "off" // compiling took five seconds of a list that reads for a tenth of one
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(statementLimit.Milliseconds(), 10)
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(statementLimit.Milliseconds(), 10)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)

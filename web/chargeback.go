@@ -90,8 +90,8 @@ func (q monthQuery) by(g groupBy) monthQuery { q.Group = g; return q }
 // requestsURL is the list of requests a figure of a month is made of.
 func requestsURL(month period.Month, pairs ...string) string {
 	values := url.Values{"from": {ui.Date(month.Start())}, "to": {ui.Date(month.End())}}
-	for i := 0; i < len(pairs); i += 2 {
-		values.Set(pairs[i], pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		values.Set(pair[0], pair[1])
 	}
 	return "/requests?" + values.Encode()
 }

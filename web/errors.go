@@ -55,8 +55,7 @@ func (w *Web) failAt(c echo.Context, err error, v *visit) {
 	if c.Response().Committed {
 		return
 	}
-	var refused *echo.HTTPError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch refused.Code {
 		case http.StatusNotFound:
 			err = errPageAbsent

@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,7 +13,7 @@ func TestLimiterIsBounded(t *testing.T) {
 	clock := time.Unix(0, 0)
 	l := newLimiter(func() time.Time { return clock })
 	for i := range maxAddresses + 500 {
-		l.allow(fmt.Sprint(i))
+		l.allow(strconv.Itoa(i))
 	}
 	require.LessOrEqual(t, len(l.counts), maxAddresses+1)
 	require.False(t, l.allow("one more"), "beyond the bound addresses share one count")

@@ -32,14 +32,14 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodGet, "/keys/:id/revoke", w.confirmRevoke, "key", "propose"),
 		w.page(http.MethodPost, "/keys/:id/revoke", w.revokeKey, "key", "propose"),
 		w.page(http.MethodPost, "/sign-out", w.signOut, "", ""),
-		door(http.MethodGet, "/sign-in", w.showDoors),
-		door(http.MethodGet, "/sign-in/callback", w.finishSignIn),
-		door(http.MethodGet, "/sign-in/:slug", w.showDoor),
-		door(http.MethodGet, "/sign-in/:slug/:issuer", w.startSignIn),
-		door(http.MethodGet, "/problems/:code", w.showProblem),
+		door("/sign-in", w.showDoors),
+		door("/sign-in/callback", w.finishSignIn),
+		door("/sign-in/:slug", w.showDoor),
+		door("/sign-in/:slug/:issuer", w.startSignIn),
+		door("/problems/:code", w.showProblem),
 	}
 	if w.cfg.Development {
-		list = append(list, door(http.MethodGet, "/_gallery", w.showGallery))
+		list = append(list, door("/_gallery", w.showGallery))
 	}
 	return list
 }
@@ -54,8 +54,8 @@ func (w *Web) Routes() []Route {
 }
 
 // door is a page for anybody.
-func door(method, path string, serve echo.HandlerFunc) Route {
-	return Route{Method: method, Path: path, serve: serve}
+func door(path string, serve echo.HandlerFunc) Route {
+	return Route{Method: http.MethodGet, Path: path, serve: serve}
 }
 
 // page is for who is signed in; what the role must allow is checked by the area the

@@ -41,7 +41,7 @@ func (w *Web) cookieName(name string) string {
 }
 
 func (w *Web) setCookie(c echo.Context, name, value string, life time.Duration) {
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // Secure is off only where plain http is: on loopback
 		Name: w.cookieName(name), Value: value, Path: "/", HttpOnly: true, Secure: w.secure(), SameSite: http.SameSiteLaxMode,
 		MaxAge: int(life / time.Second),
 	}

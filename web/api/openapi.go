@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"tollbook/app"
@@ -79,7 +80,7 @@ func (d *describer) operation(p *Endpoint) (map[string]any, error) {
 	}
 	operation := map[string]any{
 		"operationId": operationID(p), "summary": p.Summary,
-		"responses": map[string]any{fmt.Sprint(p.Status): success, "default": map[string]any{"$ref": "#/components/responses/problem"}},
+		"responses": map[string]any{strconv.Itoa(p.Status): success, "default": map[string]any{"$ref": "#/components/responses/problem"}},
 	}
 	if p.Object != "" {
 		operation["security"] = []any{map[string]any{"token": []string{}}}
@@ -104,20 +105,20 @@ func (d *describer) operation(p *Endpoint) (map[string]any, error) {
 
 func operationID(p *Endpoint) string {
 	words := strings.FieldsFunc(p.Path, func(r rune) bool { return r == '/' || r == '.' })
-	name := strings.ToLower(p.Method)
+	var name strings.Builder
+	name.WriteString(strings.ToLower(p.Method))
 	for _, w := range words {
 		if !strings.HasPrefix(w, ":") {
-			name += strings.ToUpper(w[:1]) + w[1:]
+			name.WriteString(strings.ToUpper(w[:1]) + w[1:])
 		}
 	}
-	return name
+	return name.String()
 }
 
 func (d *describer) parameters(p *Endpoint) ([]any, error) {
 	var list []any
 	if p.query != nil {
-		for i := range p.query.NumField() {
-			field := p.query.Field(i)
+		for field := range p.query.Fields() {
 			schema, err := d.fieldSchema(field)
 			if err != nil {
 				return nil, err
@@ -213,8 +214,7 @@ func (d *describer) object(t reflect.Type) (map[string]any, error) {
 	properties, required := map[string]any{}, []string{}
 	object := map[string]any{"type": "object", "properties": properties}
 	d.schemas[name] = object // before the fields: a type may contain itself
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		key, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		schema, err := d.fieldSchema(field)
 		if err != nil {

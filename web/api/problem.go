@@ -58,8 +58,7 @@ func statusOf(f *fault.Fault) int {
 
 // known turns echo's own refusals into faults.
 func known(err error) *fault.Fault {
-	var refused *echo.HTTPError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch refused.Code {
 		case http.StatusNotFound:
 			return errNoEndpoint

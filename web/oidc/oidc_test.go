@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -190,9 +191,7 @@ func resign(t *testing.T, token string, key *rsa.PrivateKey, algorithm string, c
 	decode(t, parts[0], &header)
 	decode(t, parts[1], &claims)
 	header["alg"] = algorithm
-	for name, value := range change {
-		claims[name] = value
-	}
+	maps.Copy(claims, change)
 	signed := encode(t, header) + "." + encode(t, claims)
 	var signature []byte
 	switch algorithm {
