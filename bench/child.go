@@ -22,14 +22,16 @@ type child struct {
 	out     *bufio.Scanner
 }
 
-// startChild runs this program in a role, on some cores if any are named, and
-// returns when it serves.
-func startChild(ctx context.Context, role string, told brief, cores string) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+// startChild runs this program, or another build of it, in a role, on some cores if
+// any are named, and returns when it serves.
+func startChild(ctx context.Context, program, role string, told brief, cores string) (*child, error) {
+	var err error
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return nil, err
+		}
 	}
-	line := []string{self, rolePrefix + role}
+	line := []string{program, rolePrefix + role}
 	if cores != "" {
 		line = append([]string{"taskset", "-c", cores}, line...)
 	}

@@ -22,6 +22,7 @@ type options struct {
 	rate        int
 	only        []string
 	profile     string
+	against     string
 	pin         bool
 	within      time.Duration
 }
@@ -45,6 +46,7 @@ func readOptions(args []string) (options, error) {
 	f.IntVar(&o.rate, "rate", 300, "requests per second when latency is measured")
 	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", "))
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of the gateway's last closed loop to this file")
+	f.StringVar(&o.against, "against", "", "another build of this program, whose gateway takes turns with this one's")
 	f.BoolVar(&o.pin, "pin", true, "proxy and database on the first core, load and provider on the others (needs taskset and two cores)")
 	f.DurationVar(&o.within, "within", 20*time.Minute, "the run is given up after this long")
 	if err := f.Parse(args); err != nil {

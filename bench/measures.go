@@ -79,7 +79,7 @@ func (s *stage) each(ctx context.Context, names []string, fn func(*target) error
 	for range s.o.rounds {
 		for _, name := range names {
 			if s.targets[name] == nil {
-				continue // nginx is not installed
+				continue // nginx is not installed, or no other build was named
 			}
 			if err := fn(s.targets[name]); err != nil {
 				return err
@@ -123,7 +123,7 @@ func closed(name string, fraction int) func(*stage, context.Context) ([]*figure,
 			}
 			each := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / float64(n) }
 			cpu.add(t.name, each(spent.proxy+spent.database))
-			if t.name == nameGateway {
+			if t.meters() {
 				database.add(t.name, each(spent.database))
 			}
 			rate.add(t.name, float64(n)/got.took.Seconds())
@@ -168,7 +168,7 @@ func (s *stage) spent(ctx context.Context, t *target, load func() (timings, erro
 
 func (s *stage) bill(t *target) (bill, error) {
 	proxy, _, err := tree(t.process.pid())
-	if err != nil || t.name != nameGateway {
+	if err != nil || !t.meters() {
 		return bill{proxy: proxy.cpu}, err
 	}
 	database, _, err := tree(s.house.server.PID())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -10,27 +9,37 @@ import (
 
 // report prints the table in Markdown, always in the same order.
 func report(w io.Writer, s *stage, figures []*figure) error {
+	columns, compared := targetNames(), []string{nameControl}
+	if s.o.against == "" {
+		columns = slices.DeleteFunc(columns, func(name string) bool { return name == nameOther })
+	} else {
+		compared = append(compared, nameOther)
+	}
 	var b strings.Builder
-	b.WriteString("| measure | unit | direct | nginx | control | gateway | gateway ÷ control |\n|---|---|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| measure | unit | " + strings.Join(columns, " | ") + " |")
+	for _, name := range compared {
+		b.WriteString(" gateway ÷ " + name + " |")
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("--:|", len(columns)+len(compared)) + "\n")
 	for _, f := range figures {
 		name := f.measure
 		if f.part {
 			name = "… " + name
 		}
-		fmt.Fprintf(&b, "| %s | %s |", name, f.unit)
-		for _, target := range targetNames() {
+		b.WriteString("| " + name + " | " + f.unit + " |")
+		for _, target := range columns {
 			b.WriteString(" " + cell(f.values[target], f.decimal) + " |")
 		}
-		ratio := ""
-		if !f.part {
-			ratio = cell(ratios(f.values[nameGateway], f.values[nameControl]), 2)
+		for _, other := range compared {
+			var ratio []float64
+			if !f.part {
+				ratio = ratios(f.values[nameGateway], f.values[other])
+			}
+			b.WriteString(" " + cell(ratio, 2) + " |")
 		}
-		b.WriteString(" " + ratio + " |\n")
+		b.WriteString("\n")
 	}
-	b.WriteString("\n" + s.machine() + "\n")
-	if s.ours > 0 || s.targets[nameGateway] != nil {
-		b.WriteString("Rows in the ledger = requests sent, after every run; every answer compared byte for byte.\n")
-	}
+	b.WriteString("\n" + s.machine() + "\nRows in the ledger = requests sent, after every run; every answer compared byte for byte.\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }

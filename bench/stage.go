@@ -29,10 +29,16 @@ const (
 	nameDirect  = "direct"
 	nameNginx   = "nginx"
 	nameControl = "control"
+	nameOther   = "other build"
 	nameGateway = "gateway"
 )
 
-func targetNames() []string { return []string{nameDirect, nameNginx, nameControl, nameGateway} }
+// meters tells whether what is sent here must be in the ledger.
+func (t *target) meters() bool { return t.name == nameGateway || t.name == nameOther }
+
+func targetNames() []string {
+	return []string{nameDirect, nameNginx, nameControl, nameOther, nameGateway}
+}
 
 // stage is everything a run needs.
 type stage struct {
@@ -73,7 +79,7 @@ func (s *stage) build(ctx context.Context) error {
 			s.loadCores += "-" + strconv.Itoa(last)
 		}
 	}
-	if s.upstream, err = startChild(ctx, roleUpstream, brief{}, s.loadCores); err != nil {
+	if s.upstream, err = startChild(ctx, "", roleUpstream, brief{}, s.loadCores); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.upstream.stop)
@@ -94,7 +100,7 @@ func (s *stage) build(ctx context.Context) error {
 		s.say("nginx is not installed: its column stays empty")
 	}
 	for _, name := range targetNames() {
-		if name == nameDirect || name == nameNginx && s.told.Nginx == "" {
+		if name == nameDirect || name == nameNginx && s.told.Nginx == "" || name == nameOther && s.o.against == "" {
 			continue
 		}
 		if s.targets[name], err = s.startTarget(ctx, name); err != nil {
@@ -130,15 +136,19 @@ func (s *stage) pin(ctx context.Context) error {
 // startTarget starts a proxy in a process of its own.
 func (s *stage) startTarget(ctx context.Context, name string) (*target, error) {
 	t := &target{name: name, key: s.told.Key}
-	if name == nameGateway {
+	program, role := "", name
+	if name == nameOther {
+		program, role = s.o.against, roleGateway
+	}
+	if t.meters() {
 		t.path = "/gw/" + slug
 	}
 	told := s.told
 	var err error
-	if told.Dir, err = os.MkdirTemp(s.dir, name+"-"); err != nil {
+	if told.Dir, err = os.MkdirTemp(s.dir, role+"-"); err != nil {
 		return nil, err
 	}
-	if t.process, err = startChild(ctx, name, told, s.proxyCore); err != nil {
+	if t.process, err = startChild(ctx, program, role, told, s.proxyCore); err != nil {
 		return nil, err
 	}
 	t.address = t.process.address
@@ -161,7 +171,7 @@ func (s *stage) stopTarget(name string) error {
 		return nil
 	}
 	delete(s.targets, name)
-	if name == nameGateway {
+	if t.meters() {
 		s.ours += t.sent
 	}
 	return t.process.stop()
@@ -189,7 +199,7 @@ const flushedWithin = 30 * time.Second
 
 // settle waits until the gateway's journal holds nothing that is not in the ledger.
 func (s *stage) settle(ctx context.Context, t *target) error {
-	if t.name != nameGateway {
+	if !t.meters() {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, flushedWithin)
@@ -209,12 +219,18 @@ func (s *stage) settle(ctx context.Context, t *target) error {
 
 // proveRows compares the ledger with what was sent.
 func (s *stage) proveRows(ctx context.Context, t *target) error {
-	if t.name != nameGateway {
+	if !t.meters() {
 		return nil
 	}
+	sent := s.ours
+	for _, other := range s.targets {
+		if other.meters() {
+			sent += other.sent
+		}
+	}
 	rows, err := s.house.rows(ctx)
-	if err == nil && rows != s.ours+t.sent {
-		err = fmt.Errorf("the ledger holds %d requests, but %d were sent", rows, s.ours+t.sent)
+	if err == nil && rows != sent {
+		err = fmt.Errorf("the ledger holds %d requests, but %d were sent", rows, sent)
 	}
 	return err
 }
