@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"tollbook/app"
+	"tollbook/app/fault"
 	"tollbook/app/usage"
 )
 
@@ -21,14 +23,24 @@ func cell(text string) string {
 	return text
 }
 
-// startCSV begins a download; nothing can fail after it, so the first page is read
-// before.
-func startCSV(v *visit, name string) *csv.Writer {
-	h := v.Response().Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
-	v.Response().WriteHeader(http.StatusOK)
-	return csv.NewWriter(v.Response())
+// sheet is a CSV file that is sent only when all of it was made: a short file looks like
+// a whole one.
+type sheet struct {
+	*csv.Writer
+	content bytes.Buffer
+}
+
+func newSheet(head ...string) *sheet {
+	s := &sheet{}
+	s.Writer = csv.NewWriter(&s.content)
+	_ = s.Write(head) // into memory
+	return s
+}
+
+func (s *sheet) send(v *visit, name string) error {
+	s.Flush()
+	v.Response().Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+	return v.Blob(http.StatusOK, "text/csv; charset=utf-8", s.content.Bytes())
 }
 
 func (w *Web) exportChargeback(v *visit) error {
@@ -40,8 +52,7 @@ func (w *Web) exportChargeback(v *visit) error {
 	if err != nil {
 		return err
 	}
-	out := startCSV(v, "chargeback-"+v.slug+"-"+sum.Period.String()+"-"+q.Group.Key+".csv")
-	_ = out.Write([]string{"period", "period_state", "group_by", "key", "label", "path", "kind", "capitalization", "actual_usd", "own_usd", "requests", "tokens"})
+	out := newSheet("period", "period_state", "group_by", "key", "label", "path", "kind", "capitalization", "actual_usd", "own_usd", "requests", "tokens")
 	for i := range sum.Rows {
 		r := &sum.Rows[i]
 		_ = out.Write([]string{
@@ -49,12 +60,14 @@ func (w *Web) exportChargeback(v *visit) error {
 			r.Actual.String(), r.Own.String(), strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Tokens, 10),
 		})
 	}
-	out.Flush()
-	return out.Error()
+	return out.send(v, "chargeback-"+v.slug+"-"+sum.Period.String()+"-"+q.Group.Key+".csv")
 }
 
-// maxExport bounds one file of requests.
-const maxExport = 10_000
+// maxExport bounds one file of requests, and what it takes of memory.
+const maxExport = 50_000
+
+var errExportLarge = fault.New(fault.KindInvalid, "export_too_large",
+	"More than 50,000 requests match: too many for one file. Narrow them by dates, cost center or developer, and export in parts.")
 
 func (w *Web) exportRequests(v *visit) error {
 	filter, err := v.requestsQuery().filter()
@@ -62,34 +75,29 @@ func (w *Web) exportRequests(v *visit) error {
 		return err
 	}
 	filter.Limit = app.MaxRows
-	page, err := w.areas.Reports.Requests(v.Request().Context(), v.who, filter)
-	if err != nil {
-		return err
-	}
-	out := startCSV(v, "requests-"+v.slug+".csv")
-	_ = out.Write([]string{
+	out := newSheet(
 		"id", "request_id", "session_id", "agent_id", "occurred_at", "state", "http_status", "model_requested", "model_served", "charged_to", "share", "key_id",
 		"key_label", "developer", "input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens",
 		"amount_usd", "price_version", "rule",
-	})
-	for written := 0; ; {
+	)
+	for range maxExport / app.MaxRows {
+		page, err := w.areas.Reports.Requests(v.Request().Context(), v.who, filter)
+		if err != nil {
+			return err
+		}
 		for i := range page.Rows {
 			writeRequest(out, &page.Rows[i])
 		}
-		out.Flush()
-		if written += len(page.Rows); page.Next == "" || written >= maxExport || out.Error() != nil {
-			return out.Error()
+		if page.Next == "" {
+			return out.send(v, "requests-"+v.slug+".csv")
 		}
 		filter.Cursor = page.Next
-		if page, err = w.areas.Reports.Requests(v.Request().Context(), v.who, filter); err != nil {
-			// The head is sent: a cut connection is the only honest end.
-			panic(http.ErrAbortHandler)
-		}
 	}
+	return errExportLarge
 }
 
 // writeRequest writes a line for each node a request is charged to.
-func writeRequest(out *csv.Writer, r *app.Request) {
+func writeRequest(out *sheet, r *app.Request) {
 	for i, p := range r.Allocations {
 		tokens := make([]string, 0, len(r.Tokens))
 		for _, n := range r.Tokens {

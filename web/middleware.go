@@ -22,6 +22,7 @@ func (w *Web) headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Content-Security-Policy", policy)
+		h.Set("Cache-Control", "no-store") // what may be kept says so itself
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -65,7 +66,6 @@ func (w *Web) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 			return errCrossOrigin.Because(err)
 		}
 		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxForm)
-		c.Response().Header().Set("Cache-Control", "no-store")
 		return next(c)
 	}
 }

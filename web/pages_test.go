@@ -80,7 +80,7 @@ func TestPages(t *testing.T) {
 		{name: "no id", role: app.RoleAuditor, target: "/requests/evt_zzz", status: 404},
 		{name: "keys to make", role: app.RoleEngineeringAdmin, target: "/keys", status: 200, must: []string{"Propulsion key", "Make a virtual key", "Revoke"}, mustNot: []string{"tbk_"}},
 		{name: "keys to look at", role: app.RoleAuditor, target: "/keys", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Make a virtual key", "Revoke"}},
-		{name: "keys not permitted", role: app.RoleBudgetOwner, target: "/keys", status: 403, must: []string{"Not permitted", "A tenant owner can give"}},
+		{name: "keys not permitted", role: app.RoleBudgetOwner, target: "/keys", status: 403, must: []string{"Not permitted", "Ask a tenant owner", "Propulsion budget_owner, Budget owner"}},
 		{
 			name: "what ends is restated", role: app.RoleFinanceAdmin, target: "/keys/" + w.one.key.ID.String() + "/revoke", status: 200,
 			must: []string{"Revoke Propulsion key?", "AC-11", "cannot be undone"},

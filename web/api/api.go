@@ -152,7 +152,6 @@ var errNoEndpoint = fault.New(fault.KindNotFound, "endpoint_absent", "There is n
 func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxBody)
-		c.Response().Header().Set("Cache-Control", "no-store")
 		if err := next(c); err != nil {
 			a.Fail(c, err)
 		}
