@@ -257,9 +257,6 @@ func NewSignIn(now time.Time) SignIn { return New[signIn](now) }
 // NewIssuer makes an issuer's id.
 func NewIssuer(now time.Time) Issuer { return New[issuer](now) }
 
-// NewUpstream makes an upstream's id.
-func NewUpstream(now time.Time) Upstream { return New[upstream](now) }
-
 // NewChange makes a change's id.
 func NewChange(now time.Time) Change { return New[change](now) }
 
@@ -271,9 +268,6 @@ func NewEvent(now time.Time) Event { return New[event](now) }
 
 // NewBatch makes a usage batch's id.
 func NewBatch(now time.Time) Batch { return New[batch](now) }
-
-// NewGrant makes the id of one role grant.
-func NewGrant(now time.Time) Grant { return New[grant](now) }
 
 // EventFromBytes reads an event id back from a journal record.
 func EventFromBytes(b [16]byte) Event { return FromBytes[event](b) }
