@@ -263,7 +263,7 @@ func (x *exchange) settle() error {
 
 // journalFailed logs what an operator has to know at once.
 func (g *Gateway) journalFailed(err error) error {
-	if !errors.Is(err, journal.ErrFull) {
+	if !errors.Is(err, journal.ErrFull) && !errors.Is(err, journal.ErrNoSpace) {
 		g.failed.Store(true)
 	}
 	g.cfg.Log.Error("the journal cannot be written; answers are cut", "error", err)

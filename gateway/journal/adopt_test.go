@@ -82,12 +82,16 @@ func (timeless) Value(any) any               { return nil }
 // beFull writes until the kernel refuses, and checks that nothing succeeds after.
 func beFull(root string) error {
 	signal.Ignore(syscall.SIGXFSZ)
-	limit := syscall.Rlimit{Cur: 50_001, Max: 50_001} // in the middle of a frame
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return err
-	}
 	j, err := Open(testConfig(root))
 	if err != nil {
+		return err
+	}
+	j.fill = func(*os.File, []byte, int64) error { return nil } // there is no room, and nothing says so in time
+	if err := os.Truncate(filepath.Join(root, j.replica.String(), segmentName(1)), j.bytes); err != nil {
+		return err
+	}
+	limit := syscall.Rlimit{Cur: 50_001, Max: 50_001} // in the middle of a frame
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
 	var synced Position

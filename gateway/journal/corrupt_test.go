@@ -15,7 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// sample is a small journal of four segments, as the bytes of its files.
+// sample is a small journal of four segments, as the bytes of its files, without the
+// zeros behind their records.
 type sample struct {
 	cfg     Config
 	replica uuid.UUID
@@ -41,10 +42,20 @@ func makeSample(t testing.TB, records int) sample {
 	numbers, err := segmentNumbers(path)
 	require.NoError(t, err)
 	for _, n := range numbers {
-		s.files[n], err = os.ReadFile(filepath.Join(path, segmentName(n)))
+		whole, err := os.ReadFile(filepath.Join(path, segmentName(n)))
 		require.NoError(t, err)
+		s.files[n] = s.recorded(t, n, whole)
 	}
 	return s
+}
+
+// recorded cuts off the zeros behind a segment's records.
+func (s sample) recorded(t testing.TB, number uint64, whole []byte) []byte {
+	t.Helper()
+	tr := trail{sealer: newSealer(s.cfg.MACKey), replica: s.replica, seen: func(string, Record) error { return nil }}
+	require.NoError(t, tr.read(bytes.NewReader(whole), int64(len(whole)), number, true))
+	require.True(t, zero(whole[tr.used:]))
+	return whole[:tr.used]
 }
 
 func (s sample) clone() sample {
@@ -85,9 +96,13 @@ func TestATornTailEndsTheReplay(t *testing.T) {
 	last := slices.Max(slices.Collect(maps.Keys(s.files)))
 	whole := s.files[last]
 	require.Greater(t, len(whole), openingBytes+frameBytes, "the last segment holds a record")
+	var ends []int // of whole frames
 	for cut := range whole {
 		s.files[last] = whole[:cut]
 		got, torn, err := s.replay()
+		if torn == 0 {
+			ends = append(ends, cut)
+		}
 		require.NoError(t, err, "cut at %d", cut)
 		s.requirePrefix(t, got)
 		require.GreaterOrEqual(t, len(got), len(s.records)-4)
@@ -98,12 +113,41 @@ func TestATornTailEndsTheReplay(t *testing.T) {
 		}
 	}
 	// What a power loss leaves: the size is there, the bytes are not.
+	ends = append(ends, len(whole))
 	for cut := range whole {
 		s.files[last] = append(bytes.Clone(whole[:cut]), make([]byte, 5000)...)
 		got, torn, err := s.replay()
+		if slices.ContainsFunc(ends, func(end int) bool { return cut < end && cut > end-tornBytes }) {
+			require.Error(t, err, "too few zeros to tell them from damage: a person has to look")
+			s.requirePrefix(t, got)
+			continue
+		}
 		require.NoError(t, err, "zeros from %d", cut)
 		s.requirePrefix(t, got)
-		require.GreaterOrEqual(t, torn, int64(5000))
+		if torn > 0 {
+			require.GreaterOrEqual(t, torn, int64(5000))
+		} else {
+			require.Equal(t, s.recorded(t, last, s.files[last]), whole[:cut], "nothing is torn between records")
+		}
+	}
+}
+
+func TestZerosBehindTheRecordsAreRoom(t *testing.T) {
+	t.Parallel()
+	s := makeSample(t, 12)
+	for n := range s.files {
+		s.files[n] = append(s.files[n], make([]byte, 3000)...)
+	}
+	got, torn, err := s.replay()
+	require.NoError(t, err)
+	require.Zero(t, torn)
+	require.Equal(t, s.records, got)
+	for _, at := range []int{1, 40, 2999} {
+		c := s.clone()
+		c.files[2][len(c.files[2])-at] = 1
+		_, _, err = c.replay()
+		var corrupt *CorruptError
+		require.ErrorAs(t, err, &corrupt, "a byte that nobody wrote, %d before the end", at)
 	}
 }
 

@@ -7,14 +7,17 @@
 // not own what a payload means, or the ledger that releases it.
 //
 // Invariants: an append that returned is in the kernel; a Sync that returned is
-// on the disk; after one failed write or sync nothing succeeds again; a segment
+// on the disk; after one failed write or sync nothing succeeds again, but a disk
+// without room is found before anything is written and is no failure; a segment
 // goes only when every intent in it and before it is released; what is read
 // back is a prefix of what was written, or an error that names where it broke.
 //
 // Layout: ROOT/<uuid v4>/ holds "lock" (flock, held for life) and segments
 // 00000001.seg, 00000002.seg, … A directory is made as .new-<uuid> and goes as
 // .gone-<uuid>, so that a name without a dot is always whole. A segment is
-// synced before the next one is begun. Frames, little-endian:
+// synced before the next one is begun. Its file is filled with zeros ahead of its
+// records, so that a sync changes no file size; zeros may follow the last record.
+// Frames, little-endian:
 //
 //	 0  4  n, bytes of payload, at most MaxPayload
 //	 4  1  kind: 1 intent, 2 outcome, 3 segment header

@@ -12,7 +12,7 @@ import (
 // SegmentView is one segment as an operator sees it.
 type SegmentView struct {
 	Name        string
-	Bytes       int64
+	Bytes       int64    // of its records
 	First, Last Position // of its records; both 0 when it has none
 	Intents     int
 	Outcomes    int
@@ -48,7 +48,7 @@ func Inspect(path string, key []byte, fn func(Record) error) (Inspection, error)
 	if err != nil {
 		return in, fmt.Errorf("inspect journal: %w", err)
 	}
-	t := trail{sealer: newSealer(key), replica: in.Replica, seen: func(_ string, r Record) error {
+	t := trail{sealer: newSealer(key), replica: in.Replica, live: in.Live, seen: func(_ string, r Record) error {
 		in.Segments[len(in.Segments)-1].count(r)
 		if fn == nil {
 			return nil
@@ -57,11 +57,11 @@ func Inspect(path string, key []byte, fn func(Record) error) (Inspection, error)
 	}}
 	for i, number := range numbers {
 		view := SegmentView{Name: segmentName(number)}
-		stat, err := os.Stat(filepath.Join(path, view.Name))
+		_, err := os.Stat(filepath.Join(path, view.Name))
 		if err == nil {
-			view.Bytes = stat.Size()
 			in.Segments = append(in.Segments, view)
 			err = t.segment(path, number, i == len(numbers)-1)
+			in.Segments[len(in.Segments)-1].Bytes = t.used
 		}
 		if errors.Is(err, os.ErrNotExist) {
 			// The owner released it, and all before it, since we listed. What comes

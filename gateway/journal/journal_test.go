@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,6 +235,79 @@ func TestFullIsNotTheEnd(t *testing.T) {
 	require.NoError(t, j.Release(ids))
 	_, err := j.AppendIntent(numbered(1000), make([]byte, 100))
 	require.NoError(t, err, "room came back")
+}
+
+func TestAFullDiskIsNotTheEnd(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t.TempDir())
+	cfg.SegmentBytes = 16 << 10
+	j := open(t, cfg)
+	var full atomic.Bool
+	j.fill = func(f *os.File, b []byte, at int64) error {
+		if full.Load() {
+			return &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
+		}
+		return fill(f, b, at)
+	}
+	full.Store(true)
+	count := 0
+	for {
+		_, err := j.AppendIntent(numbered(count), make([]byte, 100))
+		if err != nil {
+			require.ErrorIs(t, err, ErrNoSpace)
+			require.NotErrorIs(t, err, ErrFailed)
+			break
+		}
+		count++
+	}
+	require.Positive(t, count)
+	for i := range count {
+		p, err := j.AppendOutcome(numbered(i), make([]byte, 600))
+		require.NoError(t, err, "what is running has room for its outcome")
+		require.NoError(t, j.Sync(t.Context(), p))
+	}
+	full.Store(false)
+	var err error
+	for i := range 400 { // into the next segments
+		_, err = j.AppendIntent(numbered(count+i), make([]byte, 100))
+		require.NoError(t, err)
+	}
+	require.Greater(t, j.Stats().Segments, 1)
+	full.Store(true)
+	for i := 0; err != nil || i == 0; i++ { // the last place of this segment, then rotation fails
+		if _, err = j.AppendIntent(numbered(10_000+i), make([]byte, 100)); err != nil {
+			require.ErrorIs(t, err, ErrNoSpace)
+			break
+		}
+	}
+	full.Store(false)
+	p, err := j.AppendIntent(numbered(20_000), nil)
+	require.NoError(t, err)
+	require.NoError(t, j.Sync(t.Context(), p))
+	require.NoError(t, j.Close())
+	got, o, err := replay(t, cfg, j.Replica().String())
+	require.NoError(t, err)
+	require.Zero(t, o.Torn())
+	require.Equal(t, p, got[len(got)-1].Position)
+	require.Len(t, got, int(p), "every append that returned, and none that did not")
+}
+
+func TestTheSyncerRestsOnlyWhenRecordsAreMany(t *testing.T) {
+	t.Parallel()
+	rest := func(perSecond int) time.Duration {
+		var p pace
+		now := time.Unix(1, 0)
+		for i := range 1000 {
+			now = now.Add(time.Millisecond)
+			p.begin(now, Position(i*perSecond/1000))
+		}
+		return p.rest(now)
+	}
+	require.Zero(t, rest(100))
+	require.Zero(t, rest(2000))
+	require.Greater(t, rest(4000), rest(3000))
+	require.LessOrEqual(t, rest(1_000_000), restApart)
+	require.Negative(t, (&pace{rate: busyRate, began: time.Unix(0, 0)}).rest(time.Unix(1, 0)), "a sync that is due is not put off")
 }
 
 func TestCloseLeavesOnlyWhatIsPending(t *testing.T) {

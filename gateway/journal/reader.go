@@ -40,6 +40,8 @@ type trail struct {
 	chain   chain    // after the last frame
 	next    Position // of the next record
 	torn    int64    // bytes of the last segment that were cut short
+	used    int64    // bytes of the last segment read, without the zeros behind its records
+	live    bool     // its owner may be writing: what is half there is read again
 	seen    func(segment string, r Record) error
 }
 
@@ -68,49 +70,52 @@ func (t *trail) segment(path string, number uint64, last bool) error {
 	return t.read(f, stat.Size(), number, last)
 }
 
-// read verifies one segment of size bytes and delivers its records. Only the
-// last segment may end in the middle of a frame.
+// read verifies one segment of size bytes and delivers its records. Zeros to the end
+// may follow them: what was missing there would show at the head of the next
+// segment. Only the last segment may end in the middle of a frame.
 func (t *trail) read(src interface {
 	io.Reader
 	io.ReaderAt
 }, size int64, number uint64, last bool,
 ) error {
 	name := segmentName(number)
-	t.torn = 0
+	t.torn, t.used = 0, 0
 	in := bufio.NewReaderSize(src, 1<<16)
 	frame := make([]byte, headBytes, 4<<10)
+	again := 0
 	for offset := int64(0); offset < size; {
-		broken := func(reason string) error { return &CorruptError{Segment: name, Offset: offset, Reason: reason} }
 		left := size - offset
 		h, reason, short, err := t.frame(in, left, &frame)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
+		if reason != "" && offset > 0 && zero(frame[:headBytes]) && unwritten(src, offset, size) {
+			return nil
+		}
 		written := int64(headBytes) // no more of a frame than this may be there if it was cut
-		if !short && reason == "" {
+		if short {
+			reason = "cut short, but not the last segment"
+		} else if reason == "" {
 			reason = t.accept(h, frame, number, offset == 0)
-			written = min(int64(len(frame))-1, left-chainBytes)
+			written = min(int64(len(frame)), left) - tornBytes
 		}
-		switch {
-		case short && last:
-			t.torn = left
-			return nil
-		case short:
-			return broken("cut short, but not the last segment")
-		case reason != "" && last && unwritten(src, offset+written, size):
-			t.torn = left
-			return nil
-		case reason != "":
-			return broken(reason)
+		if last && t.moving(short, reason) && again < maxAgain {
+			again++
+			in.Reset(io.NewSectionReader(src, offset, left))
+			continue
 		}
-		if h.kind != kindSegment {
-			record := Record{Kind: h.kind, ID: h.id, Position: h.position, Payload: make([]byte, h.payload)}
-			copy(record.Payload, frame[headBytes:])
-			if err := t.seen(name, record); err != nil {
-				return err
+		if reason != "" {
+			if last && (short || unwritten(src, offset+written, size)) {
+				t.torn = left
+				return nil
 			}
+			return &CorruptError{Segment: name, Offset: offset, Reason: reason}
+		}
+		if err := t.deliver(name, h, frame); err != nil {
+			return err
 		}
 		offset += int64(len(frame))
+		t.used, again = offset, 0
 	}
 	if size == 0 && !last {
 		return &CorruptError{Segment: name, Reason: "empty, but not the last segment"}
@@ -118,13 +123,30 @@ func (t *trail) read(src interface {
 	return nil
 }
 
+// moving says that a frame may be one that its owner wrote while it was read.
+func (t *trail) moving(short bool, reason string) bool { return t.live && !short && reason != "" }
+
+// deliver hands on what a whole frame holds.
+func (t *trail) deliver(name string, h head, frame []byte) error {
+	if h.kind == kindSegment {
+		return nil
+	}
+	record := Record{Kind: h.kind, ID: h.id, Position: h.position, Payload: make([]byte, h.payload)}
+	copy(record.Payload, frame[headBytes:])
+	return t.seen(name, record)
+}
+
+// maxAgain bounds how often a frame is read again that its owner is writing.
+const maxAgain = 100
+
 // frame reads the next frame into *buffer. Short means that the file ends before
 // the frame does; a reason, that its head is broken.
 func (t *trail) frame(in io.Reader, left int64, buffer *[]byte) (h head, reason string, short bool, err error) {
 	if left < headBytes {
 		return head{}, "", true, nil
 	}
-	b := (*buffer)[:headBytes]
+	*buffer = (*buffer)[:headBytes]
+	b := *buffer
 	if _, err := io.ReadFull(in, b); err != nil {
 		return head{}, "", false, unexpected(err)
 	}
@@ -207,11 +229,14 @@ func (t *trail) enter(o opening, h head, number uint64) string {
 	return ""
 }
 
-// unwritten says that a file was never written from one offset on, to its end:
-// after a power loss a file may be longer than its bytes, and read as zeros
-// there. The zeros must begin inside the broken frame, so that damage further up
-// cannot pass for a torn tail, and be at least as many as a chain value has
-// bytes, so that damage to a whole last frame cannot either.
+// tornBytes is how many zeros at its end make a broken frame one that was never
+// written whole: a whole frame ends in the chain value, which has as many by chance
+// once in four thousand million.
+const tornBytes = 4
+
+// unwritten says that a file was never written from one offset on, to its end: it is
+// filled with zeros ahead of its records. The zeros must begin inside the broken
+// frame, so that damage further up cannot pass for a torn tail.
 func unwritten(src io.ReaderAt, from, size int64) bool {
 	b := make([]byte, 4<<10)
 	for ; from < size; from += int64(len(b)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Sync returns when every record up to p is on the disk. Waiters share syncs.
@@ -52,10 +53,46 @@ func (j *Journal) nudge() {
 func (j *Journal) syncLoop() {
 	defer close(j.stopped)
 	for range j.wake {
+		if rest := j.pace.rest(time.Now()); rest > 0 {
+			time.Sleep(rest)
+		}
 		if !j.syncOnce() {
 			return
 		}
 	}
+}
+
+// Syncing is the dearest thing a journal does. While few records come each is synced
+// at once; while many come the syncer rests, so that more of them share a sync and
+// the processor is there for requests. What a waiter loses by it is less than what
+// it would wait for a busy processor.
+const (
+	quietRate  = 2000 // records per second up to which nobody waits for others
+	busyRate   = 6000 // from which on syncs are restApart from one another
+	restApart  = 3 * time.Millisecond
+	paceWithin = 100 * time.Millisecond // over which the rate is averaged
+)
+
+// pace decides how long the syncer rests before its next sync.
+type pace struct {
+	began   time.Time // the last sync
+	rate    float64   // records per second, a moving average
+	through Position  // records counted so far
+}
+
+// rest is how long to wait from now on.
+func (p *pace) rest(now time.Time) time.Duration {
+	busy := min(max((p.rate-quietRate)/(busyRate-quietRate), 0), 1)
+	return time.Duration(busy*float64(restApart)) - now.Sub(p.began)
+}
+
+// begin notes a sync of all records up to a position.
+func (p *pace) begin(now time.Time, through Position) {
+	if past := now.Sub(p.began); past > 0 {
+		weight := min(past.Seconds()/paceWithin.Seconds(), 1)
+		p.rate += weight * (float64(through-p.through)/past.Seconds() - p.rate)
+	}
+	p.began, p.through = now, through
 }
 
 // syncOnce syncs all that is written at this moment, and says whether to go on:
@@ -69,6 +106,7 @@ func (j *Journal) syncOnce() bool {
 	if failed || idle && !entry {
 		return !closed
 	}
+	j.pace.begin(time.Now(), target)
 	err := j.datasync(file)
 	if err == nil && entry {
 		err = syncDirectory(j.path)
