@@ -229,11 +229,14 @@ func rate(e usage.Event, book *pricing.Book, version int) (pricing.Rated, error)
 	return rated, nil
 }
 
+// canonicalRoom is more than most events' canonical bytes take.
+const canonicalRoom = 1200
+
 // seal makes the batch's canonical bytes and root and puts them into the log.
 func (m *Metering) seal(tx *db.Tx, batch *db.Batch, rated []pricing.Rated) error {
 	slices.SortFunc(rated, func(a, b pricing.Rated) int { return strings.Compare(a.Event.ID.UUID(), b.Event.ID.UUID()) })
 	leaves := make([]auditlog.Hash, 0, len(rated))
-	var lines []byte
+	lines := make([]byte, 0, len(rated)*canonicalRoom)
 	for i := range rated {
 		start := len(lines)
 		lines = rated[i].AppendCanonical(lines)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/app/period"
@@ -23,7 +25,6 @@ type column struct {
 
 const (
 	asText  = "nullif(%, '')"
-	asUUID  = "nullif(%, '')::uuid"
 	asJSON  = "nullif(%, '')::jsonb"
 	asFlags = "string_to_array(nullif(%, ''), E'\\x1f')"
 	asIs    = "%"
@@ -92,6 +93,8 @@ func arrayType(rows any) string {
 		return "bigint"
 	case []bool:
 		return "bool"
+	case []pgtype.UUID:
+		return "uuid"
 	case []*time.Time, []time.Time:
 		return "timestamptz"
 	case [][]byte:
@@ -124,7 +127,7 @@ func usageColumns(rated []pricing.Rated) ([]column, error) {
 	}
 	columns := []column{
 		{"occurred_at", asIs, of(rated, func(r *pricing.Rated) time.Time { return r.Event.OccurredAt() })},
-		{"event_id", asUUID, of(rated, func(r *pricing.Rated) string { return r.Event.ID.UUID() })},
+		{"event_id", asIs, of(rated, func(r *pricing.Rated) pgtype.UUID { return binaryID(r.Event.ID) })},
 		{"state", asIs, of(rated, func(r *pricing.Rated) string { return string(r.Event.State) })},
 		{"http_status", asIs, of(rated, func(r *pricing.Rated) int64 { return int64(r.Event.HTTPStatus) })},
 		{"request_id", asText, of(rated, func(r *pricing.Rated) string { return r.Event.RequestID })},
@@ -134,15 +137,15 @@ func usageColumns(rated []pricing.Rated) ([]column, error) {
 		{"parent_agent_id", asText, of(rated, func(r *pricing.Rated) string { return r.Event.ParentAgentID })},
 		{"request_class", asText, of(rated, func(r *pricing.Rated) string { return r.Event.RequestClass })},
 		{"stop_reason", asText, of(rated, func(r *pricing.Rated) string { return r.Event.StopReason })},
-		{"key_id", asUUID, of(rated, func(r *pricing.Rated) string { return r.Event.Key.UUID() })},
-		{"developer_id", asUUID, of(rated, func(r *pricing.Rated) string { return uuidOrEmpty(r.Event.Developer) })},
+		{"key_id", asIs, of(rated, func(r *pricing.Rated) pgtype.UUID { return binaryID(r.Event.Key) })},
+		{"developer_id", asIs, of(rated, func(r *pricing.Rated) pgtype.UUID { return binaryID(r.Event.Developer) })},
 		{"developer_verified", asIs, of(rated, func(r *pricing.Rated) bool { return r.Event.DeveloperVerified })},
 		{"model_requested", asIs, of(rated, func(r *pricing.Rated) string { return r.Event.ModelRequested })},
 		{"model_served", asText, of(rated, func(r *pricing.Rated) string { return r.Event.Counts.Model })},
 		{"speed", asText, of(rated, func(r *pricing.Rated) string { return r.Event.Counts.Speed })},
 		{"geography", asText, of(rated, func(r *pricing.Rated) string { return r.Event.Counts.Geography })},
 		{"tier", asText, of(rated, func(r *pricing.Rated) string { return r.Event.Counts.Tier })},
-		{"placement_id", asUUID, of(rated, placementOf)},
+		{"placement_id", asIs, of(rated, placementOf)},
 		{"split", asJSON, split},
 		{"attribution_rule", asIs, of(rated, func(r *pricing.Rated) string { return r.Event.Rule })},
 		{"attribution_snapshot", asIs, of(rated, func(r *pricing.Rated) int64 { return r.Event.Snapshot })},
@@ -158,7 +161,7 @@ func usageColumns(rated []pricing.Rated) ([]column, error) {
 		{"upstream_started_at", asIs, of(rated, func(r *pricing.Rated) *time.Time { return optional(r.Event.UpstreamStartedAt) })},
 		{"first_byte_at", asIs, of(rated, func(r *pricing.Rated) *time.Time { return optional(r.Event.FirstByteAt) })},
 		{"ended_at", asIs, of(rated, func(r *pricing.Rated) *time.Time { return optional(r.Event.EndedAt) })},
-		{"replica_id", asUUID, of(rated, func(r *pricing.Rated) string { return r.Event.Replica.UUID() })},
+		{"replica_id", asIs, of(rated, func(r *pricing.Rated) pgtype.UUID { return binaryID(r.Event.Replica) })},
 		{"replica_sequence", asIs, of(rated, func(r *pricing.Rated) int64 { return r.Event.ReplicaSequence })},
 	}
 	for class := range usage.ClassCount {
@@ -170,11 +173,9 @@ func usageColumns(rated []pricing.Rated) ([]column, error) {
 	return columns, nil
 }
 
-func uuidOrEmpty(d id.Developer) string {
-	if d.IsZero() {
-		return ""
-	}
-	return d.UUID()
+// binaryID is an id as PostgreSQL stores it; the zero id is NULL.
+func binaryID[K id.Kind](i id.Of[K]) pgtype.UUID {
+	return pgtype.UUID{Bytes: i.Bytes(), Valid: !i.IsZero()}
 }
 
 func orNil(empty bool, value any) any {
@@ -184,11 +185,11 @@ func orNil(empty bool, value any) any {
 	return value
 }
 
-func placementOf(r *pricing.Rated) string {
+func placementOf(r *pricing.Rated) pgtype.UUID {
 	if len(r.Event.Shares) == 1 {
-		return r.Event.Shares[0].Placement.UUID()
+		return binaryID(r.Event.Shares[0].Placement)
 	}
-	return ""
+	return pgtype.UUID{}
 }
 
 // Part is one placement's share of a split row, as stored.

@@ -2,18 +2,18 @@ package gateway
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"sync"
+	"net/http/httptrace"
 
 	"tollbook/app/fault"
 	"tollbook/gateway/anthropic"
 )
 
 // body is a request body in a pooled buffer. Whoever holds it releases it once: the
-// handler until it is sent, then the transport.
+// handler until it is sent, then written.
 type body struct {
 	g      *Gateway
 	buffer *bytes.Buffer
@@ -32,11 +32,7 @@ func (g *Gateway) pools() {
 
 // readBody reads a request's body whole, within the bound.
 func (g *Gateway) readBody(r *http.Request) (*body, error) {
-	buffer, ok := g.bodies.Get().(*bytes.Buffer)
-	if !ok {
-		buffer = new(bytes.Buffer)
-	}
-	buffer.Reset()
+	buffer := g.buffer()
 	b := &body{g: g, buffer: buffer}
 	if r.ContentLength > 0 {
 		buffer.Grow(int(min(r.ContentLength, g.cfg.MaxBodyBytes)) + bytes.MinRead)
@@ -55,50 +51,51 @@ func (g *Gateway) readBody(r *http.Request) (*body, error) {
 
 func (b *body) bytes() []byte { return b.buffer.Bytes() }
 
-func (b *body) release() {
-	if b.buffer.Cap() <= maxPooledBytes {
-		b.g.bodies.Put(b.buffer)
+func (b *body) release() { b.g.keep(b.buffer) }
+
+// buffer takes an empty one from the pool; keep gives it back.
+func (g *Gateway) buffer() *bytes.Buffer {
+	buffer, ok := g.bodies.Get().(*bytes.Buffer)
+	if !ok {
+		panic("a pool holds a stranger")
+	}
+	buffer.Reset()
+	return buffer
+}
+
+func (g *Gateway) keep(buffer *bytes.Buffer) {
+	if buffer.Cap() <= maxPooledBytes {
+		g.bodies.Put(buffer)
 	}
 }
 
-// reader hands the bytes to the transport, which closes it when it has sent them,
-// possibly after the answer began: that is when the handler's hold ends.
-func (b *body) reader() io.ReadCloser { return &bodyReader{of: b} }
+// reader is what the transport sends. It is of a type that net/http knows to be in
+// memory, so that it sends head and body together; and it never closes, so that the
+// buffer goes back to the pool by written alone.
+func (b *body) reader() io.ReadCloser { return io.NopCloser(bytes.NewReader(b.bytes())) }
 
-// bodyReader offers Read and nothing else, under a lock with Close: a transport may
-// close a body while it is still writing it, and bytes that went back to the pool
+// written gives the buffer back once the request is sent whole: nobody reads it any
+// more. Of a request that was not, nobody says when the transport is done with it;
+// its buffer is left to the collector, since the bytes of a buffer that went back
 // may belong to another tenant's request a moment later.
-type bodyReader struct {
-	mu     sync.Mutex
-	of     *body
-	at     int
-	closed bool
+func (b *body) written(sent httptrace.WroteRequestInfo) {
+	if sent.Err == nil {
+		b.release()
+	}
 }
 
-var errBodyClosed = errors.New("the body was given back")
+// upstreamConn writes what is in memory as it is, where net/http would copy it
+// through a buffer of its own.
+type upstreamConn struct{ *net.TCPConn }
 
-// Read implements io.Reader.
-func (r *bodyReader) Read(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return 0, errBodyClosed
+// ReadFrom implements io.ReaderFrom, by which net/http sends a body.
+func (c upstreamConn) ReadFrom(r io.Reader) (int64, error) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		if whole, ok := limited.R.(io.WriterTo); ok { // a body of ours: the limit is its length
+			n, err := whole.WriteTo(c.TCPConn)
+			limited.N -= n
+			return n, err
+		}
 	}
-	n := copy(p, r.of.bytes()[r.at:])
-	r.at += n
-	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// Close gives the buffer back, once.
-func (r *bodyReader) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.closed {
-		r.closed = true
-		r.of.release()
-	}
-	return nil
+	return c.TCPConn.ReadFrom(r)
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -101,12 +100,7 @@ func (o *object) text(name, value string) {
 func identifier[K id.Kind](o *object, name string, value id.Of[K]) {
 	o.key(name)
 	o.out = append(o.out, '"')
-	if !value.IsZero() {
-		var kind K
-		raw := value.Bytes()
-		o.out = append(o.out, kind.Prefix()...)
-		o.out = hex.AppendEncode(o.out, raw[:])
-	}
+	o.out = value.Append(o.out)
 	o.out = append(o.out, '"')
 }
 

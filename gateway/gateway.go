@@ -124,7 +124,7 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           dial,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true,
 		MaxIdleConns:          4096,
@@ -135,6 +135,19 @@ func newTransport() *http.Transport {
 		ReadBufferSize:        8 << 10,
 		WriteBufferSize:       4 << 10, // an open stream keeps its connection's buffers; a large body passes by them
 	}
+}
+
+const (
+	dialWithin     = 10 * time.Second
+	keepAliveEvery = 30 * time.Second
+)
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: dialWithin, KeepAlive: keepAliveEvery}).DialContext(ctx, network, address)
+	if tcp, ok := c.(*net.TCPConn); ok {
+		return upstreamConn{tcp}, err
+	}
+	return c, err
 }
 
 // Handler serves everything below /gw.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -202,7 +203,8 @@ func (x *exchange) send() error {
 		Header: upstreamHeaders(x.r.Header, x.tenant.Credential), Body: x.body.reader(), ContentLength: int64(len(x.body.bytes())),
 	}
 	x.outcome.SentAt = x.g.cfg.Now().UTC()
-	response, err := x.g.upstream.RoundTrip(request.WithContext(x.drain.ctx)) //nolint:bodyclose // messages closes it when relayed
+	ctx := httptrace.WithClientTrace(x.drain.ctx, &httptrace.ClientTrace{WroteRequest: x.body.written})
+	response, err := x.g.upstream.RoundTrip(request.WithContext(ctx)) //nolint:bodyclose // messages closes it when relayed
 	if err != nil {
 		return err
 	}

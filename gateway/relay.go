@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -135,8 +134,9 @@ const maxPlainBytes = 32 << 20
 func (x *exchange) relayPlain() {
 	tap, chunk := x.g.borrow()
 	defer x.g.giveBack(tap, chunk)
-	var seen bytes.Buffer
-	var held []byte
+	seen := x.g.buffer()
+	defer x.g.keep(seen)
+	var held []byte // the last read, in the buffer that holds all of them while there is room
 	gone := false
 	for {
 		n, err := x.upstream.Body.Read(*chunk)
@@ -145,12 +145,11 @@ func (x *exchange) relayPlain() {
 				x.awaitIntent()
 				gone = x.pass(held) != nil
 			}
-			held = append(held[:0], (*chunk)[:n]...)
-			if seen.Len()+n <= maxPlainBytes {
-				seen.Write((*chunk)[:n])
-			} else {
+			if seen.Len()+n > maxPlainBytes {
 				seen.Reset()
 			}
+			seen.Write((*chunk)[:n])
+			held = seen.Bytes()[seen.Len()-n:]
 		}
 		if err == nil {
 			continue

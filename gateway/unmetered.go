@@ -3,6 +3,7 @@ package gateway
 import (
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -26,6 +27,7 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 		Method: x.r.Method, URL: &target, Host: target.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: upstreamHeaders(x.r.Header, x.tenant.Credential),
 	}
+	ctx := x.r.Context()
 	if x.r.Method == http.MethodPost {
 		taken, err := g.readBody(x.r)
 		if err != nil {
@@ -33,8 +35,9 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 			return nil
 		}
 		request.Body, request.ContentLength = taken.reader(), int64(len(taken.bytes()))
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: taken.written})
 	}
-	response, err := g.upstream.RoundTrip(request.WithContext(x.r.Context()))
+	response, err := g.upstream.RoundTrip(request.WithContext(ctx))
 	if err != nil {
 		g.refuse(c, errUpstream.Because(err), x.event)
 		return nil

@@ -3,6 +3,7 @@ package id
 import (
 	"crypto/sha256"
 	"database/sql/driver"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -81,8 +82,18 @@ func (i Of[K]) String() string {
 	if i.IsZero() {
 		return ""
 	}
+	return string(i.Append(make([]byte, 0, textRoom)))
+}
+
+const textRoom = 36 // a prefix and 32 digits
+
+// Append appends what String prints.
+func (i Of[K]) Append(out []byte) []byte {
+	if i.IsZero() {
+		return out
+	}
 	var kind K
-	return fmt.Sprintf("%s%x", kind.Prefix(), i.raw[:])
+	return hex.AppendEncode(append(out, kind.Prefix()...), i.raw[:])
 }
 
 // MarshalText implements encoding.TextMarshaler.
