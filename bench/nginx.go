@@ -55,8 +55,8 @@ func nginxConfiguration(told brief, address string) string {
 	if os.Geteuid() == 0 {
 		user = "user root;" // or its worker could not enter its own directory
 	}
-	return fmt.Sprintf(`daemon off; worker_processes 1; worker_rlimit_nofile 16384; pid nginx.pid; error_log stderr; %s
-events { worker_connections 8192; }
+	return fmt.Sprintf(`daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid nginx.pid; error_log stderr; %s
+events { worker_connections 16384; }
 http {
 	access_log off; client_max_body_size 32m; client_body_buffer_size 256k; keepalive_requests 1000000;
 	client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;

@@ -37,6 +37,8 @@ func encodeIntent(in *intent) ([]byte, error) {
 	o.optional("a", in.Agent)
 	o.optional("pa", in.Parent)
 	o.optional("rc", in.Class)
+	o.positive("by", in.Bytes)
+	o.positive("mt", in.MaxTokens)
 	o.number("q", in.Sequence)
 	return o.end()
 }
@@ -113,6 +115,12 @@ func (o *object) optional(name, value string) {
 func (o *object) number(name string, value int64) {
 	o.key(name)
 	o.out = strconv.AppendInt(o.out, value, 10)
+}
+
+func (o *object) positive(name string, value int64) {
+	if value != 0 {
+		o.number(name, value)
+	}
 }
 
 func (o *object) blob(name string, value []byte) {

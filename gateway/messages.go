@@ -156,7 +156,7 @@ func (x *exchange) attribute() error {
 	}
 	x.intent = &intent{
 		Tenant: x.tenant.ID, Key: x.key.ID, Model: usage.Clip(x.request.Model, 200), Shares: x.answer.Shares, Rule: string(x.answer.Rule),
-		Snapshot: x.tenant.Number, Project: project, Tags: tags,
+		Snapshot: x.tenant.Number, Project: project, Tags: tags, Bytes: int64(len(x.body.bytes())), MaxTokens: x.request.MaxTokens,
 		Session: usage.Clip(h.Get("X-Claude-Code-Session-Id"), 100), Agent: usage.Clip(h.Get("X-Claude-Code-Agent-Id"), 100),
 		Parent: usage.Clip(h.Get("X-Claude-Code-Parent-Agent-Id"), 100), Class: usage.Clip(h.Get("X-Claude-Code-Request-Class"), 40),
 	}

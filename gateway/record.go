@@ -27,6 +27,8 @@ type intent struct {
 	Agent     string            `json:"a,omitempty"`
 	Parent    string            `json:"pa,omitempty"`
 	Class     string            `json:"rc,omitempty"`
+	Bytes     int64             `json:"by,omitempty"` // of the body; with MaxTokens what an estimate of its price starts from
+	MaxTokens int64             `json:"mt,omitempty"`
 	Sequence  int64             `json:"q"`
 }
 

@@ -31,7 +31,7 @@ func TestEveryFieldOfARecordSurvivesTheJournal(t *testing.T) {
 	in := intent{
 		Tenant: id.NewTenant(now), Key: id.NewKey(now), Developer: id.DeriveDeveloper([]byte("d")), Label: []byte{0, 255, 7}, Model: "claude \"quoted\" \\ é\u2028<",
 		Shares: []usage.Share{{Placement: id.DerivePlacement([]byte("a")), PPM: 400_000}, {Placement: id.DerivePlacement([]byte("b")), PPM: 600_000}},
-		Rule:   "key", Snapshot: 7, Project: "P", Tags: map[string]string{"team": "x\n"}, Session: "s", Agent: "a", Parent: "p", Class: "c", Sequence: math.MaxInt64,
+		Rule:   "key", Snapshot: 7, Project: "P", Tags: map[string]string{"team": "x\n"}, Session: "s", Agent: "a", Parent: "p", Class: "c", Bytes: 10, MaxTokens: 11, Sequence: math.MaxInt64,
 	}
 	filled(t, in)
 	payload, err := encodeIntent(&in)

@@ -304,8 +304,8 @@ func TestTheSyncerRestsOnlyWhenRecordsAreMany(t *testing.T) {
 		return p.rest(now)
 	}
 	require.Zero(t, rest(100))
-	require.Zero(t, rest(2000))
-	require.Greater(t, rest(4000), rest(3000))
+	require.Zero(t, rest(quietRate))
+	require.Greater(t, rest(6000), rest(4000))
 	require.LessOrEqual(t, rest(1_000_000), restApart)
 	require.Negative(t, (&pace{rate: busyRate, began: time.Unix(0, 0)}).rest(time.Unix(1, 0)), "a sync that is due is not put off")
 }

@@ -67,8 +67,8 @@ func (j *Journal) syncLoop() {
 // the processor is there for requests. What a waiter loses by it is less than what
 // it would wait for a busy processor.
 const (
-	quietRate  = 2000 // records per second up to which nobody waits for others
-	busyRate   = 6000 // from which on syncs are restApart from one another
+	quietRate  = 3000 // records per second up to which nobody waits for others
+	busyRate   = 8000 // from which on syncs are restApart from one another
 	restApart  = 3 * time.Millisecond
 	paceWithin = 100 * time.Millisecond // over which the rate is averaged
 )
