@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // wantsBench looks for the knob before anything is parsed: it is what makes the
@@ -33,7 +34,7 @@ func (ex *exchange) serveBench() {
 
 		return
 	}
-	if !pause(ex.http.Context(), ex.knobs.firstByte) {
+	if !pause(ex.http.Context(), ex.knobs.firstByte()) {
 		return
 	}
 	model := scanModel(*buf)
@@ -81,7 +82,7 @@ func (ex *exchange) streamBench(model, usage, piece string, deltas int, output i
 		send(appendEvent(nil, "content_block_start", []byte(`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`))) &&
 		send(appendEvent(nil, "ping", []byte(`{"type":"ping"}`)))
 	for i := 0; ok && i < deltas; i++ {
-		ok = (i == 0 || ex.knobs.delta == 0 || pause(ex.http.Context(), ex.knobs.delta)) && send(delta)
+		ok = (i == 0 || ex.knobs.deltaMs == 0 || pause(ex.http.Context(), time.Duration(ex.knobs.deltaMs)*time.Millisecond)) && send(delta)
 	}
 	_ = ok &&
 		send(appendEvent(nil, "content_block_stop", []byte(`{"type":"content_block_stop","index":0}`))) &&

@@ -47,11 +47,22 @@ type total struct {
 	pico        big.Int
 }
 
-func (t *total) add(f *Fact) {
-	t.requests++
-	t.tokens.add(f.Tokens)
-	t.webSearches += f.WebSearchRequests
-	t.pico.Add(&t.pico, big.NewInt(f.BilledPico))
+// addFact adds a fact to the totals of its day, each turn under its own model.
+func addFact(totals map[dayModel]*total, day string, f *Fact) {
+	for turn := range f.billed() {
+		key := dayModel{day, turn.Model}
+		t := totals[key]
+		if t == nil {
+			t = &total{}
+			totals[key] = t
+		}
+		t.tokens.add(turn.Tokens)
+		t.pico.Add(&t.pico, big.NewInt(turn.BilledPico))
+		if turn.Kind == kindAnswer {
+			t.requests++
+			t.webSearches += f.WebSearchRequests
+		}
+	}
 }
 
 // books is the append-only file and the index over it.
@@ -131,13 +142,7 @@ func (b *books) index(f *Fact, offset int64, length int) {
 	}
 	b.entries = append(b.entries, e)
 	b.byID[b.hash(f.RequestID)] = offset
-	key := dayModel{f.OccurredAt.UTC().Format(time.DateOnly), f.Model}
-	sum := b.totals[key]
-	if sum == nil {
-		sum = &total{}
-		b.totals[key] = sum
-	}
-	sum.add(f)
+	addFact(b.totals, f.OccurredAt.UTC().Format(time.DateOnly), f)
 }
 
 func (b *books) hash(word string) uint64 { return maphash.String(b.seed, word) }
@@ -427,11 +432,7 @@ func (b *books) sumPart(sums map[dayModel]*total, day string, from, to time.Time
 		if err != nil {
 			return err
 		}
-		key := dayModel{day, f.Model}
-		if sums[key] == nil {
-			sums[key] = &total{}
-		}
-		sums[key].add(f)
+		addFact(sums, day, f)
 	}
 
 	return nil

@@ -30,12 +30,17 @@ type bookRow struct {
 	Refused           bool   `json:"refused"`
 	Amount            string `json:"amount"`
 	Complete          bool   `json:"complete"`
+
+	WorkspaceID    string      `json:"workspace_id"`
+	CreditRedeemed bool        `json:"credit_redeemed"`
+	Iterations     []Iteration `json:"iterations"`
 }
 
 func rowOf(f *Fact) bookRow {
 	return bookRow{
 		f.RequestID, f.MessageID, f.SessionID, f.KeyHint, f.OccurredAt.UTC().Format(time.RFC3339Nano), f.Model, f.Speed,
 		f.ServiceTier, f.InferenceGeo, f.Tokens, f.WebSearchRequests, f.Status, f.Refused, dollars(big.NewInt(f.BilledPico)), f.Complete,
+		f.WorkspaceID, f.CreditRedeemed, f.Iterations,
 	}
 }
 

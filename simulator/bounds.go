@@ -8,7 +8,16 @@ const (
 	maxCacheEntries = 1 << 16  // prompt prefixes remembered, least recently used forgotten first
 	maxFacts        = 20 << 20 // rows of the books; the index keeps about 90 bytes of each
 	maxDeltas       = 100_000  // text deltas one knob may ask for
-	maxTextBytes    = 4 << 20  // answer text one knob may ask for
+	maxTextBytes    = 16 << 20 // answer text one knob may ask for
+	maxPlainBytes   = 256 << 20
+	hugeEventBytes  = 2 << 20 // of garble=huge and of knob huge-final
+	maxGarbles      = 16      // of one request
+	maxRepeats      = 100     // further message_deltas
+	maxIterations   = 16      // of one request
+	maxSkewSec      = 400 * 24 * 60 * 60
+
+	maxStandingFaults = 32 // of one --faults
+
 	maxQuotedBytes  = 16 << 10 // of a tool result that an answer quotes
 	maxTimesKeys    = 4096     // counters of the knob times
 	maxTokens       = 1_000_000_000

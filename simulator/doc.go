@@ -22,18 +22,70 @@
 // In the header x-sim-fault, comma separated, or in the last user text as
 // [[sim:deltas=50,delta-ms=20]]; [[refuse]] in that text asks for a free refusal.
 // An unknown knob is a 400, so that a misspelled test fails. Bounds: bounds.go.
+// K counts deltas of any kind; what should happen after more of them than there are
+// happens before message_delta. What was sent is booked, unless it says otherwise.
 //
-//	status=429 retry-after=5 error-code=x should-retry=false   an error instead
-//	prompt-too-long                 the 400 that sends Claude Code to compaction
+// An error instead of an answer, booked without tokens:
+//
+//	status=429 retry-after=5 should-retry=false   html: as a proxy's page instead of JSON
+//	error-code=X                    details.error_code; the provider's own codes bring their status
+//	                                (ramp_limit_exceeded also retry-after: 30), others need one
+//	prompt-too-long console-limit   the 400s known by their text alone
+//
+// Time and size:
+//
 //	first-byte-ms=300 delta-ms=20   pauses (before the head; between deltas)
 //	deltas=50 text-bytes=N          exact number of text deltas; exact text length
-//	drop-head drop-after=3          cut the connection before the head; after that many deltas of
-//	                                any kind, at the latest before message_delta
-//	sse-error-after=2               SSE error event likewise; 0 = as the first event, free
-//	no-usage                        the final message_delta has no usage
+//	stall-ms=N stall-after=K        silence after K deltas (1); stall-ping-ms=M: but for pings
+//	skew-sec=N                      Date header and time in the books are N seconds off
+//
+// A cut, or someone else's answer:
+//
+//	drop-head drop-after=K          cut the connection before the head; after K deltas
+//	drop-inside=K                   in the middle of the Kth delta's frame
+//	sse-error-after=K               SSE error event; 0 = as the first event, free
+//	redirect=307                    to beside /v1/messages, where nobody answers; no tokens
+//	plain-bytes=N                   200 and N bytes of text/plain; no tokens
+//	gzip                            a compressed answer, asked for or not
+//
+// Events that are not what they should be:
+//
+//	garble=NAME garble-after=K      one event more after K deltas (1); several are sent in their order:
+//	                                bad-json, wrong-type (usage of strings), wrong-name (event: ping on a
+//	                                message_delta), bad-utf8, short-data (a cut data line that runs into the
+//	                                next event), huge (2 MB), comment, unknown-event, unknown-delta, unknown-block
+//	crlf split-data                 CRLF line ends; several data lines an event
+//	no-usage huge-final             the final message_delta has no usage; has 2 MB of padding
+//	no-final no-stop                a clean end before message_delta; before message_stop
+//	repeat-delta=N                  message_delta N times more
+//	shrink=N                        a first message_delta says N more than the last one and the books
+//	grow=N                          N tokens of 5m cache writes that message_start did not know of
+//	delta-split                     message_delta carries the 5m/1h split too
+//
+// What the answer counts, for the books too:
+//
+//	input=N output=N read=N write-5m=N write-1h=N searches=N
+//	thinking-tokens=N               output that was thought and not shown
+//	speed=fast geo=us tier=batch    tier: standard, batch, priority
 //	unknown-model unknown-field     model claude-unknown-9; usage.quantum_tokens: 7
+//	refuse-late                     a refusal after output: billed
+//	iterations=N                    N message iterations, together the top level
 //	compaction=N                    a compaction iteration of N input and N/10 output tokens
+//	advisor=N advisor-model=M       likewise an advisor_message, at M's price (claude-fable-5-2)
+//	fallback=M                      M serves; the requested model declined before output: free
+//	fallback-output=N               ... after N tokens of output: billed
+//	fallback-credit=redeemed        cache writes billed as reads; or the reason of a not_applied
+//
+// And:
+//
 //	times=N                         the knobs apply to the first N requests with this text in this session
 //	bench                           header only, first: canned answer, nothing checked, no cache, no
 //	                                fact; only counters in memory (GET /books/bench)
+//
+// # Standing faults
+//
+// --faults FAULT=CHANCE,... gives each answer at most one of them. A fault is a
+// status, one of drop, drop-head, sse-error, delay (500 ms), slow (100 ms a delta),
+// stall (2 s), malformed, or knobs joined by + with : for =, such as
+// "status:429+retry-after:9=0.01,stall-ms:800+stall-after:3=0.02,garble:huge=0.005".
 package simulator

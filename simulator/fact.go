@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -52,15 +53,50 @@ type Fact struct {
 	SessionID         string    `json:"session_id,omitempty"`
 	Model             string    `json:"model,omitempty"` // the model that served
 	Speed             string    `json:"speed"`           // standard | fast
-	ServiceTier       string    `json:"service_tier"`    // standard | batch
+	ServiceTier       string    `json:"service_tier"`    // standard | batch | priority
 	InferenceGeo      string    `json:"inference_geo"`   // global | us
-	Tokens            Tokens    `json:"tokens"`          // iterations included
+	Tokens            Tokens    `json:"tokens"`          // iterations of the same model included
 	WebSearchRequests int64     `json:"web_search_requests,omitempty"`
 	Status            int       `json:"http_status"`
 	Refused           bool      `json:"refused,omitempty"`     // declined before any output: counted, not billed
-	BilledPico        int64     `json:"billed_pico,omitempty"` // list price, 1e-12 USD
+	BilledPico        int64     `json:"billed_pico,omitempty"` // list price, 1e-12 USD, iterations included
 	Complete          bool      `json:"complete"`              // false: cut, or the client went away; billed as far as it got
+
+	WorkspaceID    string      `json:"workspace_id,omitempty"`    // "" = the organization's default workspace
+	CreditRedeemed bool        `json:"credit_redeemed,omitempty"` // a fallback credit: cache writes cost what reads do
+	Iterations     []Iteration `json:"iterations,omitempty"`      // billed beside Tokens
 }
+
+// Iteration is a turn behind an answer that the answer's own counts do not contain:
+// billed at its own model's price, and the fact's speed, tier and geography.
+type Iteration struct {
+	Kind       string `json:"kind"` // as in usage.iterations
+	Model      string `json:"model"`
+	Tokens     Tokens `json:"tokens"`
+	Free       bool   `json:"free,omitempty"` // declined before any output
+	BilledPico int64  `json:"billed_pico,omitempty"`
+}
+
+// billed yields what the fact is billed for: the answer, then its iterations.
+func (f *Fact) billed() iter.Seq[Iteration] {
+	return func(yield func(Iteration) bool) {
+		main := Iteration{Kind: kindAnswer, Model: f.Model, Tokens: f.Tokens, BilledPico: f.BilledPico}
+		for i := range f.Iterations {
+			main.BilledPico -= f.Iterations[i].BilledPico
+		}
+		if !yield(main) {
+			return
+		}
+		for _, turn := range f.Iterations {
+			if !turn.Free && !yield(turn) {
+				return
+			}
+		}
+	}
+}
+
+// kindAnswer is the kind of the answer itself, beside the kinds of usage.iterations.
+const kindAnswer = "answer"
 
 // KeyHint names a credential without revealing it: the same key always gives the
 // same hint, of the form apikey_<16 hex digits of its SHA-256>.
@@ -95,6 +131,14 @@ func (f *Fact) validate() error {
 	}
 	if f.OccurredAt.IsZero() {
 		return fmt.Errorf("fact %s has no time", f.RequestID)
+	}
+	if len(f.Iterations) > maxIterations {
+		return fmt.Errorf("fact %s has more than %d iterations", f.RequestID, maxIterations)
+	}
+	for i := range f.Iterations {
+		if err := f.Iterations[i].Tokens.validate(); err != nil {
+			return fmt.Errorf("fact %s: iteration: %w", f.RequestID, err)
+		}
 	}
 	if f.WebSearchRequests < 0 || f.WebSearchRequests > maxSearches {
 		return fmt.Errorf("fact %s: web search count %d is out of range", f.RequestID, f.WebSearchRequests)

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,40 +11,167 @@ import (
 // unset marks a counting knob that was not given, because zero means something.
 const unset = -1
 
-// knobs are the faults and shapes one request asks for; doc.go lists them.
+// knobs are the faults and shapes one request asks for; doc.go lists them in the
+// same order.
 type knobs struct {
-	status        int
-	retryAfter    int
-	errorCode     string
-	shouldRetry   string
-	promptTooLong bool
-	firstByte     time.Duration
-	delta         time.Duration
-	deltas        int
-	textBytes     int
-	dropHead      bool
-	dropAfter     int
-	sseErrorAfter int
-	noUsage       bool
-	unknownModel  bool
-	unknownField  bool
-	compaction    int
-	times         int
-	bench         bool
+	status, retryAfter                int
+	errorCode, shouldRetry            string
+	promptTooLong, consoleLimit, html bool
+
+	firstByteMs, deltaMs, deltas, textBytes int
+	stallMs, stallAfter, stallPingMs        int
+
+	dropHead                             bool
+	dropAfter, dropInside, sseErrorAfter int
+	redirect, plainBytes, skewSec        int
+	gzip                                 bool
+
+	garbles                    []string
+	garbleAfter                int
+	crlf, splitData, hugeFinal bool
+
+	noUsage, noFinal, noStop, deltaSplit bool
+	repeatDelta, shrink, grow            int
+
+	unknownModel, unknownField            bool
+	input, output, read, write5m, write1h int
+	searches, thinkingTokens              int
+	speed, geo, tier                      string
+	refuseLate                            bool
+
+	iterations, compaction, advisor int
+	advisorModel, fallback, credit  string
+	fallbackOutput                  int
+
+	times int
+	bench bool
 }
 
 func noKnobs() knobs {
-	return knobs{retryAfter: unset, deltas: unset, textBytes: unset, dropAfter: unset, sseErrorAfter: unset}
+	return knobs{
+		retryAfter: unset, deltas: unset, textBytes: unset, stallAfter: 1, dropAfter: unset, dropInside: unset,
+		sseErrorAfter: unset, plainBytes: unset, garbleAfter: 1, input: unset, output: unset, read: unset,
+		write5m: unset, write1h: unset, searches: unset, advisorModel: "claude-fable-5-2",
+	}
+}
+
+// firstByte is the pause before the head.
+func (k *knobs) firstByte() time.Duration { return time.Duration(k.firstByteMs) * time.Millisecond }
+
+type flagKnob struct {
+	name string
+	to   *bool
+}
+
+func (k *knobs) flags() []flagKnob {
+	return []flagKnob{
+		{"prompt-too-long", &k.promptTooLong},
+		{"console-limit", &k.consoleLimit},
+		{"html", &k.html},
+		{"drop-head", &k.dropHead},
+		{"gzip", &k.gzip},
+		{"crlf", &k.crlf},
+		{"split-data", &k.splitData},
+		{"huge-final", &k.hugeFinal},
+		{"no-usage", &k.noUsage},
+		{"no-final", &k.noFinal},
+		{"no-stop", &k.noStop},
+		{"delta-split", &k.deltaSplit},
+		{"unknown-model", &k.unknownModel},
+		{"unknown-field", &k.unknownField},
+		{"refuse-late", &k.refuseLate},
+		{"bench", &k.bench},
+	}
+}
+
+type wordKnob struct {
+	name    string
+	to      *string
+	allowed []string // nil: any
+}
+
+func (k *knobs) words() []wordKnob {
+	return []wordKnob{
+		{"error-code", &k.errorCode, nil},
+		{"should-retry", &k.shouldRetry, nil},
+		{"speed", &k.speed, []string{speedStandard, speedFast}},
+		{"geo", &k.geo, []string{geoGlobal, geoUS}},
+		{"tier", &k.tier, []string{tierStandard, tierBatch, tierPriority}},
+		{"advisor-model", &k.advisorModel, nil},
+		{"fallback", &k.fallback, nil},
+		{"fallback-credit", &k.credit, creditOutcomes()},
+	}
+}
+
+type countKnob struct {
+	name      string
+	to        *int
+	low, high int
+}
+
+func (k *knobs) counts() []countKnob {
+	const longest = int(maxPause / time.Millisecond)
+
+	return []countKnob{
+		{"status", &k.status, 400, 599},
+		{"retry-after", &k.retryAfter, 0, 86_400},
+		{"first-byte-ms", &k.firstByteMs, 0, longest},
+		{"delta-ms", &k.deltaMs, 0, longest},
+		{"deltas", &k.deltas, 1, maxDeltas},
+		{"text-bytes", &k.textBytes, 1, maxTextBytes},
+		{"stall-ms", &k.stallMs, 0, longest},
+		{"stall-after", &k.stallAfter, 0, maxDeltas},
+		{"stall-ping-ms", &k.stallPingMs, 1, longest},
+		{"drop-after", &k.dropAfter, 0, maxDeltas},
+		{"drop-inside", &k.dropInside, 1, maxDeltas},
+		{"sse-error-after", &k.sseErrorAfter, 0, maxDeltas},
+		{"redirect", &k.redirect, 300, 399},
+		{"plain-bytes", &k.plainBytes, 0, maxPlainBytes},
+		{"skew-sec", &k.skewSec, -maxSkewSec, maxSkewSec},
+		{"garble-after", &k.garbleAfter, 0, maxDeltas},
+		{"repeat-delta", &k.repeatDelta, 1, maxRepeats},
+		{"shrink", &k.shrink, 1, maxTokens / 2},
+		{"grow", &k.grow, 1, maxTokens / 4},
+		{"input", &k.input, 0, maxTokens / 4},
+		{"output", &k.output, 0, maxTokens / 4},
+		{"read", &k.read, 0, maxTokens / 4},
+		{"write-5m", &k.write5m, 0, maxTokens / 4},
+		{"write-1h", &k.write1h, 0, maxTokens / 4},
+		{"searches", &k.searches, 0, maxSearches},
+		{"thinking-tokens", &k.thinkingTokens, 1, maxTokens / 4},
+		{"iterations", &k.iterations, 1, maxIterations},
+		{"compaction", &k.compaction, 1, maxTokens / 2},
+		{"advisor", &k.advisor, 1, maxTokens / 2},
+		{"fallback-output", &k.fallbackOutput, 0, maxTokens / 4},
+		{"times", &k.times, 1, 1000},
+	}
 }
 
 // parse adds the knobs of one comma-separated list.
-func (k *knobs) parse(words string) error {
-	for word := range strings.SplitSeq(words, ",") {
+func (k *knobs) parse(list string) error {
+	if list == "" {
+		return nil
+	}
+	flags, words, counts := k.flags(), k.words(), k.counts()
+	for word := range strings.SplitSeq(list, ",") {
 		word = strings.TrimSpace(word)
 		if word == "" {
 			continue
 		}
-		if err := k.set(word); err != nil {
+		name, value, _ := strings.Cut(word, "=")
+		if at := slices.IndexFunc(flags, func(f flagKnob) bool { return f.name == name }); at >= 0 {
+			*flags[at].to = true
+		} else if at := slices.IndexFunc(words, func(w wordKnob) bool { return w.name == name }); at >= 0 {
+			if err := words[at].set(value); err != nil {
+				return err
+			}
+		} else if at := slices.IndexFunc(counts, func(c countKnob) bool { return c.name == name }); at >= 0 {
+			n, err := boundedInt(name, value, counts[at].low, counts[at].high)
+			if err != nil {
+				return err
+			}
+			*counts[at].to = n
+		} else if err := k.addGarble(name, value); err != nil {
 			return err
 		}
 	}
@@ -51,77 +179,33 @@ func (k *knobs) parse(words string) error {
 	return nil
 }
 
-func (k *knobs) set(word string) error {
-	name, value, _ := strings.Cut(word, "=")
-	switch name {
-	case "prompt-too-long":
-		k.promptTooLong = true
-	case "drop-head":
-		k.dropHead = true
-	case "no-usage":
-		k.noUsage = true
-	case "unknown-model":
-		k.unknownModel = true
-	case "unknown-field":
-		k.unknownField = true
-	case "bench":
-		k.bench = true
-	case "error-code":
-		k.errorCode = value
-	case "should-retry":
-		k.shouldRetry = value
-	case "first-byte-ms", "delta-ms":
-		return k.setPause(name, value)
-	default:
-		return k.setCount(name, value)
+func (w *wordKnob) set(value string) error {
+	if len(value) == 0 || len(value) > maxModelBytes || (w.allowed != nil && !slices.Contains(w.allowed, value)) {
+		return fmt.Errorf("x-sim-fault: %s cannot be %q", w.name, cutText(value, 40))
 	}
+	*w.to = value
 
 	return nil
 }
 
-func (k *knobs) setPause(name, value string) error {
-	ms, err := boundedInt(name, value, 0, int(maxPause/time.Millisecond))
-	if err != nil {
-		return err
+func (k *knobs) addGarble(name, value string) error {
+	switch {
+	case name != "garble":
+		return fmt.Errorf("x-sim-fault: unknown knob %q", cutText(name, 40))
+	case !slices.Contains(garbleNames(), value):
+		return fmt.Errorf("x-sim-fault: garble must be one of %s, not %q", strings.Join(garbleNames(), " "), cutText(value, 40))
+	case len(k.garbles) == maxGarbles:
+		return fmt.Errorf("x-sim-fault: at most %d garbles", maxGarbles)
 	}
-	if name == "delta-ms" {
-		k.delta = time.Duration(ms) * time.Millisecond
-	} else {
-		k.firstByte = time.Duration(ms) * time.Millisecond
-	}
+	k.garbles = append(k.garbles, value)
 
 	return nil
-}
-
-func (k *knobs) setCount(name, value string) (err error) {
-	switch name {
-	case "status":
-		k.status, err = boundedInt(name, value, 400, 599)
-	case "retry-after":
-		k.retryAfter, err = boundedInt(name, value, 0, 86_400)
-	case "deltas":
-		k.deltas, err = boundedInt(name, value, 1, maxDeltas)
-	case "text-bytes":
-		k.textBytes, err = boundedInt(name, value, 1, maxTextBytes)
-	case "drop-after":
-		k.dropAfter, err = boundedInt(name, value, 0, maxDeltas)
-	case "sse-error-after":
-		k.sseErrorAfter, err = boundedInt(name, value, 0, maxDeltas)
-	case "compaction":
-		k.compaction, err = boundedInt(name, value, 1, maxTokens/2)
-	case "times":
-		k.times, err = boundedInt(name, value, 1, 1000)
-	default:
-		err = fmt.Errorf("x-sim-fault: unknown knob %q", name)
-	}
-
-	return err
 }
 
 func boundedInt(name, value string, low, high int) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < low || n > high {
-		return 0, fmt.Errorf("x-sim-fault: %s must be an integer from %d to %d, not %q", name, low, high, value)
+		return 0, fmt.Errorf("x-sim-fault: %s must be an integer from %d to %d, not %q", name, low, high, cutText(value, 40))
 	}
 
 	return n, nil
@@ -142,61 +226,4 @@ func promptKnobs(text string) []string {
 		found = append(found, words)
 		text = after
 	}
-}
-
-// rates are the standing faults of --faults: a chance per answer for each.
-type rates struct {
-	outcomes []outcome
-}
-
-type outcome struct {
-	knob   string  // as in a list of knobs
-	chance float64 // of one answer, 0..1
-}
-
-// parseRates reads a spec such as "429=0.01,529=0.005,drop=0.01".
-func parseRates(spec string) (rates, error) {
-	var r rates
-	var sum float64
-	for word := range strings.SplitSeq(spec, ",") {
-		word = strings.TrimSpace(word)
-		if word == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(word, "=")
-		chance, err := strconv.ParseFloat(value, 64)
-		if err != nil || !(chance >= 0 && chance <= 1) {
-			return rates{}, fmt.Errorf("--faults: %q needs a chance from 0 to 1, as in 429=0.01", word)
-		}
-		knob := "status=" + name
-		switch name {
-		case "drop":
-			knob = "drop-after=2"
-		case "sse-error":
-			knob = "sse-error-after=2"
-		}
-		check := noKnobs()
-		if err := check.parse(knob); err != nil {
-			return rates{}, fmt.Errorf("--faults: %q is not an error status, drop or sse-error", name)
-		}
-		r.outcomes = append(r.outcomes, outcome{knob, chance})
-		sum += chance
-	}
-	if sum > 1 {
-		return rates{}, fmt.Errorf("--faults: chances add up to %g, more than 1", sum)
-	}
-
-	return r, nil
-}
-
-// pick chooses by a number from 0 to 1; "" is no fault.
-func (r *rates) pick(point float64) string {
-	for _, o := range r.outcomes {
-		if point < o.chance {
-			return o.knob
-		}
-		point -= o.chance
-	}
-
-	return ""
 }

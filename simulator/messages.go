@@ -25,6 +25,7 @@ type exchange struct {
 	req    *request
 	reply  reply
 	usage  usage // of the finished answer
+	unseen int64 // output tokens that no block shows: produced before the first
 	booked bool
 }
 
@@ -37,7 +38,7 @@ func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
 	}
 	ex := &exchange{sim: s, w: w, http: r, serial: serial, knobs: noKnobs()}
 	ex.fact = Fact{
-		RequestID: makeID("req_", s.seed, serial), OccurredAt: s.now().UTC(), SessionID: sessionOf(r),
+		RequestID: makeID("req_", s.seed, serial), OccurredAt: s.now().UTC(), SessionID: sessionOf(r), WorkspaceID: workspaceOf(r),
 		Speed: speedStandard, ServiceTier: tierStandard, InferenceGeo: geoGlobal, Status: http.StatusOK,
 	}
 	s.setIdentity(w, ex.fact.RequestID)
@@ -57,11 +58,19 @@ func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	ex.plan()
-	if !pause(r.Context(), ex.knobs.firstByte) {
+	if !pause(r.Context(), ex.knobs.firstByte()) {
 		return
 	}
 	if ex.knobs.dropHead {
 		panic(http.ErrAbortHandler)
+	}
+	if ex.answerElsewhere() {
+		return
+	}
+	if ex.knobs.gzip {
+		zipped := newGzipped(ex.w)
+		ex.w = zipped
+		defer func() { _ = zipped.z.Close() }() // the client's loss
 	}
 	if ex.req.stream {
 		ex.stream()
@@ -72,6 +81,10 @@ func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
 
 func sessionOf(r *http.Request) string {
 	return cutText(strings.ToValidUTF8(r.Header.Get("X-Claude-Code-Session-Id"), "?"), maxSessionBytes)
+}
+
+func workspaceOf(r *http.Request) string {
+	return cutText(strings.ToValidUTF8(r.Header.Get("anthropic-workspace-id"), "?"), maxSessionBytes)
 }
 
 // takeBuffer lends a buffer for one body.
@@ -189,13 +202,12 @@ func (ex *exchange) applyKnobs() *apiError {
 			return invalid("%s", err)
 		}
 	}
-	if ex.knobs.promptTooLong {
-		return invalid("prompt is too long: %d tokens > %d maximum", ex.req.promptTokens()+200_000, 200_000)
+	ex.skew()
+	problem, err := ex.knobs.problem(ex.req.promptTokens())
+	if err != nil {
+		return invalid("%s", err)
 	}
-	if ex.knobs.status != 0 {
-		problem := errorOfStatus(ex.knobs.status)
-		problem.code = ex.knobs.errorCode
-
+	if problem != nil {
 		return problem
 	}
 	ex.reply = ex.sim.author.write(ex.req, t, &ex.knobs, ex.serial)
@@ -205,60 +217,87 @@ func (ex *exchange) applyKnobs() *apiError {
 
 // plan fixes what the answer will count and cost when it is finished.
 func (ex *exchange) plan() {
-	s, f := ex.sim, &ex.fact
+	s, f, k := ex.sim, &ex.fact, &ex.knobs
 	f.MessageID = makeID("msg_", s.seed, ex.serial)
-	f.Model = servedModel(ex.req.model)
+	requested := servedModel(ex.req.model)
+	f.Model = requested
+	if k.fallback != "" {
+		f.Model = servedModel(k.fallback)
+	}
 	l, _ := s.prices.listed(f.Model)
-	workspace := ex.http.Header.Get("anthropic-workspace-id")
-	f.Tokens = s.cache.use(ex.req.segments(workspace, f.Model), ex.req.promptTokens(), l.minCache, f.OccurredAt)
-	f.WebSearchRequests = ex.reply.searches
-	f.Refused = ex.reply.stopReason == "refusal"
+	f.Tokens = s.cache.use(ex.req.segments(f.WorkspaceID, f.Model), ex.req.promptTokens(), l.minCache, s.now().UTC())
+	f.Refused = ex.reply.stopReason == "refusal" && len(ex.reply.blocks) == 0
 	if ex.req.fast && l.sellsFast(f.OccurredAt) {
 		f.Speed = speedFast
 	}
 	if ex.req.us && l.us {
 		f.InferenceGeo = geoUS
 	}
-	if ex.knobs.unknownModel {
+	if !f.Refused {
+		ex.reply.blocks = append(k.extraBlocks(requested, f.Model, toolID(s.seed, ex.serial)), ex.reply.blocks...)
+	}
+	if k.unknownModel {
 		f.Model = "claude-unknown-9"
 	}
+	ex.force()
 	ex.usage = ex.finalUsage()
-	if n := int64(ex.knobs.compaction); n > 0 { // billed at the request's model, but not in the top level
-		message := iterationOf("message", f.Model, f.Tokens, ex.usage.OutputTokens)
-		compaction := Tokens{Input: n, Output: n / 10}
-		ex.usage.Iterations = []usageIteration{iterationOf("compaction", f.Model, compaction, compaction.Output), message}
-		f.Tokens.add(compaction)
-	}
+	ex.addIterations(requested)
 	ex.req = &request{stream: ex.req.stream, digest: ex.req.digest} // an open stream must not hold its prompt
 }
 
+// force applies the knobs that state a count or a word of usage outright.
+func (ex *exchange) force() {
+	f, k := &ex.fact, &ex.knobs
+	for _, c := range []struct {
+		to    *int64
+		asked int
+	}{
+		{&f.Tokens.Input, k.input}, {&f.Tokens.CacheRead, k.read}, {&f.Tokens.CacheWrite5m, k.write5m},
+		{&f.Tokens.CacheWrite1h, k.write1h}, {&ex.reply.searches, k.searches},
+	} {
+		if c.asked != unset {
+			*c.to = int64(c.asked)
+		}
+	}
+	f.Tokens.CacheWrite5m += int64(k.grow)
+	f.WebSearchRequests = ex.reply.searches
+	for _, w := range []struct {
+		to    *string
+		asked string
+	}{{&f.Speed, k.speed}, {&f.InferenceGeo, k.geo}, {&f.ServiceTier, k.tier}} {
+		if w.asked != "" {
+			*w.to = w.asked
+		}
+	}
+	f.CreditRedeemed = k.credit == "redeemed"
+}
+
+// finalUsage is the usage of the finished answer.
 func (ex *exchange) finalUsage() usage {
-	f := &ex.fact
+	f, k := &ex.fact, &ex.knobs
+	ex.unseen = int64(k.thinkingTokens)
+	output := tokensOfBytes(ex.reply.size()) + ex.unseen
+	if k.output != unset {
+		output = int64(k.output)
+		ex.unseen = max(ex.unseen, output-tokensOfBytes(ex.reply.size()))
+	}
 	u := usage{
 		InputTokens: f.Tokens.Input, CacheReadTokens: f.Tokens.CacheRead,
 		CacheCreationTokens: f.Tokens.CacheWrite5m + f.Tokens.CacheWrite1h,
 		CacheCreation:       &cacheCreation{f.Tokens.CacheWrite5m, f.Tokens.CacheWrite1h},
-		OutputTokens:        tokensOfBytes(ex.reply.size()),
-		OutputDetails:       &outputDetails{ex.reply.thinkingTokens()},
-		ServiceTier:         f.ServiceTier, Speed: f.Speed, InferenceGeo: f.InferenceGeo,
+		OutputTokens:        output,
+		OutputDetails:       &outputDetails{ex.reply.thinkingTokens() + int64(k.thinkingTokens)},
+		ServiceTier:         f.ServiceTier, Speed: f.Speed, InferenceGeo: f.InferenceGeo, FallbackCredit: creditOf(k.credit),
 	}
-	if ex.reply.searches > 0 {
+	if ex.reply.searches > 0 || k.searches == 0 {
 		u.ServerToolUse = &serverToolUse{WebSearchRequests: ex.reply.searches}
 	}
-	if ex.knobs.unknownField {
+	if k.unknownField {
 		seven := int64(7)
 		u.QuantumTokens = &seven
 	}
 
 	return u
-}
-
-func iterationOf(kind, model string, t Tokens, output int64) usageIteration {
-	return usageIteration{
-		Type: kind, Model: model, InputTokens: t.Input, OutputTokens: output, CacheReadTokens: t.CacheRead,
-		CacheCreationTokens: t.CacheWrite5m + t.CacheWrite1h,
-		CacheCreation:       &cacheCreation{t.CacheWrite5m, t.CacheWrite1h},
-	}
 }
 
 // servedModel resolves the aliases that name no release.
@@ -293,14 +332,13 @@ func (ex *exchange) book(complete bool) {
 func (ex *exchange) fail(problem *apiError) {
 	ex.fact.Status = problem.status
 	ex.book(true)
-	h := ex.w.Header()
-	if ex.knobs.retryAfter != unset {
-		h.Set("retry-after", strconv.Itoa(ex.knobs.retryAfter))
+	ex.knobs.setRetry(ex.w.Header())
+	if !pause(ex.http.Context(), ex.knobs.firstByte()) {
+		return
 	}
-	if ex.knobs.shouldRetry != "" {
-		h.Set("x-should-retry", cutText(ex.knobs.shouldRetry, 10))
-	}
-	if !pause(ex.http.Context(), ex.knobs.firstByte) {
+	if ex.knobs.html {
+		writePage(ex.w, problem.status)
+
 		return
 	}
 	writeJSON(ex.w, problem.status, problem.body(ex.fact.RequestID))
@@ -328,7 +366,7 @@ func (ex *exchange) whole() {
 	ex.sim.setRates(ex.w.Header())
 	ex.w.Header().Set("Content-Type", "application/json")
 	ex.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if ex.knobs.dropAfter > 0 {
+	if ex.knobs.dropAfter > 0 || ex.knobs.dropInside > 0 {
 		_, _ = io.WriteString(ex.w, body[:len(body)/2]) // the cut follows whether or not this arrives
 		_ = http.NewResponseController(ex.w).Flush()
 		panic(http.ErrAbortHandler)

@@ -13,6 +13,7 @@ const (
 	speedFast     = "fast"
 	tierStandard  = "standard"
 	tierBatch     = "batch"
+	tierPriority  = "priority"
 	geoGlobal     = "global"
 	geoUS         = "us"
 )
@@ -20,9 +21,13 @@ const (
 // webSearchPico is $10 per 1,000 searches.
 const webSearchPico = 10_000_000_000
 
-// maxPartPico bounds each of a charge's six parts so that their sum cannot overflow:
-// a million dollars for one class of one request.
-const maxPartPico = 1_000_000_000_000_000_000
+// maxPartPico bounds each of a charge's six parts, and maxFactPico all iterations of
+// a request together, so that no sum can overflow: 100,000 dollars for one class of
+// one turn, a million for the iterations.
+const (
+	maxPartPico = 100_000_000_000_000_000
+	maxFactPico = 1_000_000_000_000_000_000
+)
 
 // ratio is an exact multiplier of a base price.
 type ratio struct{ num, den int64 }
@@ -232,41 +237,70 @@ func (l *listing) at(when time.Time) *era {
 // parts is a charge by what it was for, pico-dollars.
 type parts struct{ input, output, write5m, write1h, read, search int64 }
 
-// charge prices a fact: pico-dollars at list. Errors and refusals are free.
+// charge prices a fact and its iterations: pico-dollars at list. Errors and refusals
+// are free.
 func (p *priceList) charge(f *Fact) (int64, error) {
-	c, err := p.parts(f)
+	var sum int64
+	for i := range f.Iterations {
+		turn := &f.Iterations[i]
+		turn.BilledPico = 0
+		if turn.Free {
+			continue
+		}
+		c, err := p.parts(f, *turn)
+		if err != nil {
+			return 0, err
+		}
+		turn.BilledPico = c.sum()
+		if sum += turn.BilledPico; sum > maxFactPico {
+			return 0, fmt.Errorf("charge of request %s is too large to be true", f.RequestID)
+		}
+	}
+	c, err := p.parts(f, Iteration{Kind: kindAnswer, Model: f.Model, Tokens: f.Tokens})
+	if err != nil {
+		return 0, err
+	}
 
-	return c.input + c.output + c.write5m + c.write1h + c.read + c.search, err
+	return sum + c.sum(), nil
 }
 
-// parts prices a fact class by class.
-func (p *priceList) parts(f *Fact) (parts, error) {
-	if f.Status >= 400 || f.Refused {
+func (c *parts) sum() int64 { return c.input + c.output + c.write5m + c.write1h + c.read + c.search }
+
+// parts prices one turn of a fact class by class.
+func (p *priceList) parts(f *Fact, turn Iteration) (parts, error) {
+	if f.Status >= 300 || f.Refused {
 		return parts{}, nil
 	}
-	l, _ := p.listed(f.Model)
+	l, _ := p.listed(turn.Model)
 	e := l.at(f.OccurredAt)
 	price := e.price
-	if e.longOver > 0 && f.Tokens.prompt() > e.longOver {
+	if e.longOver > 0 && turn.Tokens.prompt() > e.longOver {
 		price = e.long
 	}
 	factor := l.factor(f)
 	one := ratio{1, 1}
-	c := parts{search: f.WebSearchRequests * webSearchPico} // no factor touches searches
+	write5m, write1h := e.write5m, e.write1h
+	if f.CreditRedeemed && turn.Kind == kindAnswer {
+		write5m, write1h = e.read, e.read
+	}
+	var c parts
+	if turn.Kind == kindAnswer {
+		c.search = f.WebSearchRequests * webSearchPico // no factor touches searches
+	}
 	for _, part := range []struct {
 		to              *int64
 		count, perToken int64
 		times           ratio
 	}{
-		{&c.input, f.Tokens.Input, price.input, one},
-		{&c.output, f.Tokens.Output, price.output, one},
-		{&c.write5m, f.Tokens.CacheWrite5m, price.input, e.write5m},
-		{&c.write1h, f.Tokens.CacheWrite1h, price.input, e.write1h},
-		{&c.read, f.Tokens.CacheRead, price.input, e.read},
+		{&c.input, turn.Tokens.Input, price.input, one},
+		{&c.output, turn.Tokens.Output, price.output, one},
+		{&c.write5m, turn.Tokens.CacheWrite5m, price.input, write5m},
+		{&c.write1h, turn.Tokens.CacheWrite1h, price.input, write1h},
+		{&c.read, turn.Tokens.CacheRead, price.input, e.read},
 	} {
 		rate, err := exactRate(part.perToken, part.times, factor)
 		if err != nil {
-			return parts{}, fmt.Errorf("price %s: %w", f.Model, err)
+			return parts{}, fmt.Errorf("price %s: %w", turn.Model, err)
 		}
 		if rate > 0 && part.count > maxPartPico/rate {
 			return parts{}, fmt.Errorf("charge of request %s is too large to be true", f.RequestID)

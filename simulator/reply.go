@@ -25,6 +25,7 @@ const (
 	blockToolUse
 	blockServerToolUse
 	blockSearchResult
+	blockWhole // text is the block's JSON; the server's own words
 )
 
 // replyBlock is one content block. text is the text, the thinking or the tool's
@@ -38,7 +39,7 @@ type replyBlock struct {
 
 // size is what the block counts for in output tokens, bytes.
 func (b *replyBlock) size() int64 {
-	if b.kind == blockSearchResult {
+	if b.kind == blockSearchResult || b.kind == blockWhole {
 		return 0 // the server's, not the model's
 	}
 
@@ -203,6 +204,9 @@ func (a *author) write(r *request, t turn, k *knobs, serial uint64) reply {
 		out.stopReason = "max_tokens"
 	}
 	out.blocks = append(out.blocks, replyBlock{kind: blockText, text: text})
+	if k.refuseLate {
+		out.stopReason = "refusal"
+	}
 
 	return out
 }
@@ -274,11 +278,14 @@ func (a *author) text(r *request, t turn, k *knobs, rng *rand.Rand) string {
 		text = a.prose(rng, 12+rng.IntN(40))
 	}
 	if k.textBytes != unset {
-		for len(text) < k.textBytes {
-			text += " " + a.prose(rng, min(4096, 1+k.textBytes/4))
+		var long strings.Builder
+		long.WriteString(text)
+		for long.Len() < k.textBytes {
+			long.WriteByte(' ')
+			long.WriteString(a.prose(rng, min(4096, 1+k.textBytes/4)))
 		}
 
-		return cutText(text, k.textBytes)
+		return cutText(long.String(), k.textBytes)
 	}
 	if k.deltas != unset && len(text) < 4*k.deltas {
 		text += " " + a.prose(rng, k.deltas)

@@ -240,7 +240,7 @@ func (s *Simulator) addToReport(q *reportQuery, sums map[reportKey]*reportSum, f
 
 		return nil
 	}
-	c, err := s.prices.parts(f)
+	c, err := s.prices.parts(f, Iteration{Kind: kindAnswer, Model: f.Model, Tokens: f.Tokens})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package simulator
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -28,13 +29,13 @@ type streamer struct {
 // message_stop is written.
 func (ex *exchange) stream() {
 	s := &streamer{ex: ex, rc: http.NewResponseController(ex.w), delay: ex.sim.delay}
-	if ex.knobs.delta > 0 {
-		s.delay = ex.knobs.delta
+	if ex.knobs.deltaMs > 0 {
+		s.delay = time.Duration(ex.knobs.deltaMs) * time.Millisecond
 	}
 	base := ex.fact.Tokens.Output // a compaction's output
 	defer func() {
 		if !ex.booked {
-			ex.fact.Tokens.Output = base + tokensOfBytes(s.size)
+			ex.fact.Tokens.Output = base + s.produced()
 		}
 	}()
 	h := ex.w.Header()
@@ -46,15 +47,26 @@ func (ex *exchange) stream() {
 		return
 	}
 	ex.fact.Tokens.Output = base + ex.usage.OutputTokens
-	ex.book(true)
-	_ = s.send("message_stop", []byte(`{"type":"message_stop"}`)) // booked: the client's loss
+	ex.book(!ex.knobs.noFinal)
+	if !ex.knobs.noStop && !ex.knobs.noFinal {
+		_ = s.send("message_stop", []byte(`{"type":"message_stop"}`)) // booked: the client's loss
+	}
+}
+
+// produced is the output of an answer that was cut, tokens.
+func (s *streamer) produced() int64 {
+	if s.deltas == 0 && s.size == 0 {
+		return 0
+	}
+
+	return min(s.ex.usage.OutputTokens, tokensOfBytes(s.size)+s.ex.unseen)
 }
 
 // run sends everything up to and including the final message_delta.
 func (s *streamer) run() error {
-	ex := s.ex
-	if ex.knobs.sseErrorAfter == 0 {
-		ex.fact.Tokens = Tokens{} // failed before it began: free
+	ex, k := s.ex, &s.ex.knobs
+	if k.sseErrorAfter == 0 {
+		ex.fact.Tokens, ex.fact.Iterations = Tokens{}, nil // failed before it began: free
 		ex.fact.WebSearchRequests = 0
 
 		return s.sendError()
@@ -67,28 +79,75 @@ func (s *streamer) run() error {
 			return err
 		}
 	}
-	switch { // an answer shorter than the knob asked for is cut at its end
-	case ex.knobs.dropAfter != unset:
-		panic(http.ErrAbortHandler)
-	case ex.knobs.sseErrorAfter != unset:
-		return s.sendError()
+	// An answer shorter than a knob asked for is spoiled at its end.
+	if s.deltas < k.garbleAfter {
+		if err := s.garble(len(ex.reply.blocks)); err != nil {
+			return err
+		}
 	}
-	final := messageDelta{Type: "message_delta", Delta: wireDelta{StopReason: ex.reply.stopReason, StopDetails: ex.stopDetails()}}
-	if !ex.knobs.noUsage {
-		cumulative := ex.usage
-		cumulative.CacheCreation = nil // the split is only in message_start
-		cumulative.ServiceTier, cumulative.Speed, cumulative.InferenceGeo = "", "", ""
-		final.Usage = &cumulative
+	if s.deltas < k.stallAfter {
+		if err := s.stall(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case k.dropAfter != unset || k.dropInside > 0:
+		panic(http.ErrAbortHandler)
+	case k.sseErrorAfter != unset:
+		return s.sendError()
+	case k.noFinal:
+		return nil
 	}
 
-	return s.send("message_delta", []byte(mustJSON(final)))
+	return s.final()
+}
+
+// final sends the message_deltas, all but the last one for knobs.
+func (s *streamer) final() error {
+	ex, k := s.ex, &s.ex.knobs
+	last := messageDelta{Type: "message_delta", Delta: wireDelta{StopReason: ex.reply.stopReason, StopDetails: ex.stopDetails()}}
+	if k.hugeFinal {
+		last.Padding = strings.Repeat("x", hugeEventBytes)
+	}
+	if !k.noUsage {
+		cumulative := ex.usage
+		if !k.deltaSplit {
+			cumulative.CacheCreation = nil // the split is only in message_start
+		}
+		cumulative.ServiceTier, cumulative.Speed, cumulative.InferenceGeo = "", "", ""
+		last.Usage = &cumulative
+	}
+	if k.shrink > 0 && last.Usage != nil {
+		more, early := *last.Usage, last
+		more.OutputTokens += int64(k.shrink)
+		more.InputTokens += int64(k.shrink)
+		early.Usage, early.Padding = &more, ""
+		if err := s.send("message_delta", []byte(mustJSON(early))); err != nil {
+			return err
+		}
+	}
+	body := []byte(mustJSON(last))
+	for range 1 + k.repeatDelta {
+		if err := s.send("message_delta", body); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 func (s *streamer) start() error {
+	k := &s.ex.knobs
 	message := s.ex.message()
 	message.Usage = s.ex.usage
 	message.Usage.OutputTokens = min(1, s.ex.usage.OutputTokens)
 	message.Usage.OutputDetails, message.Usage.ServerToolUse, message.Usage.Iterations = nil, nil, nil
+	if k.grow > 0 { // not written yet
+		message.Usage.CacheCreationTokens -= int64(k.grow)
+		split := *message.Usage.CacheCreation
+		split.Tokens5m -= int64(k.grow)
+		message.Usage.CacheCreation = &split
+	}
 	body := mustJSON(struct {
 		Type    string      `json:"type"`
 		Message wireMessage `json:"message"`
@@ -96,8 +155,18 @@ func (s *streamer) start() error {
 	if err := s.send("message_start", []byte(body)); err != nil {
 		return err
 	}
-	if s.ex.knobs.dropAfter == 0 {
+	if k.dropAfter == 0 {
 		panic(http.ErrAbortHandler)
+	}
+	if k.garbleAfter == 0 {
+		if err := s.garble(0); err != nil {
+			return err
+		}
+	}
+	if k.stallAfter == 0 {
+		if err := s.stall(); err != nil {
+			return err
+		}
 	}
 
 	return s.send("ping", []byte(`{"type":"ping"}`))
@@ -143,7 +212,7 @@ func (s *streamer) deltasOf(index int, b *replyBlock) error {
 	case blockText:
 		return s.pieces(index, "text_delta", "text", b.text, max(0, s.ex.knobs.deltas))
 	default:
-		return nil // a search result arrives whole with its start
+		return nil // the server's own blocks arrive whole with their start
 	}
 }
 
@@ -179,15 +248,64 @@ func (s *streamer) delta(index int, kind, member, text string, size int64) error
 	}
 	s.size += size
 	s.frame = appendDelta(s.frame[:0], index, kind, member, text)
+	if s.deltas+1 == knobs.dropInside {
+		s.frame = s.frame[:len(s.frame)/2]
+		_ = s.flush() // cut either way
+		panic(http.ErrAbortHandler)
+	}
 	if err := s.flush(); err != nil {
 		return err
 	}
 	s.deltas++
+	if s.deltas == knobs.garbleAfter {
+		if err := s.garble(index); err != nil {
+			return err
+		}
+	}
+	if s.deltas == knobs.stallAfter {
+		if err := s.stall(); err != nil {
+			return err
+		}
+	}
 	if s.deltas == knobs.dropAfter {
 		panic(http.ErrAbortHandler)
 	}
 	if s.deltas == knobs.sseErrorAfter {
 		return s.sendError()
+	}
+
+	return nil
+}
+
+// garble sends the events of knob garble; index is the open block's.
+func (s *streamer) garble(index int) error {
+	for i, name := range s.ex.knobs.garbles {
+		s.frame = append(s.frame[:0], garbled(name, index, len(s.ex.reply.blocks)+i)...)
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// stall is silent for as long as knob stall-ms says, but for pings if they are asked for.
+func (s *streamer) stall() error {
+	left := time.Duration(s.ex.knobs.stallMs) * time.Millisecond
+	every := time.Duration(s.ex.knobs.stallPingMs) * time.Millisecond
+	for left > 0 {
+		step := left
+		if every > 0 {
+			step = min(left, every)
+		}
+		if !pause(s.ex.http.Context(), step) {
+			return errGone
+		}
+		if left -= step; left > 0 {
+			if err := s.send("ping", []byte(`{"type":"ping"}`)); err != nil {
+				return err
+			}
+		}
 	}
 
 	return nil
@@ -208,7 +326,11 @@ func (s *streamer) send(event string, body []byte) error {
 }
 
 func (s *streamer) flush() error {
-	if _, err := s.ex.w.Write(s.frame); err != nil {
+	frame := s.frame
+	if s.ex.knobs.splitData || s.ex.knobs.crlf {
+		frame = s.ex.knobs.reshape(frame)
+	}
+	if _, err := s.ex.w.Write(frame); err != nil {
 		return errGone
 	}
 	if err := s.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {

@@ -20,6 +20,7 @@ type usage struct {
 	Speed               string           `json:"speed,omitempty"`
 	InferenceGeo        string           `json:"inference_geo,omitempty"`
 	Iterations          []usageIteration `json:"iterations,omitempty"`
+	FallbackCredit      *fallbackCredit  `json:"fallback_credit,omitempty"`
 	QuantumTokens       *int64           `json:"quantum_tokens,omitempty"` // knob unknown-field
 }
 
@@ -76,6 +77,8 @@ type messageDelta struct {
 	Type  string    `json:"type"`
 	Delta wireDelta `json:"delta"`
 	Usage *usage    `json:"usage,omitempty"`
+
+	Padding string `json:"padding,omitempty"` // knob huge-final
 }
 
 type errorBody struct {
@@ -90,44 +93,6 @@ type errorDetail struct {
 	Details map[string]string `json:"details,omitempty"`
 }
 
-func (e *apiError) body(requestID string) errorBody {
-	detail := errorDetail{Type: e.kind, Message: e.message}
-	if e.code != "" {
-		detail.Details = map[string]string{"error_code": e.code}
-	}
-
-	return errorBody{Type: "error", Error: detail, RequestID: requestID}
-}
-
-// errorOfStatus is the provider's own wording for a status asked for by a knob.
-func errorOfStatus(status int) *apiError {
-	e := &apiError{status: status, kind: "api_error", message: "Internal server error"}
-	switch status {
-	case 400, 422:
-		e.kind, e.message = "invalid_request_error", "Simulated invalid request"
-	case 401:
-		e.kind, e.message = "authentication_error", "invalid x-api-key"
-	case 402:
-		e.kind, e.message = "billing_error", "Your credit balance is too low to access the Anthropic API."
-	case 403:
-		e.kind, e.message = "permission_error", "Your API key does not have permission to use the specified resource."
-	case 404:
-		e.kind, e.message = "not_found_error", "Not found"
-	case 409:
-		e.kind, e.message = "conflict_error", "Conflict"
-	case 413:
-		e.kind, e.message = "request_too_large", "Request exceeds the maximum size"
-	case 429:
-		e.kind, e.message = "rate_limit_error", "This request would exceed your organization's rate limit."
-	case 504:
-		e.kind, e.message = "timeout_error", "Request timed out"
-	case 529:
-		e.kind, e.message = "overloaded_error", "Overloaded"
-	}
-
-	return e
-}
-
 // encode renders a content block: the whole of it, or as content_block_start shows
 // it before its deltas.
 func (b *replyBlock) encode(start bool, signature string) json.RawMessage {
@@ -137,6 +102,8 @@ func (b *replyBlock) encode(start bool, signature string) json.RawMessage {
 	}
 	var value any
 	switch b.kind {
+	case blockWhole:
+		return json.RawMessage(b.text)
 	case blockThinking:
 		if start {
 			signature = ""
