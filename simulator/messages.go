@@ -131,6 +131,9 @@ func (ex *exchange) understand() *apiError {
 	if problem != nil {
 		return problem
 	}
+	if ex.sim.retired(req.model, ex.fact.OccurredAt) {
+		return &apiError{status: 404, kind: "not_found_error", message: "model: " + req.model}
+	}
 	ex.req = req
 
 	return ex.applyKnobs()

@@ -3,11 +3,14 @@ package simulator
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -281,8 +284,20 @@ func TestOtherEndpoints(t *testing.T) {
 	require.Len(t, page.Data, 3)
 	require.True(t, page.HasMore)
 	rest := decode[listing](t, call(t, sim, "GET", "/v1/models?limit=1000&after_id="+page.LastID, "", nil).Body.Bytes())
-	require.Len(t, rest.Data, len(currentModels())-3)
+	require.Len(t, rest.Data, 15) // 18 are not retired
 	require.False(t, rest.HasMore)
+	all := decode[listing](t, call(t, sim, "GET", "/v1/models?limit=1000", "", nil).Body.Bytes())
+	before := decode[listing](t, call(t, sim, "GET", "/v1/models?limit=2&before_id="+all.Data[4].ID, "", nil).Body.Bytes())
+	require.Equal(t, all.Data[2:4], before.Data)
+	require.True(t, before.HasMore)
+	require.False(t, decode[listing](t, call(t, sim, "GET", "/v1/models?limit=4&before_id="+all.Data[4].ID, "", nil).Body.Bytes()).HasMore)
+	gone := decode[listing](t, call(t, sim, "GET", "/v1/models?lifecycle[]=retired", "", nil).Body.Bytes())
+	require.Len(t, gone.Data, 6)
+	require.Equal(t, "2026-08-05T00:00:00Z", *gone.Data[0].RetiresAt)
+	for _, bad := range []string{"limit=0", "limit=1001", "after_id=nobody", "before_id=nobody"} {
+		require.Equal(t, 400, call(t, sim, "GET", "/v1/models?"+bad, "", nil).Code, bad)
+	}
+	require.Equal(t, 404, call(t, sim, "GET", "/v1/models/claude-opus-9", "", nil).Code)
 	require.Equal(t, 200, call(t, sim, "GET", "/v1/models/claude-haiku-4-5", "", nil).Code)
 	require.Equal(t, 404, call(t, sim, "GET", "/v1/models/claude-nope", "", nil).Code)
 	require.Equal(t, 200, call(t, sim, "HEAD", "/api/hello", "", map[string]string{"x-api-key": "", "anthropic-version": ""}).Code)
@@ -290,6 +305,49 @@ func TestOtherEndpoints(t *testing.T) {
 	require.Equal(t, 404, rec.Code)
 	require.Equal(t, "not_found_error", decode[errorBody](t, rec.Body.Bytes()).Error.Type)
 	require.Empty(t, booksOf(t, sim, ""), "none of these is booked")
+}
+
+// /context asks for 26 counts at once: all are answered, the same prompt the same.
+func TestCountBurst(t *testing.T) {
+	t.Parallel()
+	sim := open(t, Config{})
+	url := serve(t, sim)
+	counts := make([]string, 26)
+	var all sync.WaitGroup
+	for i := range counts {
+		all.Go(func() {
+			r := newCall(t, http.MethodPost, url+"/v1/messages/count_tokens?beta=true", `{"model":"claude-opus-5-5","messages":[{"role":"user","content":"hello"}],"tools":[{"name":"Bash"}]}`,
+				map[string]string{"anthropic-beta": "token-counting-2024-11-01"})
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Error(err)
+
+				return
+			}
+			defer res.Body.Close()
+			raw, err := io.ReadAll(res.Body)
+			counts[i] = fmt.Sprint(res.StatusCode, string(raw), err)
+		})
+	}
+	all.Wait()
+	require.True(t, strings.HasPrefix(counts[0], `200{"input_tokens":`), counts[0])
+	for _, c := range counts {
+		require.Equal(t, counts[0], c)
+	}
+	require.Empty(t, booksOf(t, sim, ""))
+}
+
+func TestRetiredModelsAreGone(t *testing.T) {
+	t.Parallel()
+	now := noon()
+	sim := open(t, Config{Now: func() time.Time { return now }})
+	for _, model := range []string{"claude-opus-4-1", "claude-opus-4-1-20250805", "claude-sonnet-4", "claude-3-haiku-20240307"} {
+		require.Equal(t, 404, ask(t, sim, body(model, "hi", ""), nil).Code, model)
+	}
+	require.Equal(t, 200, ask(t, sim, body("claude-opus-4-5", "hi", ""), nil).Code)
+	now = time.Date(2026, 8, 4, 23, 0, 0, 0, time.UTC)
+	require.Equal(t, 200, ask(t, sim, body("claude-opus-4-1", "hi", ""), nil).Code)
+	require.Equal(t, 404, ask(t, sim, body("claude-opus-4", "hi", ""), nil).Code)
 }
 
 func TestStandingFaults(t *testing.T) {

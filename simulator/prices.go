@@ -51,6 +51,7 @@ type listing struct {
 	eras     []era
 	us       bool      // has the US inference surcharge (4.6 and later)
 	fast     ratio     // zero: never sold fast
+	fastFrom time.Time // zero: since the model is sold
 	fastTo   time.Time // zero: still sold fast
 	minCache int64     // shortest prompt prefix that is cached, tokens
 }
@@ -100,7 +101,8 @@ claude-opus-4-1,claude-opus-4        2025-05-22  15    75    flat               
 claude-sonnet-5-5                    2026-09-28  2     10    flat                 1/10   1024 us
 claude-sonnet-5-5                    2026-10-07  2     10    flat                 1/20   1024 us
 claude-sonnet-5                      2026-06-30  2     10    flat                 1/10   1024 us
-claude-sonnet-4-6                    2026-02-17  3     15    flat                 1/10   1024 us
+claude-sonnet-4-6                    2026-02-17  3     15    over:200000:6:22.50  1/10   1024 us
+claude-sonnet-4-6                    2026-03-13  3     15    flat                 1/10   1024 us
 claude-sonnet-4-5,claude-sonnet-4    2025-05-22  3     15    over:200000:6:22.50  1/10   1024 -
 claude-sonnet-4-5,claude-sonnet-4    2026-04-30  3     15    flat                 1/10   1024 -
 claude-3-7-sonnet,claude-sonnet-3-7  2025-02-24  3     15    flat                 1/10   1024 -
@@ -111,21 +113,23 @@ claude-3-haiku                       2024-03-13  0.25  1.25  flat               
 *                                    2026-01-01  6     30    flat                 1/10   1024 us
 `
 
-// addFast states who is or was sold fast, and for how much of the standard price.
+// addFast states who is or was sold fast, when, and for how much of the standard
+// price: long prompts included, so that Opus 4.6 above 200,000 tokens was 60/225.
 func (p *priceList) addFast() {
+	day := func(month time.Month, day int) time.Time { return time.Date(2026, month, day, 0, 0, 0, 0, time.UTC) }
 	for model, f := range map[string]struct {
-		times int64
-		to    time.Time
+		times    int64
+		from, to time.Time
 	}{
-		"claude-fable-5-2": {2, time.Time{}},
-		"claude-opus-5-5":  {2, time.Time{}},
-		"claude-opus-5":    {2, time.Time{}},
-		"claude-opus-4-8":  {2, time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)},
-		"claude-opus-4-7":  {6, time.Date(2026, 7, 24, 0, 0, 0, 0, time.UTC)}, // 30/150
-		"claude-opus-4-6":  {6, time.Date(2026, 6, 29, 0, 0, 0, 0, time.UTC)}, // 30/150
+		"claude-fable-5-2": {2, time.Time{}, time.Time{}},
+		"claude-opus-5-5":  {2, time.Time{}, time.Time{}},
+		"claude-opus-5":    {2, time.Time{}, time.Time{}},
+		"claude-opus-4-8":  {2, time.Time{}, day(11, 30)},
+		"claude-opus-4-7":  {6, day(5, 12), day(7, 24)}, // 30/150
+		"claude-opus-4-6":  {6, day(2, 7), day(6, 29)},  // 30/150
 	} {
-		p.byModel[model].fast = ratio{f.times, 1}
-		p.byModel[model].fastTo = f.to
+		l := p.byModel[model]
+		l.fast, l.fastFrom, l.fastTo = ratio{f.times, 1}, f.from, f.to
 	}
 }
 
@@ -204,7 +208,7 @@ func parsePico(dollars string) (int64, error) {
 }
 
 // listed finds a model by its name or by its name with a release date.
-func (p *priceList) listed(model string) (*listing, bool) { //nolint:unparam // whether it is known belongs to the answer
+func (p *priceList) listed(model string) (*listing, bool) {
 	if model == "*" {
 		return p.fallback, false
 	}
@@ -220,7 +224,7 @@ func (p *priceList) listed(model string) (*listing, bool) { //nolint:unparam // 
 
 // sellsFast reports whether a request for fast would be served fast at that time.
 func (l *listing) sellsFast(at time.Time) bool {
-	return l.fast.num > 0 && (l.fastTo.IsZero() || at.Before(l.fastTo))
+	return l.fast.num > 0 && !at.Before(l.fastFrom) && (l.fastTo.IsZero() || at.Before(l.fastTo))
 }
 
 func (l *listing) at(when time.Time) *era {
@@ -317,7 +321,7 @@ func (l *listing) factor(f *Fact) ratio {
 	switch {
 	case f.ServiceTier == tierBatch: // half price; batches do not run fast
 		factor.den *= 2
-	case f.Speed == speedFast && l.fast.num > 0:
+	case f.Speed == speedFast && l.fast.num > 0: // what was served counts, not what was on sale
 		factor.num *= l.fast.num
 		factor.den *= l.fast.den
 	}

@@ -63,6 +63,31 @@ func TestCharge(t *testing.T) {
 		{"opus 4.6 flat", Fact{Model: "claude-opus-4-6", Tokens: Tokens{Input: 300_000, Output: 1}}, "2026-03-13", "1.500025000000"},
 		// fast 4.6 and 4.7: 30/150
 		{"opus 4.7 fast", Fact{Model: "claude-opus-4-7", Tokens: Tokens{Input: 10, Output: 10}, Speed: "fast"}, "2026-06-01", "0.001800000000"},
+		// fast 4.6 with a long prompt, while there was such a price: 300,000 x 60 and 1 x 225; then 30/150
+		{"opus 4.6 long fast", Fact{Model: "claude-opus-4-6", Tokens: Tokens{Input: 300_000, Output: 1}, Speed: "fast"}, "2026-03-12", "18.000225000000"},
+		{"opus 4.6 flat fast", Fact{Model: "claude-opus-4-6", Tokens: Tokens{Input: 300_000, Output: 1}, Speed: "fast"}, "2026-03-13", "9.000150000000"},
+		// fast 5 and 4.8: 10/50; fable 5.2: 16/80; mythos 5.2 has no fast: 8/40
+		{"opus 5 fast", Fact{Model: "claude-opus-5", Tokens: Tokens{Input: 10, Output: 10}, Speed: "fast"}, "2026-11-01", "0.000600000000"},
+		{"opus 4.8 fast", Fact{Model: "claude-opus-4-8", Tokens: Tokens{Input: 10, Output: 10}, Speed: "fast"}, "2026-11-01", "0.000600000000"},
+		{"fable 5.2 fast", Fact{Model: "claude-fable-5-2", Tokens: Tokens{Input: 10, Output: 10}, Speed: "fast"}, "2026-11-10", "0.000960000000"},
+		{"mythos 5.2", Fact{Model: "claude-mythos-5-2", Tokens: Tokens{Input: 10, Output: 10}, Speed: "fast"}, "2026-11-10", "0.000480000000"},
+		// sonnets above 200,000: input and cache count together; 200,000 x 0.60 and 1 x 6 and 1 x 22.50; at the line 200,000 x 0.30 and 1 x 15
+		{"sonnet 4.5 long", Fact{Model: "claude-sonnet-4-5", Tokens: Tokens{CacheRead: 200_000, Input: 1, Output: 1}}, "2026-04-29", "0.120028500000"},
+		{"sonnet 4.5 at the line", Fact{Model: "claude-sonnet-4-5", Tokens: Tokens{CacheRead: 200_000, Output: 1}}, "2026-04-29", "0.060015000000"},
+		{"sonnet 4 flat", Fact{Model: "claude-sonnet-4-20250514", Tokens: Tokens{CacheRead: 200_000, Input: 1, Output: 1}}, "2026-04-30", "0.060018000000"},
+		{"sonnet 4.6 long", Fact{Model: "claude-sonnet-4-6", Tokens: Tokens{Input: 200_001, Output: 1}}, "2026-03-12", "1.200028500000"},
+		{"sonnet 4.6 flat", Fact{Model: "claude-sonnet-4-6", Tokens: Tokens{Input: 200_001, Output: 1}}, "2026-03-13", "0.600018000000"},
+		// 15, 75 and 1.50; 0.80, 4, 1, 1.60, 0.08
+		{"opus 4.1", Fact{Model: "claude-opus-4-1-20250805", Tokens: Tokens{Input: 10, Output: 10, CacheRead: 10}}, "2026-03-01", "0.000915000000"},
+		{"haiku 3.5", Fact{Model: "claude-3-5-haiku-20241022", Tokens: Tokens{10, 10, 10, 10, 10}}, "2026-03-01", "0.000074800000"},
+		// everything at once: 8210 / 2 x 1.1 = 4515.5; batches do not run fast
+		{"batch us", Fact{Model: "claude-opus-5-5", Tokens: all, ServiceTier: "batch", InferenceGeo: "us", Speed: "fast"}, "2026-11-01", "0.004515500000"},
+		{"priority", Fact{Model: "claude-opus-5-5", Tokens: all, ServiceTier: "priority"}, "2026-11-01", "0.008210000000"},
+		// over the line in batch: 100,001 x 0.50 / 2 and 10 x 2.50 / 2
+		{"haiku 5.5 batch", Fact{Model: "claude-haiku-5-5", Tokens: Tokens{Input: 100_001, Output: 10}, ServiceTier: "batch"}, "2026-11-01", "0.025012750000"},
+		// the surcharge starts with 4.6: 10 x 5 x 1.1 and 10 x 5
+		{"us 4.6", Fact{Model: "claude-opus-4-6", Tokens: Tokens{Input: 10}, InferenceGeo: "us"}, "2026-06-01", "0.000055000000"},
+		{"no us 4.5", Fact{Model: "claude-opus-4-5-20251101", Tokens: Tokens{Input: 10}, InferenceGeo: "us"}, "2026-06-01", "0.000050000000"},
 		// sonnet was never sold fast, haiku 4.5 has no us surcharge: 10x3, 10x1
 		{"never fast", Fact{Model: "claude-sonnet-4-6", Tokens: Tokens{Input: 10}, Speed: "fast"}, "2026-06-01", "0.000030000000"},
 		{"no us", Fact{Model: "claude-haiku-4-5", Tokens: Tokens{Input: 10}, InferenceGeo: "us"}, "2026-06-01", "0.000010000000"},
@@ -83,6 +108,24 @@ func TestCharge(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tc.dollar, dollars(big.NewInt(pico)))
 		})
+	}
+}
+
+func TestWhenFastIsSold(t *testing.T) {
+	t.Parallel()
+	prices, err := newPriceList()
+	require.NoError(t, err)
+	for words, sold := range map[string]bool{
+		"claude-opus-4-6 2026-02-06": false, "claude-opus-4-6 2026-02-07": true, "claude-opus-4-6 2026-06-28": true, "claude-opus-4-6 2026-06-29": false,
+		"claude-opus-4-7 2026-05-11": false, "claude-opus-4-7 2026-05-12": true, "claude-opus-4-7 2026-07-24": false,
+		"claude-opus-4-8 2026-11-29": true, "claude-opus-4-8 2026-11-30": false, "claude-opus-5-5 2027-01-01": true, "claude-sonnet-5-5 2026-11-01": false,
+	} {
+		model, day, _ := strings.Cut(words, " ")
+		at, err := time.Parse(time.DateOnly, day)
+		require.NoError(t, err)
+		l, known := prices.listed(model)
+		require.True(t, known)
+		require.Equal(t, sold, l.sellsFast(at), words)
 	}
 }
 

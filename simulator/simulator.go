@@ -48,6 +48,7 @@ type Simulator struct {
 	author *author
 	rates  rates
 	organ  string
+	models []listedModel
 
 	discountBps int64
 	reportDelay time.Duration
@@ -98,6 +99,7 @@ func Open(cfg Config) (*Simulator, error) {
 	s := &Simulator{
 		seed: cfg.Seed, now: cfg.Now, delay: cfg.Delay, books: opened, cache: newPromptCache(maxCacheEntries),
 		prices: prices, author: newAuthor(cfg.Seed), rates: standing, organ: organizationID(cfg.Seed),
+		models:      currentModels(),
 		discountBps: cfg.DiscountBps, reportDelay: cfg.ReportDelay,
 	}
 	if s.now == nil {
