@@ -120,7 +120,7 @@ func commandJournal(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer h.db.Close()
-	cfg := journal.Config{Root: filepath.Dir(path), MACKey: h.ring.Derive(journalPurpose)}
+	cfg := journal.Config{Root: filepath.Dir(path), MACKey: h.journalKeys()[0], OldKeys: h.journalKeys()[1:]}
 	done, err := gateway.Adopt(ctx, cfg, filepath.Base(path), h.metering)
 	if errors.Is(err, journal.ErrLocked) {
 		return fmt.Errorf("a gateway that is running owns %s; it drains its own journal", path)
@@ -130,16 +130,20 @@ func commandJournal(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func showJournal(path string, out io.Writer) error {
-	var key []byte
-	if text := (&environment{lookup: os.LookupEnv}).text("TOLLBOOK_MASTER_KEY"); text != "" {
-		ring, err := secret.NewKeyring(secret.NewText(text))
+	var keys [][]byte
+	if e := (&environment{lookup: os.LookupEnv}); e.text("TOLLBOOK_MASTER_KEY") != "" {
+		masters := e.masterKeys()
+		if err := e.err(); err != nil {
+			return err
+		}
+		ring, err := secret.NewKeyring(masters...)
 		if err != nil {
 			return fmt.Errorf("TOLLBOOK_MASTER_KEY: %w", err)
 		}
-		key = ring.Derive(journalPurpose)
+		keys = ring.DeriveEach(journalPurpose)
 	}
 	encoder := json.NewEncoder(out)
-	seen, err := journal.Inspect(path, key, func(r journal.Record) error {
+	seen, err := journal.Inspect(path, keys, func(r journal.Record) error {
 		return encoder.Encode(map[string]any{
 			"position": r.Position, "kind": r.Kind.String(), "id": id.EventFromBytes(r.ID).String(), "record": json.RawMessage(r.Payload),
 		})

@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"tollbook/app"
-	"tollbook/app/id"
 	"tollbook/app/secret"
 	"tollbook/db"
 	"tollbook/gateway"
@@ -48,7 +49,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	if h.access, err = app.NewAccess(); err != nil {
 		return nil, err
 	}
-	if h.db, err = db.Open(ctx, db.Config{URL: s.DatabaseURL, SystemURL: s.SystemDatabaseURL, Log: log}); err != nil {
+	if h.db, err = db.Open(ctx, db.Config{URL: s.DatabaseURL, SystemURL: s.SystemDatabaseURL, Later: s.runs("gateway"), Log: log}); err != nil {
 		return nil, fmt.Errorf("open the database (TOLLBOOK_DATABASE_URL, TOLLBOOK_SYSTEM_DATABASE_URL): %w", err)
 	}
 	h.changes = app.NewChanges(h.access)
@@ -77,11 +78,18 @@ type parts struct {
 // start begins everything the settings ask for; the mux is complete when it returns.
 func (h *house) start(ctx context.Context) (*parts, error) {
 	p := &parts{mux: http.NewServeMux()}
-	p.ready = append(p.ready, func() error {
-		limited, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return h.db.Ping(limited)
-	})
+	if err := h.whenReachable(ctx, p, "renew tenants", h.tenants.Renew); err != nil {
+		return p, err
+	}
+	if !h.settings.runs("gateway") {
+		// With a gateway here, it is the gateway that has to be ready: it serves while the
+		// database is away, and taking it out of service then would fail every request.
+		p.ready = append(p.ready, func() error {
+			limited, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			return h.db.Ping(limited)
+		})
+	}
 	var served *gateway.Gateway
 	if h.settings.runs("gateway") {
 		var err error
@@ -90,11 +98,9 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}
 	}
 	if h.settings.runs("jobs") {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit))
-		if err != nil {
+		if err := h.startJobs(ctx, p); err != nil {
 			return p, err
 		}
-		p.close = append(p.close, stop)
 	}
 	if h.settings.runs("web") {
 		pages, err := web.New(web.Config{
@@ -110,15 +116,37 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	return p, nil
 }
 
+func (h *house) startJobs(ctx context.Context, p *parts) error {
+	var started atomic.Pointer[func(context.Context) error]
+	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit))
+		if err == nil {
+			started.Store(&stop)
+		}
+		return err
+	})
+	p.close = append(p.close, func(ctx context.Context) error {
+		if stop := started.Load(); stop != nil {
+			return (*stop)(ctx)
+		}
+		return nil
+	})
+	return err
+}
+
+// snapshotName is the file beside the journals that a gateway can start from.
+const snapshotName = "snapshot"
+
 func (h *house) startGateway(ctx context.Context, p *parts) (*gateway.Gateway, error) {
-	if err := h.snapshots.Load(ctx, id.Tenant{}); err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(h.settings.JournalDir, 0o700); err != nil {
 		return nil, fmt.Errorf("TOLLBOOK_JOURNAL_DIR: %w", err)
 	}
+	h.snapshots.KeepIn(filepath.Join(h.settings.JournalDir, snapshotName))
+	if err := h.loadSnapshot(ctx); err != nil {
+		return nil, err
+	}
 	g, err := gateway.New(gateway.Config{
-		JournalDir: h.settings.JournalDir, JournalKey: h.ring.Derive(journalPurpose), Log: h.log,
+		JournalDir: h.settings.JournalDir, JournalKey: h.journalKeys()[0], OldKeys: h.journalKeys()[1:], Log: h.log,
 	}, h.snapshots, h.metering, app.NewLabels(h.ring))
 	if err != nil {
 		return nil, err
@@ -131,6 +159,8 @@ func (h *house) startGateway(ctx context.Context, p *parts) (*gateway.Gateway, e
 	p.mux.Handle("/gw/", g.Handler())
 	return g, nil
 }
+
+func (h *house) journalKeys() [][]byte { return h.ring.DeriveEach(journalPurpose) }
 
 // journalPurpose names the key that chains journal records.
 const journalPurpose = "journal-mac"

@@ -85,10 +85,9 @@ func row(t *testing.T, sum app.Chargeback, key string) app.ChargebackRow {
 func busy(t *testing.T) *house {
 	t.Helper()
 	h := build(t)
-	labels := app.NewLabels(h.ring)
 	h.flush(t, h.one,
-		h.one.event(november(1), "CC-1", declared(labels, h.one, "ada@one.test")),
-		h.one.event(november(1), "P-1", declared(labels, h.one, "bob@one.test")),
+		h.one.event(november(1), "CC-1", h.declared(t, h.one, "ada@one.test")),
+		h.one.event(november(1), "P-1", h.declared(t, h.one, "bob@one.test")),
 		h.one.event(november(2), "CC-2", func(e *usage.Event) { e.Counts.Model = "claude-opus-5" }),
 		h.one.event(november(3), "SUSPENSE"),
 		h.one.event(november(4), "CC-3", func(e *usage.Event) {
@@ -131,7 +130,7 @@ func TestChargebackByEveryOtherDimension(t *testing.T) {
 	month := period.MonthOf(november(1))
 	developers := h.chargeback(t, h.one.who, month, "developer")
 	require.Len(t, developers.Rows, 3)
-	ada := row(t, developers, app.NewLabels(h.ring).Developer(h.one.tenant, "ada@one.test").String())
+	ada := row(t, developers, h.developer(t, h.one, "ada@one.test").String())
 	require.Equal(t, "ada@one.test 0.014000000000", ada.Label+" "+ada.Actual.String())
 	rest := row(t, developers, app.Undeclared)
 	require.Equal(t, "0.045500000000", rest.Actual.String())

@@ -172,6 +172,17 @@ func (c *company) event(at time.Time, code string, set ...func(*usage.Event)) us
 	return e
 }
 
+// developer is a declared label's opaque id.
+func (h *house) developer(t *testing.T, c *company, label string) id.Developer {
+	t.Helper()
+	if h.snapshots.Current().Tenants[c.slug] == nil {
+		require.NoError(t, h.snapshots.Load(t.Context(), c.tenant))
+	}
+	return h.snapshots.Current().Tenants[c.slug].Pseudonyms.Developer(label)
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func november(day int) time.Time { return time.Date(2026, 11, day, 9, 30, 0, 0, time.UTC) }
 
 func (h *house) flush(t *testing.T, c *company, events ...usage.Event) int {

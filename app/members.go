@@ -227,5 +227,9 @@ func (m *Members) ownDeveloper(tx *db.Tx, person id.Person) (id.Developer, error
 	if err != nil || len(email) == 0 {
 		return id.Developer{}, err
 	}
-	return m.labels.Developer(tx.Tenant, string(email)), nil
+	known, err := m.labels.pseudonyms(tx)
+	if err != nil {
+		return id.Developer{}, err
+	}
+	return known.Developer(string(email)), nil
 }

@@ -34,20 +34,19 @@ func (h *house) ledger(t *testing.T, c *company) string {
 	return strings.Join(all, "\n")
 }
 
-func declared(labels *app.Labels, c *company, label string) func(*usage.Event) {
-	return func(e *usage.Event) {
-		e.Developer = labels.Developer(c.tenant, label)
-		e.DeveloperLabel = labels.Seal(e.Developer, label)
-	}
+func (h *house) declared(t *testing.T, c *company, label string) func(*usage.Event) {
+	t.Helper()
+	developer := h.developer(t, c, label)
+	sealed := app.NewLabels(h.ring).Seal(developer, label)
+	return func(e *usage.Event) { e.Developer, e.DeveloperLabel = developer, sealed }
 }
 
 func TestAFlushWritesRowsRollupsABatchItsRecordAndItsJob(t *testing.T) {
 	t.Parallel()
 	h := build(t)
 	h.exec(t, `delete from river.river_job`)
-	labels := app.NewLabels(h.ring)
 	require.Equal(t, 3, h.flush(t, h.one,
-		h.one.event(november(2), "CC-1", declared(labels, h.one, "ada@one.test")),
+		h.one.event(november(2), "CC-1", h.declared(t, h.one, "ada@one.test")),
 		h.one.event(november(2), "CC-1"),
 		h.one.event(november(3), "CC-2", func(e *usage.Event) { e.State, e.HTTPStatus, e.Counts = usage.StateError, 529, usage.Counts{} })))
 	require.Equal(t, "3 28000000000", h.text(t, `select count(*) || ' ' || sum(charge_pico) from usage_event where tenant_id = $1`, h.one.tenant))
@@ -65,10 +64,9 @@ func TestAFlushWritesRowsRollupsABatchItsRecordAndItsJob(t *testing.T) {
 func TestFlushingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	labels := app.NewLabels(h.ring)
 	var events []usage.Event
 	for day := 1; day < 9; day++ {
-		events = append(events, h.one.event(november(day), "CC-1", declared(labels, h.one, fmt.Sprint("d", day%3))))
+		events = append(events, h.one.event(november(day), "CC-1", h.declared(t, h.one, fmt.Sprint("d", day%3))))
 	}
 	twice := append(slices.Clone(events), events[2], events[2]) // and one of them thrice in one flush
 	require.Equal(t, len(events), h.flush(t, h.one, twice...))
@@ -86,14 +84,13 @@ func TestFlushingAgainChangesNothing(t *testing.T) {
 func TestOverlappingFlushesCountEveryRequestOnce(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	labels := app.NewLabels(h.ring)
 	var known, events []usage.Event
 	for i := range 50 {
-		known = append(known, h.one.event(november(1), "CC-1", declared(labels, h.one, fmt.Sprint("d", i))))
+		known = append(known, h.one.event(november(1), "CC-1", h.declared(t, h.one, fmt.Sprint("d", i))))
 	}
 	h.flush(t, h.one, known...) // so that nothing but the rows makes the flushes below wait
 	for i := range 1200 {
-		events = append(events, h.one.event(november(1+i%28).Add(time.Duration(i)*time.Millisecond), []string{"CC-1", "CC-2", "P-1"}[i%3], declared(labels, h.one, fmt.Sprint("d", i%50))))
+		events = append(events, h.one.event(november(1+i%28).Add(time.Duration(i)*time.Millisecond), []string{"CC-1", "CC-2", "P-1"}[i%3], h.declared(t, h.one, fmt.Sprint("d", i%50))))
 	}
 	backwards := slices.Clone(events)
 	slices.Reverse(backwards)
@@ -380,7 +377,6 @@ func TestAPoisonedEventIsRefusedAlone(t *testing.T) {
 func TestSharesAddUpAtEveryLevel(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	labels := app.NewLabels(h.ring)
 	places := []string{"BU-1", "CC-1", "P-1", "CC-2", "BU-2", "CC-3", "SUSPENSE"}
 	months := []period.Month{period.MonthOf(november(1)).Previous(), period.MonthOf(november(1))}
 	rapid.Check(t, func(r *rapid.T) {
@@ -396,7 +392,7 @@ func TestSharesAddUpAtEveryLevel(t *testing.T) {
 				e.Counts.WebSearches = rapid.Int64Range(0, 3).Draw(r, "searches")
 				e.Shares = shares(r, h.one, places)
 				if rapid.Bool().Draw(r, "declared") {
-					declared(labels, h.one, rapid.SampledFrom([]string{"a", "b"}).Draw(r, "developer"))(e)
+					h.declared(t, h.one, rapid.SampledFrom([]string{"a", "b"}).Draw(r, "developer"))(e)
 				}
 			}))
 		}

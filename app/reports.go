@@ -116,6 +116,9 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 	}
 	var page RequestPage
 	err = r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := r.narrow(tx, f, &filter); err != nil {
+			return err
+		}
 		if f.NodeCode != "" {
 			if filter.Node, err = findNode(tx, f.NodeCode, filter.Within); err != nil {
 				return err
@@ -194,19 +197,6 @@ func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
 	case f.State != "":
 		return out, fault.Invalid("state", "state_unknown", "A state is complete, incomplete, estimated, unpriced, error or open; provisional is all that may still change.")
 	}
-	switch {
-	case f.Developer == Undeclared:
-		out.Undeclared = true
-	case f.Developer != "":
-		developer, err := id.ParseDeveloper(f.Developer)
-		if err != nil {
-			developer = r.labels.Developer(who.Tenant, f.Developer)
-		}
-		if !out.Developer.IsZero() && out.Developer != developer {
-			return out, ErrNotAllowed
-		}
-		out.Developer = developer
-	}
 	if f.Cursor != "" {
 		at, event, ok := strings.Cut(f.Cursor, "_")
 		var err error
@@ -218,6 +208,30 @@ func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
 		}
 	}
 	return out, nil
+}
+
+// narrow takes the developer a filter names: a declared label's id is the tenant's secret.
+func (r *Reports) narrow(tx *db.Tx, f RequestFilter, out *db.UsageFilter) error {
+	switch f.Developer {
+	case "":
+		return nil
+	case Undeclared:
+		out.Undeclared = true
+		return nil
+	}
+	developer, err := id.ParseDeveloper(f.Developer)
+	if err != nil {
+		known, err := r.labels.pseudonyms(tx)
+		if err != nil {
+			return err
+		}
+		developer = known.Developer(f.Developer)
+	}
+	if !out.Developer.IsZero() && out.Developer != developer {
+		return ErrNotAllowed
+	}
+	out.Developer = developer
+	return nil
 }
 
 var errCursor = fault.Invalid("cursor", "cursor_syntax", "The cursor is not one this list gave out. Start without it.")

@@ -23,7 +23,7 @@ func (h *house) requests(t *testing.T, who app.Actor, f app.RequestFilter) []app
 func TestARequestIsShownWithItsWholeStory(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	e := h.one.event(november(2), "CC-1", declared(app.NewLabels(h.ring), h.one, "ada@one.test"), func(e *usage.Event) {
+	e := h.one.event(november(2), "CC-1", h.declared(t, h.one, "ada@one.test"), func(e *usage.Event) {
 		e.MessageID, e.AgentID, e.Rule, e.Snapshot, e.Tags, e.Flags = "msg_1", "agent", "project", 7, map[string]string{"team": "x"}, []string{"noted"}
 		e.Counts.WebSearches = 2
 		e.Shares = []usage.Share{{Placement: h.one.places["CC-1"], PPM: 1}, {Placement: h.one.places["P-1"], PPM: usage.Whole - 1}}
@@ -51,11 +51,10 @@ func TestARequestIsShownWithItsWholeStory(t *testing.T) {
 func TestEveryFilterNarrows(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	labels := app.NewLabels(h.ring)
 	second, err := h.keys.Create(t.Context(), h.one.who, app.NewKey{Label: "second", CostCenter: "CC-3"}, "x")
 	require.NoError(t, err)
 	events := []usage.Event{
-		h.one.event(november(1), "CC-1", declared(labels, h.one, "ada@one.test"), func(e *usage.Event) { e.SessionID = "s-1" }),
+		h.one.event(november(1), "CC-1", h.declared(t, h.one, "ada@one.test"), func(e *usage.Event) { e.SessionID = "s-1" }),
 		h.one.event(november(2), "P-1", func(e *usage.Event) { e.Counts.Model = "claude-opus-5" }),
 		h.one.event(november(3), "CC-3", func(e *usage.Event) { e.Key, e.State, e.Counts = second.ID, usage.StateError, usage.Counts{} }),
 		h.one.event(november(4), "CC-3", func(e *usage.Event) {
@@ -64,8 +63,8 @@ func TestEveryFilterNarrows(t *testing.T) {
 		}),
 	}
 	h.flush(t, h.one, events...)
-	h.flush(t, h.two, h.two.event(november(1), "CC-1", declared(labels, h.two, "ada@one.test"), func(e *usage.Event) { e.SessionID, e.RequestID = "s-1", events[0].RequestID }))
-	ada := labels.Developer(h.one.tenant, "ada@one.test")
+	h.flush(t, h.two, h.two.event(november(1), "CC-1", h.declared(t, h.two, "ada@one.test"), func(e *usage.Event) { e.SessionID, e.RequestID = "s-1", events[0].RequestID }))
+	ada := h.developer(t, h.one, "ada@one.test")
 	center := h.text(t, `select 'nod_' || replace(node_id::text, '-', '') from node_version where tenant_id = $1 and code = 'CC-1'`, h.one.tenant)
 	for name, c := range map[string]struct {
 		filter app.RequestFilter
@@ -168,20 +167,19 @@ func TestPagingVisitsEveryRowOnce(t *testing.T) {
 func TestWhoSeesWhichRequests(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	labels := app.NewLabels(h.ring)
 	developer, owner := h.member(t, h.one, app.RoleDeveloper, ""), h.member(t, h.one, app.RoleBudgetOwner, "CC-3")
-	mine := h.one.event(november(1), "CC-1", declared(labels, h.one, "Developer@one.test"))
+	mine := h.one.event(november(1), "CC-1", h.declared(t, h.one, "Developer@one.test"))
 	split := h.one.event(november(2), "CC-1", func(e *usage.Event) {
 		e.Shares = []usage.Share{{Placement: h.one.places["CC-1"], PPM: 400_000}, {Placement: h.one.places["CC-3"], PPM: 600_000}}
 	})
-	h.flush(t, h.one, mine, h.one.event(november(1), "CC-1", declared(labels, h.one, "bob@one.test")), split, h.one.event(november(4), "CC-2"))
+	h.flush(t, h.one, mine, h.one.event(november(1), "CC-1", h.declared(t, h.one, "bob@one.test")), split, h.one.event(november(4), "CC-2"))
 
 	rows := h.requests(t, developer, app.RequestFilter{})
 	require.Len(t, rows, 1)
 	require.Equal(t, mine.ID, rows[0].ID)
 	require.Len(t, h.requests(t, developer, app.RequestFilter{Developer: "developer@one.test"}), 1)
 	require.Empty(t, h.requests(t, developer, app.RequestFilter{Developer: app.Undeclared}))
-	for _, other := range []string{"bob@one.test", labels.Developer(h.one.tenant, "bob@one.test").String(), "nobody@one.test"} {
+	for _, other := range []string{"bob@one.test", h.developer(t, h.one, "bob@one.test").String(), "nobody@one.test"} {
 		_, err := h.reports.Requests(t.Context(), developer, app.RequestFilter{Developer: other})
 		require.ErrorIs(t, err, app.ErrNotAllowed)
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -28,12 +29,15 @@ type Snapshots struct {
 	log     *slog.Logger
 	now     func() time.Time
 	current atomic.Pointer[Snapshot]
-	loading sync.Mutex
+	file    string               // where the last one is kept; empty for nowhere
+	unkept  chan struct{}        // one token: something was loaded that the file does not hold
+	loading sync.Mutex           // guards what follows, and that loads do not overtake one another
+	rows    map[id.Tenant][]byte // what the current snapshot was built from, as the file holds it
 }
 
 // NewSnapshots makes the area; nothing is loaded yet.
 func NewSnapshots(d *db.DB, ring *secret.Keyring, log *slog.Logger, now func() time.Time) *Snapshots {
-	s := &Snapshots{db: d, ring: ring, hasher: ring.Hasher("virtual-key"), log: log, now: now}
+	s := &Snapshots{db: d, ring: ring, hasher: ring.Hasher("virtual-key"), log: log, now: now, unkept: make(chan struct{}, 1), rows: map[id.Tenant][]byte{}}
 	s.current.Store(&Snapshot{Tenants: map[string]*TenantSnapshot{}})
 	return s
 }
@@ -53,6 +57,7 @@ type TenantSnapshot struct {
 	Credential secret.Text
 	Keys       map[secret.Hash]*SnapshotKey
 	Tree       *hierarchy.Tree
+	Pseudonyms *Pseudonyms
 }
 
 // SnapshotKey is one accepted virtual key.
@@ -94,14 +99,24 @@ func (s *Snapshots) Load(ctx context.Context, only id.Tenant) error {
 	if err != nil {
 		return fmt.Errorf("load snapshot: %w", err)
 	}
-	next := &Snapshot{LoadedAt: started, Tenants: map[string]*TenantSnapshot{}}
-	if !only.IsZero() {
+	s.install(ctx, rows, only, started, started)
+	s.keepSoon()
+	return nil
+}
+
+// install builds what was read at one instant as of another, and swaps it in.
+func (s *Snapshots) install(ctx context.Context, rows []db.SnapshotTenant, only id.Tenant, loadedAt, asOf time.Time) {
+	next := &Snapshot{LoadedAt: loadedAt, Tenants: map[string]*TenantSnapshot{}}
+	if only.IsZero() {
+		s.rows = make(map[id.Tenant][]byte, len(rows))
+	} else {
 		previous := s.current.Load()
 		next.LoadedAt = previous.LoadedAt
 		maps.Copy(next.Tenants, previous.Tenants)
 	}
 	for _, row := range rows {
-		tenant, err := s.build(row, started)
+		delete(s.rows, row.TenantID)
+		tenant, err := s.build(row, asOf)
 		if err != nil {
 			// One tenant's broken configuration must not take the others down, and is not
 			// served from what it was before: a key revoked since would still be accepted.
@@ -110,9 +125,15 @@ func (s *Snapshots) Load(ctx context.Context, only id.Tenant) error {
 			continue
 		}
 		next.Tenants[row.Slug] = tenant
+		if s.file == "" {
+			continue
+		}
+		if s.rows[row.TenantID], err = json.Marshal(row); err != nil {
+			s.log.ErrorContext(ctx, "tenant left out of the snapshot file", "tenant", row.TenantID.String(), "error", err)
+			delete(s.rows, row.TenantID)
+		}
 	}
 	s.current.Store(next)
-	return nil
 }
 
 func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot, error) {
@@ -121,6 +142,9 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		return nil, err
 	}
 	t := &TenantSnapshot{ID: row.TenantID, Slug: row.Slug, Number: row.Number, Tree: tree, Keys: make(map[secret.Hash]*SnapshotKey, len(row.Keys))}
+	if t.Pseudonyms, err = newPseudonyms(s.ring, row.TenantID, row.PseudonymSealed); err != nil {
+		return nil, fmt.Errorf("open pseudonym key: %w", err)
+	}
 	if row.BaseURL != "" {
 		if t.Upstream, err = url.Parse(row.BaseURL); err != nil {
 			return nil, fmt.Errorf("read upstream: %w", err)
@@ -155,6 +179,7 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 const (
 	reloadEvery = 30 * time.Second
 	retryAfter  = time.Second
+	reloadLimit = 20 * time.Second
 )
 
 // Follow keeps the snapshot current until ctx ends: by notice within a second,
@@ -162,6 +187,7 @@ const (
 func (s *Snapshots) Follow(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() { s.listen(ctx) })
+	both.Go(func() { s.keepForever(ctx) })
 	both.Go(func() {
 		every := time.NewTicker(reloadEvery)
 		defer every.Stop()
@@ -192,7 +218,10 @@ func (s *Snapshots) listen(ctx context.Context) {
 }
 
 func (s *Snapshots) reload(ctx context.Context, only id.Tenant) {
-	if err := s.Load(ctx, only); err != nil && ctx.Err() == nil {
+	// A database that takes questions and never answers must not hold up the next try.
+	limited, cancel := context.WithTimeout(ctx, reloadLimit)
+	defer cancel()
+	if err := s.Load(limited, only); err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "snapshot not reloaded", "error", err)
 	}
 }

@@ -53,6 +53,9 @@ func (t *Tenants) Create(ctx context.Context, slug, name string, from time.Time)
 		if _, err := t.changes.change(tx, who, p, func(approval.Change) error { return nil }); err != nil {
 			return err
 		}
+		if err := keepPseudonyms(tx, t.ring, secret.NewKey()); err != nil {
+			return err
+		}
 		if err := t.applyPrices(tx, who, pricing.VendorList(), "the vendor's list as released"); err != nil {
 			return err
 		}
@@ -105,6 +108,21 @@ func (t *Tenants) List(ctx context.Context) ([]TenantView, error) {
 		return err
 	})
 	return list, err
+}
+
+// Renew gives every tenant what a start has to see to: a pseudonym key, for tenants
+// of a release that had none, sealed under the newest master key.
+func (t *Tenants) Renew(ctx context.Context) error {
+	list, err := t.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		if err := t.db.InTenant(ctx, one.ID, func(tx *db.Tx) error { return keepPseudonyms(tx, t.ring, nil) }); err != nil {
+			return fmt.Errorf("renew tenant %s: %w", one.ID, err)
+		}
+	}
+	return nil
 }
 
 // Name is the name and slug of the actor's tenant.

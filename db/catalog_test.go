@@ -154,7 +154,7 @@ func TestSystemReadsOnlyWhatItIsListedFor(t *testing.T) {
 		granted = append(granted, table)
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, "api_token,change,key_assignment,key_revocation,node,node_version,placement,price_version,tenant,upstream,virtual_key", strings.Join(granted, ","))
+	require.Equal(t, "api_token,change,key_assignment,key_revocation,node,node_version,placement,price_version,pseudonym_key,tenant,upstream,virtual_key", strings.Join(granted, ","))
 }
 
 func TestATenantSeesNothingOfAnother(t *testing.T) {
@@ -194,8 +194,10 @@ func TestOpenRefusesTheWrongRole(t *testing.T) {
 		{clone.URL("tollbook_system"), clone.URL("tollbook_system")},
 		{clone.URL("tollbook_app"), clone.URL("tollbook_app")},
 	} {
-		_, err := db.Open(t.Context(), db.Config{URL: urls[0], SystemURL: urls[1]})
-		require.ErrorContains(t, err, "must own no table")
+		for _, later := range []bool{false, true} {
+			_, err := db.Open(t.Context(), db.Config{URL: urls[0], SystemURL: urls[1], Later: later})
+			require.ErrorContains(t, err, "must own no table")
+		}
 	}
 }
 

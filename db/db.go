@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
@@ -25,6 +27,7 @@ type Config struct {
 	URL       string // as role tollbook_app
 	SystemURL string // as role tollbook_system
 	MaxConns  int32  // of the app pool; 0 means 16
+	Later     bool   // a database that does not answer yet is no error: it is asked again with each use
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -46,10 +49,13 @@ const (
 	systemMaxConns  = 4
 	// statementLimit ends a statement nobody waits for any more.
 	statementLimit = 60 * time.Second
+	// connectLimit ends a connection attempt into a void, unless the URL says otherwise.
+	connectLimit = 5 * time.Second
 )
 
 // Open connects both pools and checks that each speaks as the role it should: an
-// app that owns tables or bypasses row security would void every promise.
+// app that owns tables or bypasses row security would void every promise. With Later
+// the check is made on the first connection there is; none is used before.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	d := &DB{log: cfg.Log, now: cfg.Now}
 	if d.now == nil {
@@ -63,10 +69,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	var err error
 	var appSQL *sql.DB
-	if d.app, d.pool, appSQL, err = d.connect(ctx, cfg.URL, cfg.MaxConns, false); err != nil {
+	if d.app, d.pool, appSQL, err = d.connect(ctx, cfg, false); err != nil {
 		return nil, fmt.Errorf("connect as app: %w", err)
 	}
-	if d.system, _, _, err = d.connect(ctx, cfg.SystemURL, systemMaxConns, true); err != nil {
+	if d.system, _, _, err = d.connect(ctx, cfg, true); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("connect as system: %w", err)
 	}
@@ -78,7 +84,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return d, nil
 }
 
-func (d *DB) connect(ctx context.Context, url string, maxConns int32, system bool) (*gorm.DB, *pgxpool.Pool, *sql.DB, error) {
+func (d *DB) connect(ctx context.Context, from Config, system bool) (*gorm.DB, *pgxpool.Pool, *sql.DB, error) {
+	url, maxConns := from.URL, from.MaxConns
+	if system {
+		url, maxConns = from.SystemURL, systemMaxConns
+	}
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, nil, nil, errors.New("the database URL cannot be read; it should look like postgres://role:password@host:5432/name")
@@ -89,6 +99,10 @@ func (d *DB) connect(ctx context.Context, url string, maxConns int32, system boo
 	cfg.ConnConfig.RuntimeParams["jit"] = "off" // compiling took five seconds of a list that reads for a tenth of one
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(statementLimit.Milliseconds(), 10)
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(statementLimit.Milliseconds(), 10)
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = connectLimit
+	}
+	cfg.AfterConnect = checkOnce(system)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, nil, nil, err
@@ -96,7 +110,7 @@ func (d *DB) connect(ctx context.Context, url string, maxConns int32, system boo
 	sqlDB := stdlib.OpenDBFromPool(pool)
 	sqlDB.SetMaxIdleConns(0) // the pool below keeps connections; two layers of idling starve it
 	d.close = append(d.close, func() { _ = sqlDB.Close(); pool.Close() })
-	if err := checkRole(ctx, pool, system); err != nil {
+	if err := pool.Ping(ctx); err != nil && !(from.Later && errors.Is(translate(err), ErrUnavailable)) {
 		return nil, nil, nil, err
 	}
 	g, err := gorm.Open(postgres.New(postgres.Config{Conn: sqlDB}), &gorm.Config{
@@ -106,11 +120,24 @@ func (d *DB) connect(ctx context.Context, url string, maxConns int32, system boo
 	return g, pool, sqlDB, err
 }
 
-func checkRole(ctx context.Context, pool *pgxpool.Pool, system bool) error {
+// checkOnce checks the role of a pool's connections until one has been found right.
+func checkOnce(system bool) func(context.Context, *pgx.Conn) error {
+	var right atomic.Bool
+	return func(ctx context.Context, conn *pgx.Conn) error {
+		if right.Load() {
+			return nil
+		}
+		err := checkRole(ctx, conn, system)
+		right.Store(err == nil)
+		return err
+	}
+}
+
+func checkRole(ctx context.Context, conn *pgx.Conn, system bool) error {
 	var name string
 	var super, bypass bool
 	var owns int
-	err := pool.QueryRow(ctx, `select rolname, rolsuper, rolbypassrls,
+	err := conn.QueryRow(ctx, `select rolname, rolsuper, rolbypassrls,
 		(select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relowner = r.oid and n.nspname = 'public')
 		from pg_roles r where rolname = current_user`).Scan(&name, &super, &bypass, &owns)
 	if err != nil {

@@ -25,6 +25,7 @@ type SnapshotTenant struct {
 	Number           int64 // of the latest change
 	BaseURL          string
 	CredentialSealed []byte
+	PseudonymSealed  []byte
 	Keys             []SnapshotKey       `gorm:"-"`
 	Versions         []hierarchy.Version `gorm:"-"`
 }
@@ -33,6 +34,7 @@ type SnapshotTenant struct {
 func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 	var tenants []SnapshotTenant
 	if err := t.scan("read tenants", &tenants, `select t.tenant_id, t.slug, coalesce(u.base_url, '') as base_url, u.credential_sealed,
+		(select key_sealed from pseudonym_key p where p.tenant_id = t.tenant_id) as pseudonym_sealed,
 		(select coalesce(max(number), 0) from change c where c.tenant_id = t.tenant_id) as number
 		from tenant t left join lateral (select base_url, credential_sealed from upstream u where u.tenant_id = t.tenant_id
 			and u.effective_from <= @now and (u.effective_to is null or u.effective_to > @now) order by recorded_at desc limit 1) u on true

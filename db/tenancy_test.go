@@ -92,6 +92,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		_, err = tx.AddPriceVersion(append(pricing.VendorList(), []byte("# "+s.slug+"\n")...), s.change.ID)
 		require.NoError(t, err)
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
+		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
 		s.usage(t, tx)
 		_, err = tx.SequenceAudit()
@@ -209,6 +210,10 @@ func reading() map[string]query {
 		"PriceDocument": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			document, err := tx.PriceDocument(1)
 			return string(document), err
+		}},
+		"PseudonymKey": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			sealed, err := tx.PseudonymKey()
+			return string(sealed), err
 		}},
 		"UpstreamURL": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
 		"Usage": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {

@@ -115,6 +115,10 @@ func writing() map[string]query {
 		"SetUpstream": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.SetUpstream(id.NewVersion(tx.Now), "https://x", []byte("x"), tx.Now, theirs.change.ID))
 		}},
+		"AddPseudonymKey": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.AddPseudonymKey([]byte("x"))) }},
+		"ResealPseudonymKey": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.ResealPseudonymKey([]byte(theirs.mark("pseudonyms")), []byte("x")))
+		}},
 		"PostingState":     {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.PostingState(mine.month) }},
 		"EnsureUsageMonth": {harmless, func(tx *db.Tx, mine, _ *scene) (any, error) { return onlyError(tx.EnsureUsageMonth(mine.month)) }},
 		"AddUsage": {harmless, func(tx *db.Tx, mine, theirs *scene) (any, error) {

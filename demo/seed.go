@@ -82,7 +82,7 @@ func Seed(ctx context.Context, areas Areas, sim *simulator.Simulator, state *Sta
 		return err
 	}
 	facts := (&generator{random: rand.New(rand.NewPCG(20261123, 1)), from: plan.start(), to: plan.Now.UTC(), count: plan.Requests}).run() //nolint:gosec // example data, not a secret
-	if err := attribute(areas, tenant, keys, facts); err != nil {
+	if err := attribute(areas, keys, facts); err != nil {
 		return err
 	}
 	if err := flush(ctx, areas, tenant, facts, plan); err != nil {
@@ -109,7 +109,7 @@ func asProvider(facts []fact) iter.Seq[simulator.Fact] {
 
 // attribute gives each fact its key, developer and placement, by the product's own
 // rules.
-func attribute(areas Areas, tenant id.Tenant, keys map[string]id.Key, facts []fact) error {
+func attribute(areas Areas, keys map[string]id.Key, facts []fact) error {
 	snapshot := areas.Snapshots.Current().Tenants[Slug]
 	if snapshot == nil {
 		return fmt.Errorf("attribute the history: %s is not in the snapshot", Slug)
@@ -133,7 +133,7 @@ func attribute(areas Areas, tenant id.Tenant, keys map[string]id.Key, facts []fa
 		}
 		e := &f.event
 		e.Key, e.Shares, e.Rule, e.Snapshot, e.Project = keys[f.center], answer.Shares, string(answer.Rule), snapshot.Number, f.project
-		e.Replica, e.Developer = replica, areas.Labels.Developer(tenant, f.label)
+		e.Replica, e.Developer = replica, snapshot.Pseudonyms.Developer(f.label)
 		if sealed[f.label] == nil {
 			sealed[f.label] = areas.Labels.Seal(e.Developer, f.label)
 		}

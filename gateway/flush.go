@@ -199,7 +199,7 @@ func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
 }
 
 func (g *Gateway) journalConfig() journal.Config {
-	return journal.Config{Root: g.cfg.JournalDir, MACKey: g.cfg.JournalKey, Now: g.cfg.Now}
+	return journal.Config{Root: g.cfg.JournalDir, MACKey: g.cfg.JournalKey, OldKeys: g.cfg.OldKeys, Now: g.cfg.Now}
 }
 
 func (g *Gateway) publishForever(ctx context.Context) {

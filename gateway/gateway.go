@@ -23,6 +23,7 @@ import (
 type Config struct {
 	JournalDir   string
 	JournalKey   []byte        // 32 bytes, the same for every replica
+	OldKeys      [][]byte      // of master keys being replaced: journals chained with them are adopted too
 	JournalBytes int64         // bound of one replica's journal
 	MaxBodyBytes int64         // of a request; the provider's own bound is 32 MB
 	DrainFor     time.Duration // how long to read on after a client left
@@ -174,8 +175,12 @@ func (g *Gateway) Ready() error {
 	if g.failed.Load() {
 		return errors.New("the journal cannot be written; restart the gateway on a healthy volume")
 	}
-	if g.snapshots.Current().LoadedAt.IsZero() {
+	loaded := g.snapshots.Current().LoadedAt
+	if loaded.IsZero() {
 		return errors.New("no snapshot of tenants and keys is loaded yet")
+	}
+	if g.cfg.Now().Sub(loaded) > g.cfg.StaleAfter {
+		return errors.New("the snapshot of tenants and keys is too old; the database has not answered")
 	}
 	return nil
 }

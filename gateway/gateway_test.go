@@ -20,6 +20,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/id"
 	"tollbook/app/secret"
+	"tollbook/db"
 	"tollbook/db/dbtest"
 	"tollbook/gateway"
 	"tollbook/gateway/journal"
@@ -29,8 +30,10 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 // house is a whole gateway on a real database, with two tenants.
 type house struct {
-	clone     *dbtest.Clone
+	clone     *dbtest.Clone // nil on a server of the test's own
+	master    secret.Text
 	ring      *secret.Keyring
+	access    *app.Access
 	changes   *app.Changes
 	tenants   *app.Tenants
 	nodes     *app.Nodes
@@ -48,19 +51,28 @@ type house struct {
 
 func build(t *testing.T, upstream string) *house {
 	t.Helper()
-	ring, err := secret.NewKeyring(secret.NewMaster())
+	clone := dbtest.New(t)
+	h := furnish(t, clone.DB, upstream)
+	h.clone = clone
+	return h
+}
+
+func furnish(t *testing.T, d *db.DB, upstream string) *house {
+	t.Helper()
+	master := secret.NewMaster()
+	ring, err := secret.NewKeyring(master)
 	require.NoError(t, err)
 	access, err := app.NewAccess()
 	require.NoError(t, err)
-	h := &house{clone: dbtest.New(t), ring: ring, dir: t.TempDir(), tenant: map[string]id.Tenant{}, key: map[string]string{}, keyID: map[string]id.Key{}}
+	h := &house{master: master, ring: ring, access: access, dir: t.TempDir(), tenant: map[string]id.Tenant{}, key: map[string]string{}, keyID: map[string]id.Key{}}
 	h.changes = app.NewChanges(access)
-	h.nodes = app.NewNodes(h.clone.DB, access, h.changes)
-	h.tenants = app.NewTenants(h.clone.DB, h.changes, h.nodes, ring, time.Now)
-	h.keys = app.NewKeys(h.clone.DB, access, h.changes, ring)
-	h.reports = app.NewReports(h.clone.DB, access, ring)
-	h.metering, err = app.NewMetering(h.clone.DB)
+	h.nodes = app.NewNodes(d, access, h.changes)
+	h.tenants = app.NewTenants(d, h.changes, h.nodes, ring, time.Now)
+	h.keys = app.NewKeys(d, access, h.changes, ring)
+	h.reports = app.NewReports(d, access, ring)
+	h.metering, err = app.NewMetering(d)
 	require.NoError(t, err)
-	h.snapshots = app.NewSnapshots(h.clone.DB, ring, slog.New(slog.DiscardHandler), time.Now)
+	h.snapshots = app.NewSnapshots(d, ring, slog.New(slog.DiscardHandler), time.Now)
 	for _, slug := range []string{"one", "two"} {
 		from := time.Now().Add(-24 * time.Hour)
 		tenant, err := h.tenants.Create(t.Context(), slug, slug, from)
@@ -83,7 +95,8 @@ func build(t *testing.T, upstream string) *house {
 
 func (h *house) open(t *testing.T, set ...func(*gateway.Config)) {
 	t.Helper()
-	cfg := gateway.Config{JournalDir: h.dir, JournalKey: h.ring.Derive("journal-mac"), FlushEvery: 5 * time.Millisecond}
+	keys := h.ring.DeriveEach("journal-mac")
+	cfg := gateway.Config{JournalDir: h.dir, JournalKey: keys[0], OldKeys: keys[1:], FlushEvery: 5 * time.Millisecond}
 	for _, s := range set {
 		s(&cfg)
 	}
@@ -300,7 +313,7 @@ func TestTheEndIsHeldUntilTheOutcomeIsDurable(t *testing.T) {
 			continue
 		}
 		outcomes := 0
-		_, err := journal.Inspect(h.journalPath(t), h.ring.Derive("journal-mac"), func(r journal.Record) error {
+		_, err := journal.Inspect(h.journalPath(t), [][]byte{h.ring.Derive("journal-mac")}, func(r journal.Record) error {
 			if r.Kind == journal.Outcome {
 				outcomes++
 			}

@@ -32,15 +32,15 @@ func newLabelCache(labels *app.Labels) *labelCache {
 	return &labelCache{labels: labels, known: map[labelKey]knownLabel{}}
 }
 
-func (c *labelCache) find(tenant id.Tenant, label string) (id.Developer, []byte) {
-	key := labelKey{tenant: tenant, label: label}
+func (c *labelCache) find(tenant *app.TenantSnapshot, label string) (id.Developer, []byte) {
+	key := labelKey{tenant: tenant.ID, label: label}
 	c.mu.RLock()
 	known, ok := c.known[key]
 	c.mu.RUnlock()
 	if ok {
 		return known.developer, known.sealed
 	}
-	developer := c.labels.Developer(tenant, label)
+	developer := tenant.Pseudonyms.Developer(label)
 	known = knownLabel{developer: developer, sealed: c.labels.Seal(developer, label)}
 	c.mu.Lock()
 	defer c.mu.Unlock()

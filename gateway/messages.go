@@ -161,7 +161,7 @@ func (x *exchange) attribute() error {
 		Parent: usage.Clip(h.Get("X-Claude-Code-Parent-Agent-Id"), 100), Class: usage.Clip(h.Get("X-Claude-Code-Request-Class"), 40),
 	}
 	if developer != "" {
-		x.intent.Developer, x.intent.Label = x.g.labels.find(x.tenant.ID, developer)
+		x.intent.Developer, x.intent.Label = x.g.labels.find(x.tenant, developer)
 	}
 	return nil
 }

@@ -147,7 +147,7 @@ func TestNothingOfAnotherCompany(t *testing.T) {
 	w := newWorld(t)
 	other := w.two
 	queries := []string{
-		"", "?key=" + other.key.ID.String(), "?session=session-" + other.slug, "?request_id=req_zenitha", "?developer=" + w.labels.Developer(other.tenant, "developer@zenith.test").String(),
+		"", "?key=" + other.key.ID.String(), "?session=session-" + other.slug, "?request_id=req_zenitha", "?developer=" + w.snapshots.Current().Tenants[other.slug].Pseudonyms.Developer("developer@zenith.test").String(),
 		"?cursor=" + other.key.ID.String(), "?period=2026-11&group_by=key", "?group_by=developer",
 	}
 	for _, route := range w.web.Routes() {

@@ -141,7 +141,7 @@ func (w *world) use(t *testing.T, c *company, keys ...app.MadeKey) {
 		key, ok := w.snapshots.Find(snapshot, made.Secret.Reveal())
 		require.True(t, ok)
 		label := string(app.RoleDeveloper) + "@" + c.slug + ".test"
-		developer := w.labels.Developer(c.tenant, label)
+		developer := snapshot.Pseudonyms.Developer(label)
 		e := usage.Event{
 			ID: id.NewEvent(now().Add(-time.Duration(i*30) * time.Hour)), State: usage.StateComplete, HTTPStatus: 200,
 			RequestID: "req_" + c.slug + string(rune('a'+i)), MessageID: "msg_" + string(rune('a'+i)), SessionID: "session-" + c.slug, Key: made.ID,

@@ -94,11 +94,16 @@ func parseMaster(text string) (master, error) {
 	return master{version: version, key: key}, nil
 }
 
-// NewMaster makes a fresh random master key in the form NewKeyring reads.
-func NewMaster() Text {
+// NewKey makes 32 random bytes.
+func NewKey() []byte {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails (Go 1.24)
-	return NewText(base64.StdEncoding.EncodeToString(key))
+	return key
+}
+
+// NewMaster makes a fresh random master key in the form NewKeyring reads.
+func NewMaster() Text {
+	return NewText(base64.StdEncoding.EncodeToString(NewKey()))
 }
 
 func (m master) derive(purpose string) []byte {
@@ -118,13 +123,21 @@ type Hash [32]byte
 // Hasher hashes for one purpose under the current key and the previous one.
 type Hasher struct{ keys [][]byte }
 
+// DeriveEach returns the purpose's key under every master key accepted, newest first.
+func (r *Keyring) DeriveEach(purpose string) [][]byte {
+	keys := make([][]byte, 0, len(r.versions))
+	for _, m := range r.versions {
+		keys = append(keys, m.derive(purpose))
+	}
+	return keys
+}
+
+// NewHasher hashes with one key that came from elsewhere than a master key.
+func NewHasher(key []byte) *Hasher { return &Hasher{keys: [][]byte{key}} }
+
 // Hasher derives the keys of one purpose once; it is safe for concurrent use.
 func (r *Keyring) Hasher(purpose string) *Hasher {
-	h := &Hasher{}
-	for _, m := range r.versions {
-		h.keys = append(h.keys, m.derive("hash/"+purpose))
-	}
-	return h
+	return &Hasher{keys: r.DeriveEach("hash/" + purpose)}
 }
 
 // Current hashes under the newest key: what is stored.
@@ -156,6 +169,12 @@ func (r *Keyring) Seal(purpose, subject string, plain []byte) []byte {
 	_, _ = rand.Read(out[1:])
 	return aead.Seal(out, out[1:], plain, //nolint:gosec // the nonce was filled from the system's randomness above
 		[]byte(purpose+"\x00"+subject))
+}
+
+// Stale tells whether sealed bytes were made under a master key that is being
+// replaced.
+func (r *Keyring) Stale(sealed []byte) bool {
+	return len(sealed) > 0 && sealed[0] != r.versions[0].version
 }
 
 // Open decrypts what Seal made for the same purpose and subject.

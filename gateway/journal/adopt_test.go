@@ -154,7 +154,7 @@ func TestAKilledReplicaLosesNothingItSynced(t *testing.T) {
 			orphans, err := Orphans(cfg.Root)
 			require.NoError(t, err)
 			require.Empty(t, orphans)
-			live, err := Inspect(filepath.Join(cfg.Root, names[0]), cfg.MACKey, nil)
+			live, err := Inspect(filepath.Join(cfg.Root, names[0]), [][]byte{cfg.MACKey}, nil)
 			require.NoError(t, err)
 			require.True(t, live.Live)
 
@@ -250,7 +250,7 @@ func TestInspectSeesALiveJournal(t *testing.T) {
 	require.NoError(t, err)
 	path := filepath.Join(cfg.Root, j.Replica().String())
 	var records int
-	in, err := Inspect(path, cfg.MACKey, func(Record) error { records++; return nil })
+	in, err := Inspect(path, [][]byte{cfg.MACKey}, func(Record) error { records++; return nil })
 	require.NoError(t, err)
 	require.Equal(t, 21, records)
 	require.True(t, in.Live)
@@ -267,10 +267,10 @@ func TestInspectSeesALiveJournal(t *testing.T) {
 	in, err = Inspect(path, nil, nil)
 	require.NoError(t, err)
 	require.False(t, in.Verified)
-	_, err = Inspect(path, bytes.Repeat([]byte{8}, KeyBytes), nil)
+	_, err = Inspect(path, [][]byte{bytes.Repeat([]byte{8}, KeyBytes)}, nil)
 	var corrupt *CorruptError
 	require.ErrorAs(t, err, &corrupt)
-	_, err = Inspect(path, []byte("short"), nil)
+	_, err = Inspect(path, [][]byte{[]byte("short")}, nil)
 	require.Error(t, err)
 	_, err = Inspect(strings.TrimSuffix(path, "a")+"z", nil, nil)
 	require.Error(t, err)
@@ -293,7 +293,7 @@ func TestInspectWhileItsOwnerWritesAndReleases(t *testing.T) {
 		done <- err
 	}()
 	for {
-		_, err := Inspect(path, cfg.MACKey, nil)
+		_, err := Inspect(path, [][]byte{cfg.MACKey}, nil)
 		require.NoError(t, err)
 		select {
 		case err := <-done:
@@ -302,4 +302,39 @@ func TestInspectWhileItsOwnerWritesAndReleases(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// TestAJournalOfTheKeyBeforeIsAdopted replaces the key between two lives.
+func TestAJournalOfTheKeyBeforeIsAdopted(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t.TempDir())
+	cfg.SegmentBytes = 500
+	j := open(t, cfg)
+	for i := range 20 {
+		_, err := j.AppendIntent(numbered(i), make([]byte, 100))
+		require.NoError(t, err)
+	}
+	require.NoError(t, j.Release([]ID{numbered(0), numbered(1), numbered(2), numbered(3)}))
+	require.NoError(t, j.Close())
+	name, before := j.Replica().String(), cfg.MACKey
+	cfg.MACKey = bytes.Repeat([]byte{8}, KeyBytes)
+	_, o, err := replay(t, cfg, name)
+	var corrupt *CorruptError
+	require.ErrorAs(t, err, &corrupt, "not with the new key alone")
+	require.NoError(t, o.Close())
+	_, err = Inspect(filepath.Join(cfg.Root, name), [][]byte{cfg.MACKey}, nil)
+	require.ErrorAs(t, err, &corrupt)
+
+	cfg.OldKeys = [][]byte{before}
+	in, err := Inspect(filepath.Join(cfg.Root, name), [][]byte{cfg.MACKey, before}, nil)
+	require.NoError(t, err)
+	require.True(t, in.Verified)
+	got, o, err := replay(t, cfg, name)
+	require.NoError(t, err)
+	require.Equal(t, numbered(19), got[len(got)-1].ID)
+	require.NoError(t, o.Remove())
+
+	cfg.OldKeys = [][]byte{before[:5]}
+	_, err = Open(cfg)
+	require.Error(t, err)
 }

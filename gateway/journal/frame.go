@@ -119,6 +119,8 @@ func (s *sealer) open(b []byte) (head, string) {
 	return h, ""
 }
 
+const reasonChain = "chain: altered, or written with another key"
+
 // check verifies a whole frame behind a checked head, and returns its chain value.
 func (s *sealer) check(frame []byte, previous chain) (chain, string) {
 	covered := frame[:len(frame)-chainBytes]
@@ -131,7 +133,7 @@ func (s *sealer) check(frame []byte, previous chain) (chain, string) {
 		return got, ""
 	}
 	if want := s.chain(previous, covered); !hmac.Equal(want[:], got[:]) {
-		return chain{}, "chain: altered, or written with another key"
+		return chain{}, reasonChain
 	}
 	return got, ""
 }

@@ -29,16 +29,18 @@ type Inspection struct {
 
 // Inspect reads the journal in the directory path, also while its owner writes:
 // then it sees what was there at about the moment it began. It changes nothing.
-// Without a key only checksums are verified. fn, if not nil, is given every
+// Without keys only checksums are verified; of several, the writer's is found. fn, if not nil, is given every
 // record. With a *CorruptError the inspection holds what came before it.
-func Inspect(path string, key []byte, fn func(Record) error) (Inspection, error) {
+func Inspect(path string, keys [][]byte, fn func(Record) error) (Inspection, error) {
 	name := filepath.Base(path)
 	if !replicaName(name) {
 		return Inspection{}, fmt.Errorf("inspect journal: %q is not a replica's directory", name)
 	}
-	in := Inspection{Replica: uuid.MustParse(name), Verified: key != nil}
-	if key != nil && len(key) != KeyBytes {
-		return in, fmt.Errorf("journal key must be %d bytes, not %d", KeyBytes, len(key))
+	in := Inspection{Replica: uuid.MustParse(name), Verified: len(keys) > 0}
+	for _, key := range keys {
+		if len(key) != KeyBytes {
+			return in, fmt.Errorf("journal key must be %d bytes, not %d", KeyBytes, len(key))
+		}
 	}
 	var err error
 	if in.Live, err = locked(path); err != nil {
@@ -48,13 +50,14 @@ func Inspect(path string, key []byte, fn func(Record) error) (Inspection, error)
 	if err != nil {
 		return in, fmt.Errorf("inspect journal: %w", err)
 	}
-	t := trail{sealer: newSealer(key), replica: in.Replica, live: in.Live, seen: func(_ string, r Record) error {
+	t := newTrail(in.Replica, keys, func(_ string, r Record) error {
 		in.Segments[len(in.Segments)-1].count(r)
 		if fn == nil {
 			return nil
 		}
 		return fn(r)
-	}}
+	})
+	t.live = in.Live
 	for i, number := range numbers {
 		view := SegmentView{Name: segmentName(number)}
 		_, err := os.Stat(filepath.Join(path, view.Name))

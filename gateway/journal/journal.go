@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ const (
 	maxStepBytes = 1 << 20
 	minStepBytes = 4 << 10
 
+	maxOldKeys = 2 // a key is replaced one at a time
+
 	maxSegments = maxEntries / 2 // so that a directory can always be listed
 )
 
@@ -57,6 +60,7 @@ var (
 type Config struct {
 	Root         string           // directory of all replicas' journals, on a persistent volume
 	MACKey       []byte           // KeyBytes long; the same for every replica that may adopt
+	OldKeys      [][]byte         // keys that journals to be adopted may be chained with besides MACKey; at most maxOldKeys
 	SegmentBytes int64            // a segment beyond it is closed; 0 means DefaultSegmentBytes
 	MaxBytes     int64            // bound of all retained segments; 0 means DefaultMaxBytes
 	Now          func() time.Time // nil means time.Now
@@ -78,6 +82,8 @@ func (c *Config) Validate() error {
 		return errors.New("journal root is empty")
 	case len(c.MACKey) != KeyBytes:
 		return fmt.Errorf("journal key must be %d bytes, not %d", KeyBytes, len(c.MACKey))
+	case len(c.OldKeys) > maxOldKeys || slices.ContainsFunc(c.OldKeys, func(k []byte) bool { return len(k) != KeyBytes }):
+		return fmt.Errorf("journal keys must be %d bytes, with at most %d old ones", KeyBytes, maxOldKeys)
 	case c.SegmentBytes < 0:
 		return errors.New("journal segment size is negative")
 	case c.MaxBytes/c.SegmentBytes > maxSegments:

@@ -52,10 +52,7 @@ func (o *Orphan) Replay(fn func(Record) error) error {
 	if err != nil {
 		return fmt.Errorf("replay journal: %w", err)
 	}
-	t := trail{
-		sealer: newSealer(o.cfg.MACKey), replica: o.replica,
-		seen: func(_ string, r Record) error { return fn(r) },
-	}
+	t := newTrail(o.replica, append([][]byte{o.cfg.MACKey}, o.cfg.OldKeys...), func(_ string, r Record) error { return fn(r) })
 	err = t.follow(o.path, numbers)
 	o.torn = t.torn
 	return err

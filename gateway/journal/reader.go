@@ -34,6 +34,7 @@ func (e *CorruptError) Error() string {
 // trail is what reading a directory's segments one after the other has seen.
 type trail struct {
 	sealer  *sealer
+	others  []*sealer // with older keys: the first frame tells which key its writer had
 	replica uuid.UUID
 	begun   bool
 	number  uint64   // of the last segment opened
@@ -43,6 +44,19 @@ type trail struct {
 	used    int64    // bytes of the last segment read, without the zeros behind its records
 	live    bool     // its owner may be writing: what is half there is read again
 	seen    func(segment string, r Record) error
+}
+
+// newTrail expects the newest key first; without one, checksums alone are checked.
+func newTrail(replica uuid.UUID, keys [][]byte, seen func(string, Record) error) trail {
+	t := trail{sealer: newSealer(nil), replica: replica, seen: seen}
+	for i, key := range keys {
+		if i == 0 {
+			t.sealer = newSealer(key)
+			continue
+		}
+		t.others = append(t.others, newSealer(key))
+	}
+	return t
 }
 
 // follow reads the numbered segments of a directory in order.
@@ -195,6 +209,11 @@ func (t *trail) accept(h head, frame []byte, number uint64, first bool) string {
 		return fmt.Sprintf("position %d where %d belongs", h.position, t.next)
 	}
 	next, reason := t.sealer.check(frame, previous)
+	for i := 0; reason == reasonChain && !t.begun && i < len(t.others); i++ {
+		if next, reason = t.others[i].check(frame, previous); reason == "" {
+			t.sealer = t.others[i] // a process has one key for life
+		}
+	}
 	if reason != "" {
 		return reason
 	}
