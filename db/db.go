@@ -110,7 +110,7 @@ func (d *DB) connect(ctx context.Context, from Config, system bool) (*gorm.DB, *
 	sqlDB := stdlib.OpenDBFromPool(pool)
 	sqlDB.SetMaxIdleConns(0) // the pool below keeps connections; two layers of idling starve it
 	d.close = append(d.close, func() { _ = sqlDB.Close(); pool.Close() })
-	if err := pool.Ping(ctx); err != nil && !(from.Later && errors.Is(translate(err), ErrUnavailable)) {
+	if err := pool.Ping(ctx); err != nil && (!from.Later || !errors.Is(translate(err), ErrUnavailable)) {
 		return nil, nil, nil, err
 	}
 	g, err := gorm.Open(postgres.New(postgres.Config{Conn: sqlDB}), &gorm.Config{

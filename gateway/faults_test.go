@@ -33,7 +33,7 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "tollbook-faults-") // a socket's path is short
+	dir, err := os.MkdirTemp("/tmp", "tollbook-faults-") //nolint:usetesting // a socket's path is short
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	s := &server{dir: dir}
@@ -65,7 +65,7 @@ func (s *server) start(t *testing.T) {
 func (s *server) kill(t *testing.T) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(s.PID(), syscall.SIGKILL))
-	for range s.Done() { //nolint:revive // until it is closed: the server is gone
+	for range s.Done() {
 	}
 	_ = s.Stop() // it is dead already
 }
