@@ -117,7 +117,13 @@ func TestATornTailEndsTheReplay(t *testing.T) {
 	for cut := range whole {
 		s.files[last] = append(bytes.Clone(whole[:cut]), make([]byte, 5000)...)
 		got, torn, err := s.replay()
-		if slices.ContainsFunc(ends, func(end int) bool { return cut < end && cut > end-tornBytes }) {
+		if slices.ContainsFunc(ends, func(end int) bool {
+			if cut >= end || bytes.Equal(s.files[last][:end], whole[:end]) {
+				return false // the frame is whole, be it that zeros replaced zeros
+			}
+			zeros := end - len(bytes.TrimRight(s.files[last][:end], "\x00")) // a chain value may end in some of its own
+			return cut > end-tornBytes && zeros < tornBytes
+		}) {
 			require.Error(t, err, "too few zeros to tell them from damage: a person has to look")
 			s.requirePrefix(t, got)
 			continue
@@ -127,7 +133,8 @@ func TestATornTailEndsTheReplay(t *testing.T) {
 		if torn > 0 {
 			require.GreaterOrEqual(t, torn, int64(5000))
 		} else {
-			require.Equal(t, s.recorded(t, last, s.files[last]), whole[:cut], "nothing is torn between records")
+			recorded := s.recorded(t, last, s.files[last])
+			require.Equal(t, bytes.TrimRight(recorded, "\x00"), bytes.TrimRight(whole[:cut], "\x00"), "nothing is torn between records")
 		}
 	}
 }
