@@ -25,6 +25,7 @@ type settings struct {
 	TLSCert, TLSKey   string
 	Only              []string // web, gateway, jobs
 	Development       bool
+	Limits            limits
 }
 
 // environment reads variables and collects everything that is wrong, so that one
@@ -94,6 +95,7 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	if s.Listen == "" {
 		s.Listen = "127.0.0.1:8080"
 	}
+	s.Limits = e.limits()
 	s.MasterKeys = e.masterKeys()
 	s.PublicURL = e.publicURL()
 	e.listening(&s)

@@ -112,6 +112,7 @@ func (d *demoRun) place(address, dir string, fresh bool) error {
 	d.settings = settings{
 		Listen: d.listener.Addr().String(), PublicURL: &url.URL{Scheme: "http", Host: d.listener.Addr().String()},
 		MasterKeys: []secret.Text{secret.NewText(d.state.MasterKey)}, JournalDir: filepath.Join(d.dir, "journal"), Development: true,
+		Limits: standardLimits(),
 	}
 	return d.state.Save(d.dir)
 }
@@ -197,7 +198,7 @@ func (d *demoRun) serve(ctx context.Context) error {
 	}
 	err = serveUntil(ctx, d.listener, p.mux, d.settings, d.log)
 	d.sayf("Stopping; the data stays in %s", d.dir)
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.settings.Limits.shutdown)
 	defer cancel()
 	return errors.Join(err, p.shutdown(limited))
 }

@@ -145,9 +145,9 @@ func (h *house) startGateway(ctx context.Context, p *parts) (*gateway.Gateway, e
 	if err := h.loadSnapshot(ctx); err != nil {
 		return nil, err
 	}
-	g, err := gateway.New(gateway.Config{
-		JournalDir: h.settings.JournalDir, JournalKey: h.journalKeys()[0], OldKeys: h.journalKeys()[1:], Log: h.log,
-	}, h.snapshots, h.metering, app.NewLabels(h.ring))
+	cfg := gateway.Config{JournalDir: h.settings.JournalDir, JournalKey: h.journalKeys()[0], OldKeys: h.journalKeys()[1:], Log: h.log}
+	h.settings.Limits.apply(&cfg)
+	g, err := gateway.New(cfg, h.snapshots, h.metering, app.NewLabels(h.ring))
 	if err != nil {
 		return nil, err
 	}

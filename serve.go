@@ -14,10 +14,8 @@ import (
 )
 
 const (
-	headerLimit   = 10 * time.Second
-	idleLimit     = 2 * time.Minute
-	maxHeader     = 64 << 10
-	shutdownLimit = 30 * time.Second
+	headerLimit = 10 * time.Second
+	idleLimit   = 2 * time.Minute
 )
 
 // listen opens the port and says what to do when it is taken.
@@ -36,7 +34,7 @@ func listen(address string) (net.Listener, error) {
 // within the shutdown limit. There is no write timeout: streams last minutes.
 func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, s settings, log *slog.Logger) error {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader,
+		Handler: handler, ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: int(s.Limits.headerBytes),
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
@@ -52,7 +50,7 @@ func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, s set
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Limits.shutdown)
 	defer cancel()
 	if err := server.Shutdown(limited); err != nil {
 		_ = server.Close() // what did not finish in time is cut; its journal settles it
@@ -85,7 +83,7 @@ func runServe(ctx context.Context, only string) error {
 		log.InfoContext(ctx, "serving", "listen", s.Listen, "public_url", s.PublicURL.String(), "version", version)
 		err = serveUntil(ctx, l, p.mux, s, log)
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Limits.shutdown)
 	defer cancel()
 	return errors.Join(err, p.shutdown(limited))
 }

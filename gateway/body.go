@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"time"
 
 	"tollbook/app/fault"
 	"tollbook/gateway/anthropic"
@@ -85,11 +86,27 @@ func (b *body) written(sent httptrace.WroteRequestInfo) {
 }
 
 // upstreamConn writes what is in memory as it is, where net/http would copy it
-// through a buffer of its own.
-type upstreamConn struct{ *net.TCPConn }
+// through a buffer of its own, and is silent for a bounded time.
+type upstreamConn struct {
+	*net.TCPConn
+	silence time.Duration
+	until   time.Time // the read deadline that is set; only the reading goroutine looks
+}
+
+// Read implements net.Conn. The deadline is moved on when a quarter of it is gone:
+// moving it with every read would cost more than the read of a small event.
+func (c *upstreamConn) Read(p []byte) (int, error) {
+	if now := time.Now(); c.until.Sub(now) < c.silence-c.silence/4 {
+		c.until = now.Add(c.silence)
+		if err := c.SetReadDeadline(c.until); err != nil {
+			return 0, err
+		}
+	}
+	return c.TCPConn.Read(p)
+}
 
 // ReadFrom implements io.ReaderFrom, by which net/http sends a body.
-func (c upstreamConn) ReadFrom(r io.Reader) (int64, error) {
+func (c *upstreamConn) ReadFrom(r io.Reader) (int64, error) {
 	if limited, ok := r.(*io.LimitedReader); ok {
 		if whole, ok := limited.R.(io.WriterTo); ok { // a body of ours: the limit is its length
 			n, err := whole.WriteTo(c.TCPConn)

@@ -180,6 +180,15 @@ func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
 		g.cfg.Log.WarnContext(ctx, "journals of other replicas not listed", "error", err)
 		return
 	}
+	defer func() {
+		left := 0
+		for _, name := range names {
+			if broken[name] {
+				left++ // one that a person removed is not listed any more
+			}
+		}
+		g.broken.Store(int64(left))
+	}()
 	for _, name := range names {
 		if broken[name] || ctx.Err() != nil {
 			continue

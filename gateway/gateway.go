@@ -32,8 +32,16 @@ type Config struct {
 	FlushEvery   time.Duration // longest wait from an outcome to its flush
 	BodyWithin   time.Duration // how long a client may take to send its request
 	ReadWithin   time.Duration // how long a client may leave an answer unread before it counts as gone
-	Log          *slog.Logger
-	Now          func() time.Time
+
+	MaxRequests          int           // under way at once
+	MaxTenantRequests    int           // of one tenant; half of MaxRequests unless set
+	MaxLookups           int           // count_tokens and models at once; a tenant may have half
+	MaxBodiesBytes       int64         // of all request bodies in memory; a tenant may have half
+	MaxAnswerHeaderBytes int64         // of the head of a provider's answer
+	ConnectWithin        time.Duration // how long a connection to a provider may take
+	SilenceWithin        time.Duration // how long a provider may be silent in a request
+	Log                  *slog.Logger
+	Now                  func() time.Time
 }
 
 // Validate fills in defaults and says what is wrong.
@@ -48,6 +56,16 @@ func (c *Config) Validate() error {
 	c.FlushEvery = orDefault(c.FlushEvery, 250*time.Millisecond)
 	c.BodyWithin = orDefault(c.BodyWithin, 2*time.Minute)
 	c.ReadWithin = orDefault(c.ReadWithin, 2*time.Minute)
+	c.MaxRequests = orDefault(c.MaxRequests, 20_000)
+	c.MaxTenantRequests = orDefault(c.MaxTenantRequests, (c.MaxRequests+1)/2)
+	c.MaxLookups = orDefault(c.MaxLookups, 4096)
+	c.MaxBodiesBytes = orDefault(c.MaxBodiesBytes, 1<<30)
+	c.MaxAnswerHeaderBytes = orDefault(c.MaxAnswerHeaderBytes, 256<<10)
+	c.ConnectWithin = orDefault(c.ConnectWithin, 10*time.Second)
+	c.SilenceWithin = orDefault(c.SilenceWithin, 15*time.Minute)
+	if c.MaxBodyBytes > c.MaxBodiesBytes/2 {
+		return errors.New("one request body may be larger than a tenant's half of all bodies")
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -81,7 +99,13 @@ type Gateway struct {
 	reads     sync.Pool
 	taps      sync.Pool
 	started   time.Time
-	failed    atomic.Bool // the journal, for ever
+	failed    atomic.Bool  // the journal, for ever
+	broken    atomic.Int64 // journals of others that need a person
+	saidFull  atomic.Int64 // Unix second at which the log last said that the journal is full
+	load      load
+	loads     sync.Map      // id.Tenant -> *load
+	leaving   chan struct{} // closed: nobody waits for clients that left
+	left      sync.Once     // closes it
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 }
@@ -105,9 +129,9 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 	}
 	g := &Gateway{
 		cfg: cfg, snapshots: snapshots, metering: metering, labels: newLabelCache(labels), journal: record,
-		replica: id.ReplicaFromBytes(record.Replica()), upstream: newTransport(), drains: make(chan struct{}, cfg.MaxDrains),
-		unsynced: make(chan struct{}, 1),
-		started:  cfg.Now().UTC(),
+		replica: id.ReplicaFromBytes(record.Replica()), upstream: newTransport(cfg), drains: make(chan struct{}, cfg.MaxDrains),
+		unsynced: make(chan struct{}, 1), leaving: make(chan struct{}),
+		started: cfg.Now().UTC(),
 	}
 	g.pools()
 	g.flusher = newFlusher(g)
@@ -122,33 +146,37 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 
 // newTransport is the way to providers: no compression (usage must be readable), no
 // timeout on the answer (minutes of silence are normal), many idle connections.
-func newTransport() *http.Transport {
+func newTransport(cfg Config) *http.Transport {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dial,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true,
-		MaxIdleConns:          4096,
-		MaxIdleConnsPerHost:   2048,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: 0,
-		ReadBufferSize:        8 << 10,
-		WriteBufferSize:       4 << 10, // an open stream keeps its connection's buffers; a large body passes by them
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer(cfg.ConnectWithin, cfg.SilenceWithin),
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConns:           4096,
+		MaxIdleConnsPerHost:    2048,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    cfg.ConnectWithin,
+		MaxResponseHeaderBytes: cfg.MaxAnswerHeaderBytes,
+		ExpectContinueTimeout:  0,
+		ReadBufferSize:         8 << 10,
+		WriteBufferSize:        4 << 10, // an open stream keeps its connection's buffers; a large body passes by them
 	}
 }
 
 const (
-	dialWithin     = 10 * time.Second
 	keepAliveEvery = 30 * time.Second
+	sayFullEvery   = 10 // seconds between two lines of the log about a full journal
 )
 
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := (&net.Dialer{Timeout: dialWithin, KeepAlive: keepAliveEvery}).DialContext(ctx, network, address)
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return upstreamConn{tcp}, err
+func dialer(within, silence time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: within, KeepAlive: keepAliveEvery}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.DialContext(ctx, network, address)
+		if tcp, ok := c.(*net.TCPConn); ok {
+			return &upstreamConn{TCPConn: tcp, silence: silence}, err
+		}
+		return c, err
 	}
-	return c, err
 }
 
 // Handler serves everything below /gw.
@@ -185,12 +213,31 @@ func (g *Gateway) Ready() error {
 	return nil
 }
 
+// Broken is how many journals of other gateways this one found broken: they are left
+// where they are, and named in the log.
+func (g *Gateway) Broken() int64 { return g.broken.Load() }
+
+// Failed tells whether the journal has failed for good.
+func (g *Gateway) Failed() bool { return g.failed.Load() }
+
+// SnapshotAge is how long ago tenants and keys were last read.
+func (g *Gateway) SnapshotAge() time.Duration {
+	loaded := g.snapshots.Current().LoadedAt
+	if loaded.IsZero() {
+		return g.cfg.Now().Sub(g.started) // never: since this gateway began, at least
+	}
+	return g.cfg.Now().Sub(loaded)
+}
+
 // Stats is the journal's state for metrics and pages.
 func (g *Gateway) Stats() journal.Stats { return g.journal.Stats() }
 
-// Close flushes what is left, within ctx, and lets go of the journal. Serve no
-// request any more when calling it.
+// Close ends what is left of requests, flushes, within ctx, and lets go of the
+// journal. Serve no new request when calling it.
 func (g *Gateway) Close(ctx context.Context) error {
+	hanging, cancel := context.WithTimeout(ctx, hangUpWithin)
+	g.hangUp(hanging)
+	cancel()
 	g.stop()
 	g.running.Wait()
 	flushed := g.flusher.drain(ctx)

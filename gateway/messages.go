@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -38,7 +37,8 @@ type exchange struct {
 	settled  bool
 	drain    *drain
 	upstream *http.Response
-	headed   bool      // the client has the answer's head
+	headed   bool // the client has the answer's head
+	place    place
 	patience time.Time // until when the client may leave what was written unread
 }
 
@@ -50,6 +50,12 @@ func (g *Gateway) messages(c echo.Context) error {
 		g.refuse(c, err, x.event)
 		return nil
 	}
+	if err := x.enterBilled(); err != nil {
+		x.discardBody()
+		g.refuse(c, err, x.event)
+		return nil
+	}
+	defer x.leave()
 	if err := x.read(); err != nil {
 		g.refuse(c, err, x.event)
 		return nil
@@ -64,6 +70,7 @@ func (g *Gateway) messages(c echo.Context) error {
 		g.refuse(c, err, x.event)
 		return nil
 	}
+	defer x.settleLost()
 	x.drain = g.watch(x.r.Context())
 	defer x.drain.end()
 	if err := x.send(); err != nil {
@@ -71,6 +78,7 @@ func (g *Gateway) messages(c echo.Context) error {
 		return nil
 	}
 	defer x.upstream.Body.Close()
+	x.forgetBody()
 	x.relay()
 	return nil
 }
@@ -98,30 +106,16 @@ func (x *exchange) admit(slug string) error {
 	return errKey
 }
 
-// discardBound is how much of a refused request is read, so that the client gets to
-// see the refusal instead of a broken pipe.
-const discardBound = 1 << 20
-
-func (x *exchange) discardBody() { _, _ = io.CopyN(io.Discard, x.r.Body, discardBound) }
-
 // read takes the whole body once and looks at its top-level keys.
 func (x *exchange) read() error {
 	if encoding := x.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		x.discardBody()
 		return errEncoded
 	}
-	if x.r.ContentLength > x.g.cfg.MaxBodyBytes {
-		x.discardBody()
-		return errBodyTooLarge
-	}
-	connection := http.NewResponseController(x.w)
-	// Not every writer has deadlines (a test's recorder); without one the read is bounded by size alone.
-	_ = connection.SetReadDeadline(time.Now().Add(x.g.cfg.BodyWithin))
-	taken, err := x.g.readBody(x.r)
+	taken, err := x.takeBody()
 	if err != nil {
 		return err
 	}
-	_ = connection.SetReadDeadline(time.Time{})
 	x.body = taken
 	if x.request, err = anthropic.ScanRequest(taken.bytes()); err != nil {
 		taken.release()
@@ -184,7 +178,7 @@ func (x *exchange) intend() error {
 	}
 	position, err := x.g.journal.AppendIntent(x.event.Bytes(), payload)
 	if err != nil {
-		return fmt.Errorf("write intent: %w", err)
+		return x.g.journalFailed(fmt.Errorf("write intent: %w", err))
 	}
 	numbers.last++
 	x.written = position
@@ -249,15 +243,15 @@ func (x *exchange) settle() error {
 	x.outcome.EndedAt = x.g.cfg.Now().UTC()
 	payload, err := encodeOutcome(&x.outcome)
 	if err != nil {
-		return err
+		return x.unrecorded(err)
 	}
 	position, err := x.g.journal.AppendOutcome(x.event.Bytes(), payload)
 	if err != nil {
-		return x.g.journalFailed(fmt.Errorf("write outcome: %w", err))
+		return x.unrecorded(fmt.Errorf("write outcome: %w", err))
 	}
 	// The intent was written before: this sync covers it too.
 	if err := x.g.journal.Sync(context.WithoutCancel(x.r.Context()), position); err != nil {
-		return x.g.journalFailed(fmt.Errorf("sync outcome: %w", err))
+		return x.unrecorded(fmt.Errorf("sync outcome: %w", err))
 	}
 	x.g.flusher.add(x.tenant.ID, event(x.event, x.g.replica, x.intent, &x.outcome))
 	return nil
@@ -265,7 +259,13 @@ func (x *exchange) settle() error {
 
 // journalFailed logs what an operator has to know at once.
 func (g *Gateway) journalFailed(err error) error {
-	if !errors.Is(err, journal.ErrFull) && !errors.Is(err, journal.ErrNoSpace) {
+	if errors.Is(err, journal.ErrFull) || errors.Is(err, journal.ErrNoSpace) {
+		if now := time.Now().Unix(); now-g.saidFull.Swap(now) > sayFullEvery {
+			g.cfg.Log.Error("the journal has no room; requests are refused until it has", "error", err)
+		}
+		return err
+	}
+	if errors.Is(err, journal.ErrFailed) || errors.Is(err, journal.ErrClosed) {
 		g.failed.Store(true)
 	}
 	g.cfg.Log.Error("the journal cannot be written; answers are cut", "error", err)
@@ -293,6 +293,7 @@ func (g *Gateway) watch(client context.Context) *drain {
 			defer timer.Stop()
 			select {
 			case <-timer.C:
+			case <-g.leaving:
 			case <-ctx.Done():
 			}
 		default:

@@ -10,6 +10,7 @@ import (
 	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/gateway/anthropic"
+	"tollbook/gateway/journal"
 )
 
 // Refusals. Claude Code retries a wrong one up to eleven times, so each has exactly
@@ -53,6 +54,18 @@ func refusal(f *fault.Fault) (status int, typ string, retry bool) {
 	return http.StatusInternalServerError, "api_error", true
 }
 
+// waitSeconds is when room, or the database, may be back; whole seconds are what
+// Claude Code reads. Empty where waiting is no use, or nobody knows.
+func waitSeconds(f *fault.Fault) string {
+	switch {
+	case errors.Is(f, errBusy), errors.Is(f, errTenantBusy):
+		return "2"
+	case errors.Is(f, errStale), errors.Is(f, journal.ErrFull), errors.Is(f, journal.ErrNoSpace):
+		return "5"
+	}
+	return ""
+}
+
 // refuse answers with the provider's own error shape; event names the refusal to
 // whoever asks about it later.
 func (g *Gateway) refuse(c echo.Context, err error, event id.Event) {
@@ -67,6 +80,9 @@ func (g *Gateway) refuse(c echo.Context, err error, event id.Event) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Tollbook-Request-Id", event.String())
 	h.Set("Request-Id", event.String())
+	if seconds := waitSeconds(f); seconds != "" {
+		h.Set("Retry-After", seconds)
+	}
 	if !retry {
 		h.Set("X-Should-Retry", "false")
 	}
