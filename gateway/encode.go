@@ -174,7 +174,7 @@ func (o *object) shares(name string, shares []usage.Share) {
 // counts writes what nearly every answer has; the rest is rare enough for the
 // general encoder.
 func (o *object) counts(name string, c *usage.Counts) {
-	if c.WebSearches != 0 || c.Iterations != nil || c.Free || c.Unknown != nil {
+	if c.WebSearches != 0 || c.Iterations != nil || c.Free || c.CreditRedeemed || c.Unknown != nil {
 		o.any(name, c)
 		return
 	}

@@ -42,12 +42,12 @@ func TestEveryFieldOfARecordSurvivesTheJournal(t *testing.T) {
 
 	rare := usage.Counts{
 		Model: "m", Tokens: usage.Tokens{1, 2, 3, 4, 5}, WebSearches: 1, Iterations: []usage.Iteration{{Kind: "k", Model: "m", Tokens: usage.Tokens{9}, Free: true}},
-		Speed: "fast", Geography: "us", Tier: "batch", Free: true, Unknown: []string{"u"},
+		Speed: "fast", Geography: "us", Tier: "batch", Free: true, CreditRedeemed: true, Unknown: []string{"u"},
 	}
 	filled(t, rare)
 	filled(t, rare.Iterations[0])
 	usual := usage.Counts{Model: rare.Model, Tokens: rare.Tokens, Speed: rare.Speed, Geography: rare.Geography, Tier: rare.Tier}
-	for _, counts := range []usage.Counts{rare, usual, {Unknown: []string{"u"}}, {Free: true}, {WebSearches: 1}, {Iterations: rare.Iterations}} {
+	for _, counts := range []usage.Counts{rare, usual, {Unknown: []string{"u"}}, {Free: true}, {CreditRedeemed: true}, {WebSearches: 1}, {Iterations: rare.Iterations}} {
 		out := outcome{
 			State: usage.StateComplete, Status: 200, RequestID: "req_1", MessageID: "msg", Stop: "end_turn", Counts: counts, Flags: []string{"f", "é\""},
 			Raw: []byte(`{"x":1}`), SentAt: now, FirstAt: now.Add(1), EndedAt: now.Add(time.Second),

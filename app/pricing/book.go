@@ -6,10 +6,9 @@ import (
 	_ "embed"
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
+	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,8 +24,8 @@ var vendorList []byte
 // by itself.
 func VendorList() []byte { return bytes.Clone(vendorList) }
 
-// maxBookBytes bounds a book; the vendor's whole history is under 10 KB.
-const maxBookBytes = 1 << 20
+// MaxBookBytes bounds a book; the vendor's whole history is under 10 KB.
+const MaxBookBytes = 1 << 20
 
 // Rates are pico-dollars per token, by class.
 type Rates [usage.ClassCount]money.Pico
@@ -36,192 +35,153 @@ type rateKey struct {
 	speed string
 }
 
-type rate struct {
-	from       time.Time
-	promptOver int64 // applies when the prompt has more tokens than this
-	rates      Rates
-}
-
-type factor struct {
-	from     time.Time
-	num, den int64
-}
-
-type dated struct {
-	from time.Time
-	unit money.Pico // a tool: per use
-	bps  int64      // a discount
+// tier is the history of one model and speed for prompts of more tokens than over,
+// oldest first.
+type tier struct {
+	over int64
+	rows []*Row
 }
 
 // Book is one price version, read-only after Parse.
 type Book struct {
 	digest    [32]byte
-	rates     map[rateKey][]rate // newest first, then the larger prompt_over first
-	factors   map[string][]factor
-	tools     map[string][]dated
-	discounts []dated
+	rows      []*Row             // in the document's order
+	rates     map[rateKey][]tier // the longest prompts first
+	factors   map[string][]*Row  // oldest first, as all below
+	tools     map[string][]*Row
+	discounts []*Row
 }
 
 // Digest is the SHA-256 of the bytes the book was read from.
 func (b *Book) Digest() [32]byte { return b.digest }
 
-// Parse reads a book and refuses one that is ambiguous: two rows for the same
-// model, speed, tier and date, a class without a rate, a rate that is no whole
-// number of pico-dollars under every factor.
+// Rows lists the book in the document's order. They are not to be changed.
+func (b *Book) Rows() []*Row { return b.rows }
+
+// Parse reads a book and refuses one that is ambiguous: two lines for the same
+// instant, a pause in a model's life, a class without a rate, a row without a
+// source, a rate that is no whole number of pico-dollars under every factor.
 func Parse(document []byte) (*Book, error) {
-	if len(document) > maxBookBytes {
+	if len(document) > MaxBookBytes {
 		return nil, fault.Invalid("book", "book_size", "A price book is at most 1 MiB.")
 	}
 	b := &Book{
-		digest: sha256.Sum256(document), rates: map[rateKey][]rate{},
-		factors: map[string][]factor{}, tools: map[string][]dated{},
+		digest: sha256.Sum256(document), rates: map[rateKey][]tier{},
+		factors: map[string][]*Row{}, tools: map[string][]*Row{},
 	}
 	reader := csv.NewReader(bytes.NewReader(document))
 	reader.Comment = '#'
 	reader.FieldsPerRecord = columns
-	if _, err := reader.Read(); err != nil {
-		return nil, fault.Invalid("book", "book_syntax", "The price book has no header line.").Because(err)
+	head, err := reader.Read()
+	if err != nil || strings.Join(head, ",") != header {
+		return nil, fault.Invalid("book", "book_syntax", "A price book starts with the line %s.", header).Because(err)
 	}
 	for {
-		row, err := reader.Read()
+		cells, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return nil, fault.Invalid("book", "book_syntax", "The price book is no CSV of %d columns: %v.", columns, err)
 		}
-		if err := b.add(row); err != nil {
-			line, _ := reader.FieldPos(0)
-			return nil, fault.Invalid("book", "book_line", "Price book line %d: %v.", line, err)
+		one, err := parseRow(cells)
+		if err != nil {
+			at, _ := reader.FieldPos(0)
+			return nil, fault.Invalid("book", "book_line", "Price book line %d: %v.", at, err)
 		}
+		b.add(one)
 	}
 	return b, b.check()
 }
 
-const (
-	columnKind = iota
-	columnName
-	columnSpeed
-	columnPromptOver
-	columnFrom
-	columnInput
-	columnOutput
-	columnWrite5m
-	columnWrite1h
-	columnRead
-	columnNum
-	columnDen
-	columnSource
-	columns
-)
-
-func (b *Book) add(row []string) error {
-	from, err := time.Parse(time.DateOnly, row[columnFrom])
-	if err != nil {
-		return fmt.Errorf("effective_from %q is no date", row[columnFrom])
+func (b *Book) add(row *Row) {
+	b.rows = append(b.rows, row)
+	switch row.Kind {
+	case KindRate:
+		key := rateKey{model: row.Name, speed: row.Speed}
+		tiers := b.rates[key]
+		i := slices.IndexFunc(tiers, func(t tier) bool { return t.over == row.PromptOver })
+		if i < 0 {
+			i, tiers = len(tiers), append(tiers, tier{over: row.PromptOver})
+		}
+		tiers[i].rows = append(tiers[i].rows, row)
+		b.rates[key] = tiers
+	case KindFactor:
+		b.factors[row.Name] = append(b.factors[row.Name], row)
+	case KindTool:
+		b.tools[row.Name] = append(b.tools[row.Name], row)
+	case KindDiscount:
+		b.discounts = append(b.discounts, row)
 	}
-	name := row[columnName]
-	switch row[columnKind] {
-	case "rate":
-		return b.addRate(row, from)
-	case "factor":
-		num, errNum := strconv.ParseInt(row[columnNum], 10, 32)
-		den, errDen := strconv.ParseInt(row[columnDen], 10, 32)
-		if errNum != nil || errDen != nil || num <= 0 || den <= 0 {
-			return fmt.Errorf("factor %q needs num and den above zero", name)
-		}
-		b.factors[name] = append(b.factors[name], factor{from: from, num: num, den: den})
-	case "tool":
-		unit, err := money.ParsePico(row[columnInput])
-		if err != nil {
-			return err
-		}
-		b.tools[name] = append(b.tools[name], dated{from: from, unit: unit})
-	case "discount":
-		bps, err := strconv.ParseInt(row[columnNum], 10, 32)
-		if err != nil || bps < 0 || bps > 10_000 {
-			return fmt.Errorf("discount %q needs basis points from 0 to 10000 in num", name)
-		}
-		b.discounts = append(b.discounts, dated{from: from, bps: bps})
-	default:
-		return fmt.Errorf("kind %q is not rate, factor, tool or discount", row[columnKind])
-	}
-	return nil
 }
 
-func (b *Book) addRate(row []string, from time.Time) error {
-	over, err := strconv.ParseInt(row[columnPromptOver], 10, 64)
-	if err != nil || over < 0 {
-		return fmt.Errorf("prompt_over %q is no token count", row[columnPromptOver])
-	}
-	r := rate{from: from, promptOver: over}
-	for i, column := range []int{columnInput, columnOutput, columnWrite5m, columnWrite1h, columnRead} {
-		perMillion, err := money.ParsePico(row[column])
-		if err != nil {
-			return fmt.Errorf("class %s: %w", usage.Class(i), err)
-		}
-		if perMillion < 0 || perMillion%1_000_000 != 0 {
-			return fmt.Errorf("class %s: %s is no whole number of pico-dollars a token", usage.Class(i), row[column])
-		}
-		r.rates[i] = perMillion / 1_000_000
-	}
-	key := rateKey{model: row[columnName], speed: row[columnSpeed]}
-	b.rates[key] = append(b.rates[key], r)
-	return nil
-}
-
-// check orders every list newest first and refuses two rows for one instant.
+// check orders every list by time and refuses overlaps and, for rates, gaps.
 func (b *Book) check() error {
 	if len(b.rates) == 0 {
 		return fault.Invalid("book", "book_empty", "The price book has no rate.")
 	}
-	for key, list := range b.rates {
-		sort.Slice(list, func(i, j int) bool {
-			if list[i].promptOver != list[j].promptOver {
-				return list[i].promptOver > list[j].promptOver
-			}
-			return list[i].from.After(list[j].from)
-		})
-		for i := 1; i < len(list); i++ {
-			if list[i].from.Equal(list[i-1].from) && list[i].promptOver == list[i-1].promptOver {
-				return fault.Invalid("book", "book_overlap", "Two rates for %s (%s) start on %s.", key.model, key.speed, list[i].from.Format(time.DateOnly))
-			}
-		}
-		if list[len(list)-1].promptOver != 0 {
+	for key, tiers := range b.rates {
+		sort.Slice(tiers, func(i, j int) bool { return tiers[i].over > tiers[j].over })
+		if tiers[len(tiers)-1].over != 0 {
 			return fault.Invalid("book", "book_gap", "%s (%s) has no rate for short prompts.", key.model, key.speed)
 		}
-		if err := b.checkFactors(key, list); err != nil {
-			return err
+		for _, t := range tiers {
+			if err := checkTimes(t.rows, true); err != nil {
+				return err
+			}
 		}
 	}
-	for _, list := range b.factors {
-		sort.Slice(list, func(i, j int) bool { return list[i].from.After(list[j].from) })
+	for _, lists := range []map[string][]*Row{b.factors, b.tools, {"": b.discounts}} {
+		for _, list := range lists {
+			if err := checkTimes(list, false); err != nil {
+				return err
+			}
+		}
 	}
-	for _, list := range b.tools {
-		sort.Slice(list, func(i, j int) bool { return list[i].from.After(list[j].from) })
+	return b.checkFactors()
+}
+
+// checkTimes sorts the lines of one thing and refuses two for one instant, or a
+// pause between two where there must be none.
+func checkTimes(list []*Row, gapless bool) error {
+	sort.Slice(list, func(i, j int) bool { return list[i].From.Before(list[j].From) })
+	for i := 1; i < len(list); i++ {
+		before, row := list[i-1], list[i]
+		if before.To.IsZero() || before.To.After(row.From) {
+			return fault.Invalid("book", "book_overlap", "%s has two lines in force on %s: end the earlier one.", row.label(), row.From.Format(time.DateOnly))
+		}
+		if gapless && before.To.Before(row.From) {
+			return fault.Invalid("book", "book_gap", "%s has no rate from %s to %s.", row.label(), before.To.Format(time.DateOnly), row.From.Format(time.DateOnly))
+		}
 	}
-	sort.Slice(b.discounts, func(i, j int) bool { return b.discounts[i].from.After(b.discounts[j].from) })
 	return nil
 }
 
 // checkFactors proves ahead of time that no rate loses a fraction under the
 // factors, alone or together: exactness is decided when a book is read, never
 // while a request is priced.
-func (b *Book) checkFactors(key rateKey, list []rate) error {
+func (b *Book) checkFactors() error {
 	num, den := int64(1), int64(1)
-	for _, f := range b.factors {
-		for _, one := range f {
-			num *= one.num
-			den *= one.den
+	for _, list := range b.factors {
+		for _, f := range list {
+			num, den = num*f.Num, den*f.Den
 			if den > 1<<20 || num > 1<<20 {
 				return fault.Invalid("book", "book_factor", "The factors of the price book are too large together.")
 			}
 		}
 	}
-	for _, r := range list {
-		for class, pico := range r.rates {
-			if scaled, err := pico.Times(num); err != nil || int64(scaled)%den != 0 {
-				return fault.Invalid("book", "book_fraction", "%s, class %s, is no whole number of pico-dollars under every factor.", key.model, usage.Class(class))
+	for _, row := range b.rows {
+		if row.Kind != KindRate {
+			continue
+		}
+		for _, name := range row.Factors {
+			if len(b.factors[name]) == 0 {
+				return fault.Invalid("book", "book_factor", "%s stacks with %s, which the price book does not have.", row.label(), name)
+			}
+		}
+		for class, pico := range row.Rates {
+			if _, err := pico.Times(num); err != nil || int64(pico)%den != 0 {
+				return fault.Invalid("book", "book_fraction", "%s, class %s, is no whole number of pico-dollars under every factor.", row.label(), usage.Class(class))
 			}
 		}
 	}
@@ -242,17 +202,40 @@ func (b *Book) Models() []string {
 	return models
 }
 
-// lookup finds the rates of a model as of an instant, for a prompt of that many
-// tokens.
-func (b *Book) lookup(model, speed string, prompt int64, at time.Time) (Rates, bool) {
-	for _, r := range b.rates[rateKey{model: model, speed: speed}] {
-		if prompt > r.promptOver || r.promptOver == 0 {
-			if !at.Before(r.from) {
-				return r.rates, true
-			}
+// lookup finds the row of a model for a prompt of that many tokens, as of an
+// instant; nil when the book has no such model and speed. A row that is not in
+// force then comes with the reason: it is the nearest there is.
+func (b *Book) lookup(model, speed string, prompt int64, at time.Time) (*Row, string) {
+	for _, t := range b.rates[rateKey{model: model, speed: speed}] {
+		if prompt <= t.over && t.over > 0 {
+			continue
 		}
+		row, ended := inForce(t.rows, at)
+		switch {
+		case row != nil:
+			return row, ""
+		case ended:
+			return t.rows[len(t.rows)-1], reasonEnded
+		case t.over == 0:
+			return t.rows[0], reasonEarly
+		}
+		// A tier that has not begun leaves its prompts to the shorter ones'.
 	}
-	return Rates{}, false
+	return nil, ""
+}
+
+// inForce finds the row that holds at an instant, and says whether all are past.
+func inForce(list []*Row, at time.Time) (*Row, bool) {
+	for i, row := range slices.Backward(list) {
+		if at.Before(row.From) {
+			continue
+		}
+		if row.To.IsZero() || at.Before(row.To) {
+			return row, false
+		}
+		return nil, i == len(list)-1
+	}
+	return nil, false
 }
 
 // undated strips the release date the provider appends to a model's name

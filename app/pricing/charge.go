@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -34,15 +35,18 @@ type Charge struct {
 func (b *Book) Price(counts usage.Counts, at time.Time) (Charge, error) {
 	c := Charge{DiscountBps: b.discount(at)}
 	for _, field := range counts.Unknown {
-		c.Provisional = append(c.Provisional, "field_unknown:"+field)
+		c.because(reasonField + field)
 	}
 	if counts.Free {
 		// A refusal before any output is not billed (Messages API, "refusals").
 		return c, nil
 	}
+	if counts.CreditRedeemed && counts.Tokens[usage.ClassCacheWrite5m]+counts.Tokens[usage.ClassCacheWrite1h] > 0 {
+		c.because(reasonCredit)
+	}
 	rates, reasons := b.rate(counts.Model, counts, counts.Tokens.Prompt(), at)
 	c.Rates = rates
-	c.Provisional = append(c.Provisional, reasons...)
+	c.because(reasons...)
 	for class := range counts.Tokens {
 		net, err := c.add(rates[class], counts.Tokens[class])
 		if err != nil {
@@ -59,6 +63,15 @@ func (b *Book) Price(counts usage.Counts, at time.Time) (Charge, error) {
 		}
 	}
 	return c, nil
+}
+
+// because notes why the price is provisional, each reason once.
+func (c *Charge) because(reasons ...string) {
+	for _, reason := range reasons {
+		if !slices.Contains(c.Provisional, reason) {
+			c.Provisional = append(c.Provisional, reason)
+		}
+	}
 }
 
 // add charges a quantity at a rate and returns the net amount of that line.
@@ -78,19 +91,21 @@ func (c *Charge) add(rate money.Pico, quantity int64) (money.Pico, error) {
 	return net, err
 }
 
+const webSearch = "web_search"
+
 func (b *Book) priceSearches(c *Charge, counts usage.Counts, at time.Time) error {
 	if counts.WebSearches == 0 {
 		return nil
 	}
-	unit, known := b.tool("web_search", at)
+	unit, known := b.tool(webSearch, at)
 	if !known {
-		c.Provisional = append(c.Provisional, "tool_unknown:web_search")
+		c.because(reasonTool + webSearch)
 	}
 	net, err := c.add(unit, counts.WebSearches)
 	if err != nil {
 		return err
 	}
-	c.Lines = append(c.Lines, Line{Class: "web_search", Quantity: counts.WebSearches, Rate: unit, Amount: net})
+	c.Lines = append(c.Lines, Line{Class: webSearch, Quantity: counts.WebSearches, Rate: unit, Amount: net})
 	return nil
 }
 
@@ -105,7 +120,7 @@ func (b *Book) priceIteration(c *Charge, counts usage.Counts, step usage.Iterati
 		model = counts.Model
 	}
 	rates, reasons := b.rate(model, counts, step.Tokens.Prompt(), at)
-	c.Provisional = append(c.Provisional, reasons...)
+	c.because(reasons...)
 	for class, quantity := range step.Tokens {
 		if quantity == 0 {
 			continue
@@ -119,86 +134,124 @@ func (b *Book) priceIteration(c *Charge, counts usage.Counts, step usage.Iterati
 	return nil
 }
 
+// Why a price is provisional. They end up in the ledger, some with what they are
+// about after a colon.
+const (
+	reasonModel   = "model_unknown"
+	reasonSpeed   = "speed_unknown"
+	reasonEnded   = "rate_ended"     // no longer sold then
+	reasonEarly   = "rate_not_begun" // not sold yet then
+	reasonTool    = "tool_unknown:"
+	reasonField   = "field_unknown:"
+	reasonUnsold  = "_not_sold:" // geography or tier that the model is not sold with
+	reasonUnknown = "_unknown:"  // geography or tier that the book does not have
+	// A redeemed credit bills the part of a retry's cache writes that was warm
+	// before at the rate of reads. What the provider reports has those among the
+	// reads already; whether all that is left are writes, only its bill tells.
+	reasonCredit = "fallback_credit_redeemed"
+)
+
 // rate finds the rates for what the response says it was, and why they are
 // provisional if they are.
 func (b *Book) rate(model string, counts usage.Counts, prompt int64, at time.Time) (Rates, []string) {
 	var reasons []string
-	speed := counts.Speed
-	if speed == "" {
-		speed = "standard"
-	}
-	name := model
-	rates, ok := b.lookup(name, speed, prompt, at)
-	if !ok {
-		name = undated(model)
-		rates, ok = b.lookup(name, speed, prompt, at)
-	}
-	if !ok && speed != "standard" {
-		if standard, found := b.lookup(name, "standard", prompt, at); found {
-			rates, ok = standard, true
-			reasons = append(reasons, "speed_unknown")
-		}
-	}
-	if !ok {
+	row, reason := b.find(model, counts.Speed, prompt, at)
+	var rates Rates
+	if row == nil {
 		rates = b.guess(model, prompt, at)
-		reasons = append(reasons, "model_unknown")
+	} else {
+		rates = row.Rates
 	}
-	for _, name := range []string{"geography:" + counts.Geography, "tier:" + counts.Tier} {
-		f, known := b.factor(name, at)
+	if reason != "" {
+		reasons = append(reasons, reason)
+	}
+	for _, of := range [...]struct{ what, value string }{{"geography", counts.Geography}, {"tier", counts.Tier}} {
+		if plainWord(of.value) {
+			continue
+		}
+		name := of.what + ":" + of.value
+		f, _ := inForce(b.factors[name], at)
 		switch {
-		case known:
-			for class := range rates {
-				rates[class] = rates[class] * money.Pico(f.num) / money.Pico(f.den) // exact: checked by Parse
+		case f == nil:
+			reasons = append(reasons, of.what+reasonUnknown+of.value)
+			continue
+		case row != nil && !row.stacks(name):
+			reasons = append(reasons, of.what+reasonUnsold+of.value)
+			if f.Num < f.Den {
+				continue // a provisional price errs high
 			}
-		case !plainFactor(name):
-			reasons = append(reasons, strings.Replace(name, ":", "_unknown:", 1))
+		}
+		for class := range rates {
+			rates[class] = rates[class] * money.Pico(f.Num) / money.Pico(f.Den) // exact: checked by Parse
 		}
 	}
 	return rates, reasons
 }
 
-// plainFactor tells values that are known to change no price.
-func plainFactor(name string) bool {
-	switch name {
-	case "geography:", "geography:global", "geography:not_available", "tier:", "tier:standard", "tier:priority":
+// find is lookup by the name a response gives, dated or not; a speed the book does
+// not have for the model falls back to standard.
+func (b *Book) find(model, speed string, prompt int64, at time.Time) (*Row, string) {
+	if speed == "" {
+		speed = standardSpeed
+	}
+	for _, try := range [...]struct{ speed, reason string }{{speed, ""}, {standardSpeed, reasonSpeed}} {
+		for _, name := range [...]string{model, undated(model)} {
+			row, reason := b.lookup(name, try.speed, prompt, at)
+			if row == nil {
+				continue
+			}
+			if try.reason != "" {
+				reason = try.reason
+			}
+			return row, reason
+		}
+	}
+	return nil, reasonModel
+}
+
+const standardSpeed = "standard"
+
+// plainWord tells values of geography and tier that are known to change no price.
+func plainWord(value string) bool {
+	switch value {
+	case "", "global", "not_available", "standard", "priority":
 		return true
 	}
 	return false
 }
 
-// guess prices a model the book does not know: the dearest rate of its family at
-// that instant, else the dearest of all, so that a provisional figure errs high
-// and is never zero.
+// guess prices a model the book does not know: for each class the dearest rate of
+// its family at that instant, else the dearest of all, so that a provisional figure
+// errs high, is never zero and is the same whoever asks.
 func (b *Book) guess(model string, prompt int64, at time.Time) Rates {
-	var family, dearest Rates
+	var family, all, ever Rates
 	for key := range b.rates {
-		if key.speed != "standard" {
+		if key.speed != standardSpeed {
 			continue
 		}
-		r, ok := b.lookup(key.model, key.speed, prompt, at)
-		if !ok {
+		row, reason := b.lookup(key.model, key.speed, prompt, at)
+		ever.raise(row.Rates)
+		if reason != "" {
 			continue
 		}
-		if r[usage.ClassOutput] > dearest[usage.ClassOutput] {
-			dearest = r
-		}
-		if sameFamily(key.model, model) && r[usage.ClassOutput] > family[usage.ClassOutput] {
-			family = r
+		all.raise(row.Rates)
+		if sameFamily(key.model, model) {
+			family.raise(row.Rates)
 		}
 	}
-	if family[usage.ClassOutput] > 0 {
-		return family
-	}
-	if dearest[usage.ClassOutput] > 0 {
-		return dearest
-	}
-	// Nothing was on sale at that instant (a clock far off): take the earliest rates.
-	for _, list := range b.rates {
-		if r := list[len(list)-1].rates; r[usage.ClassOutput] > dearest[usage.ClassOutput] {
-			dearest = r
+	for _, r := range [...]Rates{family, all} {
+		if r[usage.ClassOutput] > 0 {
+			return r
 		}
 	}
-	return dearest
+	return ever // nothing was on sale at that instant: a clock is far off
+}
+
+// raise takes the dearer of each class.
+func (r *Rates) raise(other Rates) {
+	for class := range r {
+		r[class] = max(r[class], other[class])
+	}
 }
 
 func sameFamily(a, b string) bool {
@@ -210,35 +263,24 @@ func sameFamily(a, b string) bool {
 	return false
 }
 
-func (b *Book) factor(name string, at time.Time) (factor, bool) {
-	for _, f := range b.factors[name] {
-		if !at.Before(f.from) {
-			return f, true
-		}
-	}
-	return factor{}, false
-}
-
+// tool is the price of one use, and whether the book has one; else the dearest.
 func (b *Book) tool(name string, at time.Time) (money.Pico, bool) {
+	if row, _ := inForce(b.tools[name], at); row != nil {
+		return row.Unit, true
+	}
 	var dearest money.Pico
 	for _, list := range b.tools {
-		for _, t := range list {
-			dearest = max(dearest, t.unit)
-		}
-	}
-	for _, t := range b.tools[name] {
-		if !at.Before(t.from) {
-			return t.unit, true
+		for _, row := range list {
+			dearest = max(dearest, row.Unit)
 		}
 	}
 	return dearest, false
 }
 
+// discount is the contract's, in basis points off list.
 func (b *Book) discount(at time.Time) int64 {
-	for _, d := range b.discounts {
-		if !at.Before(d.from) {
-			return d.bps
-		}
+	if row, _ := inForce(b.discounts, at); row != nil {
+		return row.Num
 	}
 	return 0
 }

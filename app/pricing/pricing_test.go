@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"tollbook/app/fault"
 	"tollbook/app/money"
 	"tollbook/app/pricing"
 	"tollbook/app/usage"
@@ -89,9 +90,41 @@ func TestTheUnknownIsProvisionalAndNeverZero(t *testing.T) {
 	require.Positive(t, int64(long.Net), "a clock far off must not make requests free")
 }
 
+func TestARateThatIsNotInForceIsProvisional(t *testing.T) {
+	t.Parallel()
+	book := vendor(t)
+	input := usage.Tokens{usage.ClassInput: 1_000_000}
+	for _, c := range []struct {
+		name   string
+		counts usage.Counts
+		at     string
+		want   string
+		flag   string
+	}{
+		{"the last day of fast", usage.Counts{Model: "claude-opus-4-8", Speed: "fast", Tokens: input}, "2026-11-29", "10.000000000000", ""},
+		{"fast has ended", usage.Counts{Model: "claude-opus-4-8", Speed: "fast", Tokens: input}, "2026-11-30", "10.000000000000", "rate_ended"},
+		{"fast has not begun", usage.Counts{Model: "claude-opus-4-7", Speed: "fast", Tokens: input}, "2026-05-11", "30.000000000000", "rate_not_begun"},
+		{"a retired model", usage.Counts{Model: "claude-opus-4-1-20250805", Tokens: input}, "2026-08-05", "15.000000000000", "rate_ended"},
+		{"a model before its day", usage.Counts{Model: "claude-opus-5-5", Tokens: input}, "2026-09-21", "4.000000000000", "rate_not_begun"},
+		{"long prompts are one price again", usage.Counts{Model: "claude-opus-4-6", Tokens: input}, "2026-03-13", "5.000000000000", ""},
+		{"long prompts are not sold any more", usage.Counts{Model: "claude-sonnet-4-5", Tokens: input}, "2026-04-30", "6.000000000000", "rate_ended"},
+		{"nor were they yet, and the short price holds", usage.Counts{Model: "claude-sonnet-4", Tokens: input}, "2025-08-11", "3.000000000000", ""},
+		{"no US inference before 4.6", usage.Counts{Model: "claude-haiku-4-5", Geography: "us", Tokens: input}, "2026-11-01", "1.100000000000", "geography_not_sold:us"},
+		{"no fast mode in a batch", usage.Counts{Model: "claude-opus-5-5", Speed: "fast", Tier: "batch", Tokens: input}, "2026-11-01", "8.000000000000", "tier_not_sold:batch"},
+		{"US inference before its day", usage.Counts{Model: "claude-sonnet-4-5", Geography: "us", Tokens: usage.Tokens{1000}}, "2026-02-04", "0.003000000000", "geography_unknown:us"},
+		{"credit with writes left", usage.Counts{Model: "claude-opus-5-5", CreditRedeemed: true, Tokens: usage.Tokens{usage.ClassCacheWrite1h: 1000}}, "2026-11-01", "0.008000000000", "fallback_credit_redeemed"},
+		{"credit without", usage.Counts{Model: "claude-opus-5-5", CreditRedeemed: true, Tokens: usage.Tokens{usage.ClassCacheRead: 1000}}, "2026-11-01", "0.000200000000", ""},
+	} {
+		charge, err := book.Price(c.counts, day(c.at))
+		require.NoError(t, err, c.name)
+		require.Equal(t, c.want, charge.Net.String(), c.name)
+		require.Equal(t, c.flag, strings.Join(charge.Provisional, " "), c.name)
+	}
+}
+
 func TestADiscountRoundsOncePerClass(t *testing.T) {
 	t.Parallel()
-	document := string(pricing.VendorList()) + "discount,contract,,,2026-11-01,,,,,,1234,,order form 7\n"
+	document := string(pricing.VendorList()) + "discount,contract,,,2026-11-01,,,,,,,,1234,,order form 7\n"
 	book, err := pricing.Parse([]byte(document))
 	require.NoError(t, err)
 	counts := usage.Counts{Model: "claude-opus-5-5", Tokens: usage.Tokens{1, 1, 1, 1, 1}}
@@ -109,19 +142,30 @@ func TestParseRefusesAnAmbiguousBook(t *testing.T) {
 	t.Parallel()
 	good := string(pricing.VendorList())
 	for name, document := range map[string]string{
-		"empty":       "",
-		"no rates":    strings.SplitAfter(good, "source\n")[0],
-		"twice":       good + "rate,claude-opus-5,standard,0,2026-07-24,5,25,6.25,10,0.50,,,again\n",
-		"no class":    good + "rate,claude-x,standard,0,2026-07-24,5,25,,10,0.50,,,\n",
-		"gap":         good + "rate,claude-x,standard,1000,2026-07-24,5,25,5,10,0.50,,,\n",
-		"fraction":    good + "rate,claude-x,standard,0,2026-07-24,0.000001,25,5,10,0.50,,,\n",
-		"bad date":    good + "rate,claude-x,standard,0,yesterday,5,25,5,10,0.50,,,\n",
-		"bad kind":    good + "price,claude-x,standard,0,2026-07-24,5,25,5,10,0.50,,,\n",
-		"negative":    good + "rate,claude-x,standard,0,2026-07-24,-5,25,5,10,0.50,,,\n",
-		"zero factor": good + "factor,tier:x,,,2026-01-01,,,,,,0,1,\n",
+		"empty":           "",
+		"another header":  "kind,name\nrate,x\n",
+		"no rates":        strings.SplitAfter(good, "source\n")[0],
+		"twice":           good + "rate,claude-opus-5,standard,0,2026-07-24,,5,25,6.25,10,0.50,,,,again\n",
+		"overlap":         good + "rate,claude-sonnet-4,standard,0,2026-06-14,,5,25,6.25,10,0.50,,,,again\n",
+		"overlap within":  good + "rate,claude-x,standard,0,2026-01-01,2026-03-01,5,25,5,10,0.50,,,,x\nrate,claude-x,standard,0,2026-02-01,,5,25,5,10,0.50,,,,x\n",
+		"pause":           good + "rate,claude-sonnet-4,standard,0,2026-06-16,,5,25,6.25,10,0.50,,,,again\n",
+		"two discounts":   good + "discount,a,,,2026-01-01,,,,,,,,1,,x\ndiscount,b,,,2026-02-01,,,,,,,,1,,x\n",
+		"two factors":     good + "factor,geography:us,,,2026-03-01,,,,,,,,12,10,x\n",
+		"no class":        good + "rate,claude-x,standard,0,2026-07-24,,5,25,,10,0.50,,,,x\n",
+		"no short prompt": good + "rate,claude-x,standard,1000,2026-07-24,,5,25,5,10,0.50,,,,x\n",
+		"fraction":        good + "rate,claude-x,standard,0,2026-07-24,,0.000001,25,5,10,0.50,,,,x\n",
+		"bad date":        good + "rate,claude-x,standard,0,yesterday,,5,25,5,10,0.50,,,,x\n",
+		"ends at once":    good + "rate,claude-x,standard,0,2026-07-24,2026-07-24,5,25,5,10,0.50,,,,x\n",
+		"bad kind":        good + "price,claude-x,standard,0,2026-07-24,,5,25,5,10,0.50,,,,x\n",
+		"negative":        good + "rate,claude-x,standard,0,2026-07-24,,-5,25,5,10,0.50,,,,x\n",
+		"no source":       good + "rate,claude-x,standard,0,2026-07-24,,5,25,5,10,0.50,,,, \n",
+		"no speed":        good + "rate,claude-x,,0,2026-07-24,,5,25,5,10,0.50,,,,x\n",
+		"unknown factor":  good + "rate,claude-x,standard,0,2026-07-24,,5,25,5,10,0.50,tier:flex,,,x\n",
+		"zero factor":     good + "factor,tier:x,,,2026-01-01,,,,,,,,0,1,x\n",
+		"bad discount":    good + "discount,a,,,2026-01-01,,,,,,,,10001,,x\n",
 	} {
 		_, err := pricing.Parse([]byte(document))
-		require.Error(t, err, name)
+		require.Equal(t, fault.KindInvalid, fault.KindOf(err), name)
 	}
 }
 

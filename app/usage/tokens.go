@@ -57,6 +57,9 @@ type Counts struct {
 	Tier        string // standard, batch, priority or empty
 	// Free marks a refusal before any output, which the provider does not bill.
 	Free bool
+	// CreditRedeemed says that a fallback credit was redeemed: cache writes that
+	// were warm before are billed as reads.
+	CreditRedeemed bool `json:",omitempty"`
 	// Unknown names usage fields that were not understood; any makes the price
 	// provisional.
 	Unknown []string

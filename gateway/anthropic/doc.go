@@ -19,7 +19,7 @@
 // advisor_message are not in the top level and are listed to be billed at their
 // own model; when a fallback model served the turn, the top level is the serving
 // attempt's and every declined attempt is listed, free if it put out nothing. A
-// refusal without any output is free.
+// refusal without any output is free. A redeemed fallback credit is noted.
 //
 // Words: tap (the scanner beside a stream), metered (what was read of one
 // response), reason (why a metering is incomplete, snake_case).

@@ -29,6 +29,7 @@ type meter struct {
 	input, output, read, written, five, hour tally
 	searches                                 tally
 	speed, geography, tier                   string
+	redeemed                                 bool // a fallback credit
 	steps                                    []step
 	unknown                                  []string
 	raw, spare                               []byte
@@ -89,7 +90,9 @@ func (m *meter) field(key, value []byte) {
 		setWord(&m.speed, value)
 	case "inference_geo":
 		setWord(&m.geography, value)
-	case "output_tokens_details", "fallback_credit":
+	case "fallback_credit":
+		m.credit(value)
+	case "output_tokens_details":
 	default:
 		m.doubt("", key, value)
 	}
@@ -128,6 +131,22 @@ func (m *meter) split(object []byte) {
 		default:
 			m.doubt("cache_creation.", f.key, f.value)
 		}
+	}
+}
+
+// credit reads whether a fallback credit was redeemed. A status that is not known
+// may be one that moves the price.
+func (m *meter) credit(object []byte) {
+	if !m.object(object) {
+		return
+	}
+	switch kind := typeOf(find(object, "status")); kind {
+	case "redeemed":
+		m.redeemed = true
+	case "not_applied":
+		m.redeemed = false
+	default:
+		m.note("fallback_credit.status")
 	}
 }
 
@@ -263,7 +282,7 @@ func appendMember(out, key, value []byte) []byte {
 func (m *meter) counts(model, requested string) usage.Counts {
 	c := usage.Counts{
 		Model: model, WebSearches: m.searches.n,
-		Speed: m.speed, Geography: m.geography, Tier: m.tier,
+		Speed: m.speed, Geography: m.geography, Tier: m.tier, CreditRedeemed: m.redeemed,
 	}
 	five, hour, conflict := m.writes()
 	c.Tokens[usage.ClassInput] = m.input.n
