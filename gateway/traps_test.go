@@ -428,7 +428,7 @@ func TestTrap15EveryRequestIsWrittenDownBeforeItIsSent(t *testing.T) {
 	// All are with the provider and none is answered: each is in the journal with what a
 	// reservation needs, which is the size of its prompt and not its 128,000 tokens of room.
 	seen := 0
-	_, err := journal.Inspect(h.journalPath(t), h.ring.Derive("journal-mac"), func(r journal.Record) error {
+	_, err := journal.Inspect(h.journalPath(t), [][]byte{h.ring.Derive("journal-mac")}, func(r journal.Record) error {
 		var in struct {
 			Bytes int64 `json:"by"`
 			Room  int64 `json:"mt"`
