@@ -21,9 +21,10 @@ import (
 
 // Metering is the area that turns measured requests into the ledger.
 type Metering struct {
-	db    *db.DB
-	zip   *zstd.Encoder
-	books sync.Map // bookKey -> *pricing.Book
+	db     *db.DB
+	zip    *zstd.Encoder
+	books  sync.Map // bookKey -> *pricing.Book
+	months sync.Map // period.Month -> true: its partition is there
 }
 
 type bookKey struct {
@@ -46,13 +47,14 @@ func NewMetering(d *db.DB) (*Metering, error) {
 func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.Event) (int, error) {
 	added := 0
 	events = tidy(events)
+	var months []period.Month // made sure of here; known to be there once this is committed
 	err := m.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		added = 0
+		added, months = 0, nil
 		book, version, err := m.book(tx)
 		if err != nil {
 			return err
 		}
-		byMonth, err := m.postings(tx, events)
+		byMonth, err := m.postings(tx, events, &months)
 		if err != nil {
 			return err
 		}
@@ -68,7 +70,14 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 		}
 		return nil
 	})
-	return added, err
+	if err != nil {
+		m.months.Clear() // whatever it was, what is believed to be there is made sure of again
+		return added, err
+	}
+	for _, month := range months {
+		m.months.Store(month, true)
+	}
+	return added, nil
 }
 
 // book reads the price book in force, parsed once per version.
@@ -102,7 +111,7 @@ type posting struct {
 
 // postings groups events by the month they post to: their own, or the next open one
 // when theirs is locked. Each month is held until commit.
-func (m *Metering) postings(tx *db.Tx, events []usage.Event) ([]posting, error) {
+func (m *Metering) postings(tx *db.Tx, events []usage.Event, made *[]period.Month) ([]posting, error) {
 	own := map[period.Month][]usage.Event{}
 	for _, e := range events {
 		month := period.MonthOf(e.OccurredAt())
@@ -115,8 +124,11 @@ func (m *Metering) postings(tx *db.Tx, events []usage.Event) ([]posting, error) 
 	slices.SortFunc(months, func(a, b period.Month) int { return a.Start().Compare(b.Start()) })
 	var groups []posting
 	for _, month := range months {
-		if err := tx.EnsureUsageMonth(month); err != nil {
-			return nil, err
+		if _, there := m.months.Load(month); !there {
+			if err := tx.EnsureUsageMonth(month); err != nil {
+				return nil, err
+			}
+			*made = append(*made, month)
 		}
 		var failed error
 		target, err := period.Posting(month, func(candidate period.Month) period.State {

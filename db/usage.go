@@ -33,11 +33,16 @@ const (
 // PostingState locks, for sharing, the books of a month against being locked
 // meanwhile, and tells its state (DESIGN 5.9).
 func (t *Tx) PostingState(m period.Month) (period.State, error) {
+	const hold = `select state from period where tenant_id = $1 and month = $2 for share`
+	var state string
+	found, err := t.row("hold period", []any{&state}, hold, t.Tenant, m.Start())
+	if err != nil || found {
+		return period.State(state), err
+	}
 	if err := t.exec("open period", `insert into period (tenant_id, month, state, changed_at) values ($1, $2, 'open', $3) on conflict do nothing`, t.Tenant, m.Start(), t.Now); err != nil {
 		return "", err
 	}
-	var state string
-	_, err := t.row("hold period", []any{&state}, `select state from period where tenant_id = $1 and month = $2 for share`, t.Tenant, m.Start())
+	_, err = t.row("hold period", []any{&state}, hold, t.Tenant, m.Start())
 	return period.State(state), err
 }
 

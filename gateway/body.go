@@ -21,7 +21,7 @@ type body struct {
 }
 
 const (
-	readChunk      = 8 << 10
+	readChunk      = 4 << 10
 	maxPooledBytes = 1 << 20 // larger buffers are left to the collector
 )
 

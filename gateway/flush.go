@@ -19,22 +19,43 @@ import (
 type flusher struct {
 	g       *Gateway
 	mu      sync.Mutex
-	waiting map[id.Tenant][]usage.Event
+	waiting map[id.Tenant]*settled
 	count   int
-	wake    chan struct{}
+	wake    chan struct{} // a token: something waits
+	full    chan struct{} // a token: a tenant has a flush full
+}
+
+// settled are one tenant's requests that wait for the ledger.
+type settled struct {
+	events []usage.Event
+	since  time.Time // the first of them came
 }
 
 func newFlusher(g *Gateway) *flusher {
-	return &flusher{g: g, waiting: map[id.Tenant][]usage.Event{}, wake: make(chan struct{}, 1)}
+	return &flusher{g: g, waiting: map[id.Tenant]*settled{}, wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 }
 
-func (f *flusher) add(tenant id.Tenant, e usage.Event) {
+func (f *flusher) add(tenant id.Tenant, events ...usage.Event) {
 	f.mu.Lock()
-	f.waiting[tenant] = append(f.waiting[tenant], e)
-	f.count++
+	one := f.waiting[tenant]
+	if one == nil {
+		one = &settled{since: time.Now()}
+		f.waiting[tenant] = one
+	}
+	one.events = append(one.events, events...)
+	f.count += len(events)
+	full := len(one.events) >= flushFull
 	f.mu.Unlock()
+	signal(f.wake)
+	if full {
+		signal(f.full)
+	}
+}
+
+// signal leaves a token where there is none.
+func signal(c chan struct{}) {
 	select {
-	case f.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -42,32 +63,55 @@ func (f *flusher) add(tenant id.Tenant, e usage.Event) {
 const (
 	maxBackoff    = 5 * time.Second
 	flushDeadline = 30 * time.Second
+
+	// flushFull is how many requests of a tenant are flushed without waiting for more:
+	// a flush costs about as much as the rows of this many, and many small ones disturb
+	// the requests beside them less than a large one.
+	flushFull = 256
+	// With more tenants than flushFew waiting, each waits flushApart times as long, so
+	// that a thousand quiet ones do not cost a transaction each several times a second.
+	flushFew   = 8
+	flushApart = 3
+	// flushTogether is how many tenants are flushed at once: the database is some way off.
+	flushTogether = 4
 )
 
 // run flushes a moment after something settled, and backs off while the database
 // does not answer: requests go on, the journal grows.
 func (f *flusher) run(ctx context.Context) {
 	backoff := time.Duration(0)
-	for {
-		if backoff == 0 {
-			select {
-			case <-ctx.Done():
-				return
-			case <-f.wake:
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(max(f.g.cfg.FlushEvery, backoff)):
-		}
-		if err := f.flush(ctx); err != nil && ctx.Err() == nil {
+	for f.await(ctx, backoff) {
+		if err := f.flush(ctx, f.take(time.Now(), false)); err != nil && ctx.Err() == nil {
 			backoff = min(max(2*backoff, f.g.cfg.FlushEvery), maxBackoff)
 			f.g.cfg.Log.WarnContext(ctx, "ledger not reached; requests stay in the journal", "waiting", f.size(), "error", err)
 			continue
 		}
 		backoff = 0
 	}
+}
+
+// await returns when there may be something to flush; false when ctx has ended.
+func (f *flusher) await(ctx context.Context, backoff time.Duration) bool {
+	if backoff == 0 && f.size() == 0 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-f.wake:
+		}
+	}
+	full := f.full
+	if backoff > 0 {
+		full = nil
+	}
+	timer := time.NewTimer(max(f.g.cfg.FlushEvery, backoff))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-full:
+	}
+	return true
 }
 
 func (f *flusher) size() int {
@@ -79,32 +123,54 @@ func (f *flusher) size() int {
 // drain flushes until nothing waits or ctx ends.
 func (f *flusher) drain(ctx context.Context) error {
 	for f.size() > 0 {
-		if err := f.flush(ctx); err != nil {
+		if err := f.flush(ctx, f.take(time.Now(), true)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// flush takes everything that waits, a bounded piece of one tenant at a time. What
-// fails is put back.
-func (f *flusher) flush(ctx context.Context) error {
+// take removes what is due, or everything.
+func (f *flusher) take(now time.Time, all bool) map[id.Tenant]*settled {
 	f.mu.Lock()
-	taken := f.waiting
-	f.waiting, f.count = map[id.Tenant][]usage.Event{}, 0
-	f.mu.Unlock()
-	var failed error
-	for tenant, events := range taken {
-		for piece := range slices.Chunk(events, app.FlushLimit) {
-			if err := f.g.commit(ctx, tenant, piece); err != nil {
-				failed = errors.Join(failed, err)
-				f.mu.Lock()
-				f.waiting[tenant] = append(f.waiting[tenant], piece...)
-				f.count += len(piece)
-				f.mu.Unlock()
-			}
+	defer f.mu.Unlock()
+	patience := f.g.cfg.FlushEvery
+	if len(f.waiting) > flushFew {
+		patience *= flushApart
+	}
+	due := map[id.Tenant]*settled{}
+	for tenant, one := range f.waiting {
+		if all || len(one.events) >= flushFull || now.Sub(one.since) >= patience {
+			due[tenant] = one
+			f.count -= len(one.events)
+			delete(f.waiting, tenant)
 		}
 	}
+	return due
+}
+
+// flush commits what was taken, a few tenants at a time and a bounded piece of each.
+// What fails is put back.
+func (f *flusher) flush(ctx context.Context, due map[id.Tenant]*settled) error {
+	var mu sync.Mutex
+	var failed error
+	var all sync.WaitGroup
+	places := make(chan struct{}, flushTogether)
+	for tenant, one := range due {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			for piece := range slices.Chunk(one.events, app.FlushLimit) {
+				if err := f.g.commit(ctx, tenant, piece); err != nil {
+					f.add(tenant, piece...)
+					mu.Lock()
+					failed = errors.Join(failed, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
 	return failed
 }
 

@@ -29,7 +29,7 @@ type Config struct {
 	DrainFor     time.Duration // how long to read on after a client left
 	MaxDrains    int           // how many at once
 	StaleAfter   time.Duration // a snapshot older than this is not served from
-	FlushEvery   time.Duration // longest wait from an outcome to its flush
+	FlushEvery   time.Duration // from an outcome to its flush; longer while very many tenants have some
 	BodyWithin   time.Duration // how long a client may take to send its request
 	ReadWithin   time.Duration // how long a client may leave an answer unread before it counts as gone
 
