@@ -59,20 +59,24 @@ func commandMigrate(ctx context.Context, args []string, out io.Writer) error {
 
 // commandSimulate serves the stand-in provider by itself.
 func commandSimulate(ctx context.Context, args []string, out io.Writer) error {
-	var address, dir, faults string
-	var seed uint64
+	var address, dir string
+	var cfg simulator.Config
 	if _, err := parse("simulate", args, func(f *flag.FlagSet) {
 		f.StringVar(&address, "listen", "127.0.0.1:8090", "")
 		f.StringVar(&dir, "data", ".tollbook/simulator", "")
-		f.Uint64Var(&seed, "seed", 1, "")
-		f.StringVar(&faults, "faults", "", "")
+		f.Uint64Var(&cfg.Seed, "seed", 1, "")
+		f.StringVar(&cfg.Faults, "faults", "", "")
+		f.Int64Var(&cfg.DiscountBps, "discount-bps", 0, "")
+		f.StringVar(&cfg.DiscountFrom, "discount-from", "", "")
+		f.DurationVar(&cfg.ReportDelay, "report-delay", 0, "")
 	}, false); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
-	sim, err := simulator.Open(simulator.Config{Dir: dir, Seed: seed, Faults: faults})
+	cfg.Dir = dir
+	sim, err := simulator.Open(cfg)
 	if err != nil {
 		return err
 	}

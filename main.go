@@ -37,6 +37,7 @@ const manual = `Usage:
   tollbook serve     [--only web,gateway,jobs]      configuration from TOLLBOOK_* variables
   tollbook migrate   [status]
   tollbook simulate  [--listen 127.0.0.1:8090] [--data DIR] [--seed N] [--faults SPEC]
+                     [--discount-bps N] [--discount-from DAY] [--report-delay TIME]
   tollbook journal   drain|show DIR
   tollbook tenant    create SLUG NAME | list | upstream SLUG URL
   tollbook key       create SLUG COST_CENTER LABEL | revoke SLUG KEY_ID REASON

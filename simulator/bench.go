@@ -21,7 +21,7 @@ func wantsBench(r *http.Request) bool {
 // serveBench answers from a template. Nothing is parsed, cached or booked; only the
 // counters know. It obeys deltas, delta-ms, text-bytes and first-byte-ms.
 func (ex *exchange) serveBench() {
-	if err := ex.knobs.parse(ex.http.Header.Get("x-sim-fault")); err != nil {
+	if err := ex.knobs.parse(strings.TrimPrefix(ex.http.Header.Get("x-sim-fault"), "bench")); err != nil {
 		ex.fail(invalid("%s", err))
 
 		return

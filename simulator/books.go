@@ -19,10 +19,15 @@ import (
 )
 
 // line is one line of the books' file: a fact, or a promise that ids below a number
-// may have been handed out, also to requests that a kill kept out of the books.
+// may have been handed out, also to requests that a kill kept out of the books, or
+// what was planted, agreed or stated about the organization's objects.
 type line struct {
-	Fact        *Fact  `json:"fact,omitempty"`
-	ReservedIDs uint64 `json:"reserved_ids,omitempty"`
+	Fact        *Fact      `json:"fact,omitempty"`
+	ReservedIDs uint64     `json:"reserved_ids,omitempty"`
+	Plant       *Plant     `json:"plant,omitempty"`
+	Terms       *Terms     `json:"terms,omitempty"`
+	Key         *apiKey    `json:"key,omitempty"`
+	Workspace   *workspace `json:"workspace,omitempty"`
 }
 
 // entry finds a fact in the file. Session and request are hashes: a reader compares
@@ -78,6 +83,11 @@ type books struct {
 	totals   map[dayModel]*total
 	nextID   uint64
 	reserved uint64
+
+	plants     []*Plant
+	terms      *Terms // nil: never stated
+	keys       map[string]*apiKey
+	workspaces map[string]*workspace
 }
 
 var errClosed = errors.New("simulator: the books are closed")
@@ -92,7 +102,10 @@ func openBooks(dir string) (*books, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open books: %w", err)
 	}
-	b := &books{file: file, seed: maphash.MakeSeed(), byID: map[uint64]int64{}, totals: map[dayModel]*total{}}
+	b := &books{
+		file: file, seed: maphash.MakeSeed(), byID: map[uint64]int64{}, totals: map[dayModel]*total{},
+		keys: map[string]*apiKey{}, workspaces: map[string]*workspace{},
+	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("open books: %s is in use by another simulator: %w", dir, err), file.Close())
 	}
@@ -125,13 +138,43 @@ func (b *books) replay() error {
 
 			return fmt.Errorf("line %d is damaged: %w", number, err)
 		}
-		if l.Fact != nil {
-			b.index(l.Fact, b.end, len(raw))
-		}
+		b.restore(&l, len(raw))
 		b.reserved = max(b.reserved, l.ReservedIDs)
 		b.nextID = b.reserved
 		b.end += int64(len(raw))
 	}
+}
+
+// restore takes in a line that is in the file at the end of what was read so far.
+func (b *books) restore(l *line, length int) {
+	switch {
+	case l.Fact != nil:
+		b.index(l.Fact, b.end, length)
+	case l.Plant != nil:
+		b.plants = append(b.plants, l.Plant)
+	case l.Terms != nil:
+		b.terms = l.Terms
+	case l.Key != nil:
+		b.keys[l.Key.ID] = l.Key
+	case l.Workspace != nil:
+		b.workspaces[l.Workspace.ID] = l.Workspace
+	}
+}
+
+// keep writes one line that is no fact, then lets apply take it in.
+func (b *books) keep(l line, apply func()) error {
+	raw, err := encodeLine(l)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.write(raw); err != nil {
+		return err
+	}
+	apply()
+
+	return nil
 }
 
 // index adds a fact that is in the file at offset.
@@ -142,6 +185,7 @@ func (b *books) index(f *Fact, offset int64, length int) {
 	}
 	b.entries = append(b.entries, e)
 	b.byID[b.hash(f.RequestID)] = offset
+	b.observe(f)
 	addFact(b.totals, f.OccurredAt.UTC().Format(time.DateOnly), f)
 }
 

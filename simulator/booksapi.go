@@ -44,13 +44,6 @@ func rowOf(f *Fact) bookRow {
 	}
 }
 
-// dollars writes pico-dollars with all their twelve decimals.
-func dollars(pico *big.Int) string {
-	digits := fmt.Sprintf("%013s", pico.String())
-
-	return digits[:len(digits)-12] + "." + digits[len(digits)-12:]
-}
-
 func (s *Simulator) serveBooks(w http.ResponseWriter, r *http.Request) {
 	q, err := parseFilter(r.URL.Query())
 	if err != nil {

@@ -16,7 +16,18 @@ const (
 	maxIterations   = 16      // of one request
 	maxSkewSec      = 400 * 24 * 60 * 60
 
-	maxStandingFaults = 32 // of one --faults
+	maxStandingFaults  = 32 // of one --faults
+	maxPlants          = 1000
+	maxPlantTokens     = 100_000_000
+	maxDiscounts       = 16
+	maxReportFaults    = 100     // waiting
+	maxControlBytes    = 4 << 20 // body of a request to the simulator's own controls
+	maxObjects         = 10_000  // keys, and workspaces, that are remembered
+	maxObjectTags      = 10
+	maxReportGroupBy   = 5
+	maxLegacyGroupBy   = 9
+	maxReportFilter    = 1000 // words of one filter
+	analyticsPerMinute = 60
 
 	maxQuotedBytes  = 16 << 10 // of a tool result that an answer quotes
 	maxTimesKeys    = 4096     // counters of the knob times

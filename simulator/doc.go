@@ -2,15 +2,17 @@
 // own prices and its own books, so that it can disagree with the product.
 //
 // It owns the answers, the prompt cache, the list prices (prices.go), the books
-// (one append-only file) and the analytics reports made from them. It does not own,
-// and never imports, anything of ours.
+// (one append-only file), both families of reports made from them, and the
+// organization's keys and workspaces. It does not own, and never imports, anything of
+// ours.
 //
 // Invariants: a request is in the books, by write(2), before its last byte leaves;
 // what was cut is booked with what was produced; no id is ever issued twice, also
 // after kill -9; the same seed, prompt and sequence give the same answer and counts.
 //
-// Words: fact (the provider's record of one request), books, knob (a word that
-// asks for a fault), era (a time during which one price held).
+// Words: fact (the provider's record of one request), books (the facts: always true),
+// knob (a word that asks for a fault), plant (a report's planted disagreement with the
+// books), terms (discounts and lag), era (a time during which one price held).
 //
 // Prompt caches belong to a workspace (header anthropic-workspace-id, else the
 // default one) and a model, never to a key. The prompt steers the answer: "run
@@ -88,4 +90,42 @@
 // status, one of drop, drop-head, sse-error, delay (500 ms), slow (100 ms a delta),
 // stall (2 s), malformed, or knobs joined by + with : for =, such as
 // "status:429+retry-after:9=0.01,stall-ms:800+stall-after:3=0.02,garble:huge=0.005".
+//
+// # Reports
+//
+// GET /v1/organizations/analytics/usage and /cost; the legacy usage_report/messages,
+// usage_report/claude_code and cost_report; me, api_keys and workspaces: for any key
+// that starts with sk-ant-admin. Errors, free refusals and answers without tokens are in
+// no report; each turn of an answer stands under its own model. Traffic without a key is
+// a person's at the Console. The default workspace has an id in analytics and none in
+// the legacy reports, which are at list price, as discounts show only in analytics, and
+// lag by five minutes at most. A key that is set inactive is refused with 401.
+//
+// A report lags by the terms: POST /books/terms {"report_delay_sec":3600,
+// "discounts":[{"from":"2026-11-01","bps":1500}]}; GET shows them.
+//
+// POST /books/facts {"facts":[Fact...]} books up to 1,000 requests that nobody proxied,
+// as GET /books shows them; key_hint "" is the Console.
+//
+// POST /books/plant makes the reports disagree, GET /books/plants lists what was planted;
+// members are those of Plant. "since" and "until" (RFC 3339) bound when it shows: missing
+// with until is a late fact, tokens with since a late revision.
+//
+//	{"class":"tokens","request_id":"req_…","token_class":"output","delta":-50,"in":"usage"}
+//	{"class":"tokens","day":"2026-11-23","api_key_id":"…","token_class":"input","delta":9}
+//	                     of the day's first such request; in: usage, cost, or both when left out
+//	{"class":"price","day":"2026-11-23","model":"…","bps":100}   cost off by 1 %, counts right
+//	{"class":"missing","request_id":"req_…"}
+//	{"class":"extra","occurred_at":"…","api_key_id":"…","model":"…","tokens":{"input":100}}
+//	{"class":"fee","occurred_at":"…","cost_type":"code_execution","amount_pico":50000000000}
+//	                     or session_usage; in the cost reports alone
+//	{"class":"credit","occurred_at":"…","amount_pico":1}         amount lower, list_amount not
+//
+// POST /books/report-faults {"faults":"status=429,retry-after=2","path":"/v1/organizations/
+// analytics/cost","skip":1,"times":2} waits for requests whose path starts so; GET shows
+// what still waits; x-sim-fault on the request works too. Besides status, html,
+// first-byte-ms, drop-head, drop-after (half a page), skew-sec:
+//
+//	repeat-page stuck-page          the page before once more; next_page leads here again
+//	empty-page refuse-cursor        no rows but has_more; 400 for a page token
 package simulator

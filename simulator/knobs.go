@@ -43,6 +43,8 @@ type knobs struct {
 	advisorModel, fallback, credit  string
 	fallbackOutput                  int
 
+	repeatPage, stuckPage, emptyPage, refuseCursor bool
+
 	times int
 	bench bool
 }
@@ -80,6 +82,10 @@ func (k *knobs) flags() []flagKnob {
 		{"unknown-model", &k.unknownModel},
 		{"unknown-field", &k.unknownField},
 		{"refuse-late", &k.refuseLate},
+		{"repeat-page", &k.repeatPage},
+		{"stuck-page", &k.stuckPage},
+		{"empty-page", &k.emptyPage},
+		{"refuse-cursor", &k.refuseCursor},
 		{"bench", &k.bench},
 	}
 }
@@ -109,16 +115,29 @@ type countKnob struct {
 	low, high int
 }
 
-func (k *knobs) counts() []countKnob {
-	const longest = int(maxPause / time.Millisecond)
+const longest = int(maxPause / time.Millisecond)
 
+// pace finds the knobs that a benchmark sends with every request, without building
+// the tables of all others.
+func (k *knobs) pace(name string) *countKnob {
+	switch name {
+	case "first-byte-ms":
+		return &countKnob{name, &k.firstByteMs, 0, longest}
+	case "delta-ms":
+		return &countKnob{name, &k.deltaMs, 0, longest}
+	case "deltas":
+		return &countKnob{name, &k.deltas, 1, maxDeltas}
+	case "text-bytes":
+		return &countKnob{name, &k.textBytes, 1, maxTextBytes}
+	default:
+		return nil
+	}
+}
+
+func (k *knobs) counts() []countKnob {
 	return []countKnob{
 		{"status", &k.status, 400, 599},
 		{"retry-after", &k.retryAfter, 0, 86_400},
-		{"first-byte-ms", &k.firstByteMs, 0, longest},
-		{"delta-ms", &k.deltaMs, 0, longest},
-		{"deltas", &k.deltas, 1, maxDeltas},
-		{"text-bytes", &k.textBytes, 1, maxTextBytes},
 		{"stall-ms", &k.stallMs, 0, longest},
 		{"stall-after", &k.stallAfter, 0, maxDeltas},
 		{"stall-ping-ms", &k.stallPingMs, 1, longest},
@@ -149,34 +168,55 @@ func (k *knobs) counts() []countKnob {
 
 // parse adds the knobs of one comma-separated list.
 func (k *knobs) parse(list string) error {
-	if list == "" {
-		return nil
-	}
-	flags, words, counts := k.flags(), k.words(), k.counts()
 	for word := range strings.SplitSeq(list, ",") {
 		word = strings.TrimSpace(word)
 		if word == "" {
 			continue
 		}
 		name, value, _ := strings.Cut(word, "=")
-		if at := slices.IndexFunc(flags, func(f flagKnob) bool { return f.name == name }); at >= 0 {
-			*flags[at].to = true
-		} else if at := slices.IndexFunc(words, func(w wordKnob) bool { return w.name == name }); at >= 0 {
-			if err := words[at].set(value); err != nil {
-				return err
-			}
-		} else if at := slices.IndexFunc(counts, func(c countKnob) bool { return c.name == name }); at >= 0 {
-			n, err := boundedInt(name, value, counts[at].low, counts[at].high)
-			if err != nil {
-				return err
-			}
-			*counts[at].to = n
-		} else if err := k.addGarble(name, value); err != nil {
+		var err error
+		if paced := k.pace(name); paced != nil {
+			err = paced.set(value)
+		} else {
+			err = k.set(name, value)
+		}
+		if err != nil {
 			return err
 		}
 	}
 
 	return nil
+}
+
+func (k *knobs) set(name, value string) error {
+	for _, f := range k.flags() {
+		if f.name == name {
+			*f.to = true
+
+			return nil
+		}
+	}
+	for _, c := range k.counts() {
+		if c.name == name {
+			return c.set(value)
+		}
+	}
+	for _, w := range k.words() {
+		if w.name == name {
+			return w.set(value)
+		}
+	}
+
+	return k.addGarble(name, value)
+}
+
+func (c *countKnob) set(value string) error {
+	n, err := boundedInt(c.name, value, c.low, c.high)
+	if err == nil {
+		*c.to = n
+	}
+
+	return err
 }
 
 func (w *wordKnob) set(value string) error {

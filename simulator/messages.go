@@ -116,6 +116,9 @@ func (ex *exchange) understand() *apiError {
 	if credential != "" {
 		ex.fact.KeyHint = KeyHint(credential)
 	}
+	if problem == nil && ex.sim.keyRefused(ex.fact.KeyHint) {
+		problem = errorOfStatus(http.StatusUnauthorized)
+	}
 	if problem != nil {
 		return problem
 	}

@@ -19,8 +19,10 @@ type Config struct {
 	Now    func() time.Time // nil = time.Now
 	Delay  time.Duration    // pause between stream deltas; 0 = none
 
-	DiscountBps int64         // contract discount in the cost report, basis points off list; the books stay at list
-	ReportDelay time.Duration // how far the analytics reports lag behind; 0 = not at all
+	// The contract until POST /books/terms states another one; the books stay at list.
+	DiscountBps  int64         // discount in the cost report, basis points off list
+	DiscountFrom string        // from this UTC day on, YYYY-MM-DD; "" = always
+	ReportDelay  time.Duration // how far the analytics reports lag behind, whole seconds; 0 = not at all
 }
 
 func (c Config) validate() error {
@@ -33,8 +35,20 @@ func (c Config) validate() error {
 	if c.Delay < 0 || c.ReportDelay < 0 {
 		return errors.New("simulator: Delay and ReportDelay cannot be negative")
 	}
+	if err := c.terms().validate(); err != nil {
+		return fmt.Errorf("simulator: DiscountFrom, ReportDelay: %w", err)
+	}
 
 	return nil
+}
+
+func (c Config) terms() *Terms {
+	t := &Terms{ReportDelaySec: int64(c.ReportDelay / time.Second), Discounts: []Discount{}}
+	if c.DiscountBps > 0 {
+		t.Discounts = append(t.Discounts, Discount{From: c.DiscountFrom, Bps: c.DiscountBps})
+	}
+
+	return t
 }
 
 // Simulator answers as the provider would and keeps the provider's books.
@@ -50,8 +64,8 @@ type Simulator struct {
 	organ  string
 	models []listedModel
 
-	discountBps int64
-	reportDelay time.Duration
+	terms *Terms // of Config
+	desk  reportDesk
 
 	buffers sync.Pool // *[]byte: request bodies
 	bench   benchCounters
@@ -99,8 +113,8 @@ func Open(cfg Config) (*Simulator, error) {
 	s := &Simulator{
 		seed: cfg.Seed, now: cfg.Now, delay: cfg.Delay, books: opened, cache: newPromptCache(maxCacheEntries),
 		prices: prices, author: newAuthor(cfg.Seed), rates: standing, organ: organizationID(cfg.Seed),
-		models:      currentModels(),
-		discountBps: cfg.DiscountBps, reportDelay: cfg.ReportDelay,
+		models: currentModels(),
+		terms:  cfg.terms(),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -162,28 +176,63 @@ func (s *Simulator) complete(f *Fact) (err error) {
 // Handler serves the provider's API and the books; paths are relative to its mount.
 func (s *Simulator) Handler() http.Handler { return http.HandlerFunc(s.route) }
 
-//nolint:cyclop // the route table
 func (s *Simulator) route(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	write := r.Method == http.MethodPost
 	switch {
-	case path == "/v1/messages" && r.Method == http.MethodPost:
+	case path == "/v1/messages" && write:
 		s.serveMessages(w, r)
-	case path == "/v1/messages/count_tokens" && r.Method == http.MethodPost:
+	case path == "/v1/messages/count_tokens" && write:
 		s.serveCount(w, r)
 	case (path == "/v1/models" || strings.HasPrefix(path, "/v1/models/")) && read:
 		s.serveModels(w, r)
 	case path == "/api/hello" && read:
 		w.WriteHeader(http.StatusOK)
+	case strings.HasPrefix(path, organizationPath) && (read || write):
+		s.routeOrganization(w, r, read)
+	case strings.HasPrefix(path, "/books") && (read || write):
+		s.routeBooks(w, r, path, read)
+	default:
+		s.answerError(w, errorOfStatus(http.StatusNotFound))
+	}
+}
+
+func (s *Simulator) routeOrganization(w http.ResponseWriter, r *http.Request, read bool) {
+	path := r.URL.Path
+	switch {
 	case (path == usageReportPath || path == costReportPath) && read:
 		s.serveReport(w, r)
+	case (path == legacyUsagePath || path == legacyCostPath) && read:
+		s.serveLegacy(w, r)
+	case path == legacyCodePath && read:
+		s.serveCodeReport(w, r)
+	default:
+		s.serveOrganization(w, r)
+	}
+}
+
+// routeBooks serves what the provider does not have: the truth, and the controls that
+// make its reports depart from it.
+func (s *Simulator) routeBooks(w http.ResponseWriter, r *http.Request, path string, read bool) {
+	switch {
 	case path == "/books" && read:
 		s.serveBooks(w, r)
 	case path == "/books/totals" && read:
 		s.serveTotals(w, r)
 	case path == "/books/bench" && read:
 		s.serveBenchCounters(w)
+	case path == "/books/facts" && !read:
+		s.serveFacts(w, r)
+	case path == "/books/plant" && !read:
+		s.servePlant(w, r)
+	case path == "/books/plants" && read:
+		s.servePlants(w)
+	case path == "/books/terms":
+		s.serveTerms(w, r)
+	case path == "/books/report-faults":
+		s.serveReportFaults(w, r)
 	default:
-		s.answerError(w, &apiError{status: 404, kind: "not_found_error", message: "Not found"})
+		s.answerError(w, errorOfStatus(http.StatusNotFound))
 	}
 }
