@@ -38,7 +38,8 @@
 //
 //	first-byte-ms=300 delta-ms=20   pauses (before the head; between deltas)
 //	deltas=50 text-bytes=N          exact number of text deltas; exact text length
-//	stall-ms=N stall-after=K        silence after K deltas (1); stall-ping-ms=M: but for pings
+//	stall-ms=N stall-after=K        silence after K deltas (1), or in the middle of a body;
+//	                                stall-ping-ms=M: but for pings
 //	skew-sec=N                      Date header and time in the books are N seconds off
 //
 // A cut, or someone else's answer:
@@ -56,6 +57,7 @@
 //	                                bad-json, wrong-type (usage of strings), wrong-name (event: ping on a
 //	                                message_delta), bad-utf8, short-data (a cut data line that runs into the
 //	                                next event), huge (2 MB), comment, unknown-event, unknown-delta, unknown-block
+//	                                (not streamed: bad-json, short-data, bad-utf8, wrong-type, unknown-block)
 //	crlf split-data                 CRLF line ends; several data lines an event
 //	no-usage huge-final             the final message_delta has no usage; has 2 MB of padding
 //	no-final no-stop                a clean end before message_delta; before message_stop
@@ -99,13 +101,14 @@
 // no report; each turn of an answer stands under its own model. Traffic without a key is
 // a person's at the Console. The default workspace has an id in analytics and none in
 // the legacy reports, which are at list price, as discounts show only in analytics, and
-// lag by five minutes at most. A key that is set inactive is refused with 401.
+// lag by five minutes at most. Analytics answers 60 requests a minute. A key that is set inactive is refused with 401.
 //
 // A report lags by the terms: POST /books/terms {"report_delay_sec":3600,
 // "discounts":[{"from":"2026-11-01","bps":1500}]}; GET shows them.
 //
-// POST /books/facts {"facts":[Fact...]} books up to 1,000 requests that nobody proxied,
-// as GET /books shows them; key_hint "" is the Console.
+// POST /books/facts {"facts":[Fact...]} books up to 1,000 requests that nobody proxied;
+// members are those of Fact, request_id and occurred_at may be left out; key_hint "" is
+// the Console.
 //
 // POST /books/plant makes the reports disagree, GET /books/plants lists what was planted;
 // members are those of Plant. "since" and "until" (RFC 3339) bound when it shows: missing

@@ -2,10 +2,12 @@ package simulator
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,6 +75,67 @@ func TestGarbledEvents(t *testing.T) {
 	require.Greater(t, len(raw), hugeEventBytes)
 	require.Contains(t, raw, "\xff")
 	require.Less(t, strings.Index(raw, ": keep-alive"), strings.Index(raw, "\xff"))
+}
+
+// An answer that is not streamed can be spoiled too; it is booked as it was.
+func TestGarbledWholeAnswers(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string]string{
+		"bad-json": "", "short-data": "", "bad-utf8": "\xff", "wrong-type": `"output_tokens":"many"`, "unknown-block": "quantum_block",
+	} {
+		sim := open(t, Config{})
+		raw := ask(t, sim, body("claude-opus-5-5", "hi", ""), fault("garble="+name)).Body.Bytes()
+		require.Contains(t, string(raw), wrong)
+		require.Equal(t, wrong != "", json.Valid(raw), name)
+		require.True(t, booksOf(t, sim, "")[0].Complete)
+	}
+}
+
+func TestStallInTheMiddleOfABody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		clean := ask(t, open(t, Config{}), body("claude-opus-5-5", "hi", ""), nil).Body.String()
+		began := time.Now()
+		require.Equal(t, clean, ask(t, open(t, Config{}), body("claude-opus-5-5", "hi", ""), fault("stall-ms=9000")).Body.String())
+		require.Equal(t, 9*time.Second, time.Since(began))
+	})
+}
+
+// Headers of an answer tell of its workspace, and of the pools it drew on.
+func TestAnswerHeaders(t *testing.T) {
+	t.Parallel()
+	sim := open(t, Config{})
+	h := ask(t, sim, body("claude-opus-5-5", "hi", `,"speed":"fast"`), nil).Header()
+	require.Equal(t, sim.workspace, h.Get("anthropic-workspace-id"))
+	require.Equal(t, "2000000", h.Get("anthropic-fast-input-tokens-limit"))
+	require.Empty(t, h.Get("anthropic-priority-input-tokens-limit"))
+	headers := fault("tier=priority")
+	headers["anthropic-workspace-id"] = "wrkspc_2"
+	h = ask(t, sim, body("claude-opus-5-5", "hi", `,"stream":true`), headers).Header()
+	require.Equal(t, "wrkspc_2", h.Get("anthropic-workspace-id"))
+	require.Equal(t, "399000", h.Get("anthropic-priority-output-tokens-remaining"))
+	require.Equal(t, "2026-11-23T12:01:00Z", h.Get("anthropic-ratelimit-tokens-reset"))
+}
+
+// doc.go is the one reference of knobs, so it has them all, and all standing words.
+func TestEveryKnobIsDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	k := noKnobs()
+	names := append(garbleNames(), "first-byte-ms", "delta-ms", "deltas", "text-bytes", "drop", "sse-error", "delay", "slow", "stall", "malformed")
+	for _, f := range k.flags() {
+		names = append(names, f.name)
+	}
+	for _, w := range k.words() {
+		names = append(names, w.name)
+	}
+	for _, c := range k.counts() {
+		names = append(names, c.name)
+	}
+	for _, name := range names {
+		require.Regexp(t, `(?m)^//.*[\s(.]`+name+`\b`, string(raw), name)
+	}
 }
 
 func TestStandardButUnusualFrames(t *testing.T) {

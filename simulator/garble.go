@@ -63,3 +63,23 @@ func (k *knobs) reshape(frame []byte) []byte {
 
 	return frame
 }
+
+// garbleWhole spoils an answer that is not streamed, with those garbles that mean
+// something there: it ends in the middle, has a byte that is no text, counts in words
+// or holds a block from the future.
+func (k *knobs) garbleWhole(body string) string {
+	for _, name := range k.garbles {
+		switch name {
+		case "bad-json", "short-data":
+			body = body[:len(body)/2]
+		case "bad-utf8":
+			body = strings.Replace(body, `"content":[`, `"content":[{"type":"text","text":"`+"\xff"+`"},`, 1)
+		case "wrong-type":
+			body = strings.Replace(body, `"output_tokens":`, `"output_tokens":"many","was":`, 1)
+		case "unknown-block":
+			body = strings.Replace(body, `"content":[`, `"content":[{"type":"quantum_block","quantum":""},`, 1)
+		}
+	}
+
+	return body
+}

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -42,6 +43,7 @@ func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
 		Speed: speedStandard, ServiceTier: tierStandard, InferenceGeo: geoGlobal, Status: http.StatusOK,
 	}
 	s.setIdentity(w, ex.fact.RequestID)
+	w.Header().Set("anthropic-workspace-id", cmp.Or(ex.fact.WorkspaceID, s.workspace))
 	if wantsBench(r) {
 		ex.serveBench()
 
@@ -369,13 +371,23 @@ func (ex *exchange) whole() {
 	if ex.knobs.dropAfter == 0 {
 		panic(http.ErrAbortHandler)
 	}
-	ex.sim.setRates(ex.w.Header())
+	ex.setRates()
+	body = ex.knobs.garbleWhole(body)
 	ex.w.Header().Set("Content-Type", "application/json")
 	ex.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	half := len(body) / 2
 	if ex.knobs.dropAfter > 0 || ex.knobs.dropInside > 0 {
-		_, _ = io.WriteString(ex.w, body[:len(body)/2]) // the cut follows whether or not this arrives
+		_, _ = io.WriteString(ex.w, body[:half]) // the cut follows whether or not this arrives
 		_ = http.NewResponseController(ex.w).Flush()
 		panic(http.ErrAbortHandler)
+	}
+	if ex.knobs.stallMs > 0 {
+		_, _ = io.WriteString(ex.w, body[:half]) // who is not there to read is not there for the rest either
+		_ = http.NewResponseController(ex.w).Flush()
+		if !pause(ex.http.Context(), time.Duration(ex.knobs.stallMs)*time.Millisecond) {
+			return
+		}
+		body = body[half:]
 	}
 	ex.book(true)
 	_, _ = io.WriteString(ex.w, body) // a client that went away was still served
@@ -396,20 +408,32 @@ func (ex *exchange) stopDetails() *stopDetails {
 	return &stopDetails{Type: "refusal", Explanation: "Simulated refusal."}
 }
 
-// setRates puts the rate headers of a success: they describe the organization.
-func (s *Simulator) setRates(h http.Header) {
-	reset := s.now().UTC().Add(time.Minute).Format(time.RFC3339)
-	for _, kind := range []struct{ name, limit, remaining string }{
-		{"Requests", "4000", "3999"},
-		{"Tokens", "5000000", "4999000"},
-		{"Input-Tokens", "4000000", "3999000"},
-		{"Output-Tokens", "1000000", "999000"},
-	} {
-		prefix := "Anthropic-Ratelimit-" + kind.name
-		h[prefix+"-Limit"] = []string{kind.limit}
-		h[prefix+"-Remaining"] = []string{kind.remaining}
-		h[prefix+"-Reset"] = []string{reset}
+// setRates puts the rate headers of an answer, with those of its speed and tier.
+func (ex *exchange) setRates() {
+	h := ex.w.Header()
+	reset := ex.sim.setRates(h)
+	for prefix, applies := range map[string]bool{"Anthropic-Fast": ex.fact.Speed == speedFast, "Anthropic-Priority": ex.fact.ServiceTier == tierPriority} {
+		if applies {
+			setRate(h, prefix+"-Input-Tokens", "2000000", "1999000", reset)
+			setRate(h, prefix+"-Output-Tokens", "400000", "399000", reset)
+		}
 	}
+}
+
+// setRates puts the rate headers of a success, which describe the organization, and
+// returns when they start afresh.
+func (s *Simulator) setRates(h http.Header) string {
+	reset := s.now().UTC().Add(time.Minute).Format(time.RFC3339)
+	setRate(h, "Anthropic-Ratelimit-Requests", "4000", "3999", reset)
+	setRate(h, "Anthropic-Ratelimit-Tokens", "5000000", "4999000", reset)
+	setRate(h, "Anthropic-Ratelimit-Input-Tokens", "4000000", "3999000", reset)
+	setRate(h, "Anthropic-Ratelimit-Output-Tokens", "1000000", "999000", reset)
+
+	return reset
+}
+
+func setRate(h http.Header, prefix, limit, remaining, reset string) {
+	h[prefix+"-Limit"], h[prefix+"-Remaining"], h[prefix+"-Reset"] = []string{limit}, []string{remaining}, []string{reset}
 }
 
 // pause waits, or reports false when the client went away first.

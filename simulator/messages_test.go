@@ -301,6 +301,7 @@ func TestOtherEndpoints(t *testing.T) {
 	require.Equal(t, 200, call(t, sim, "GET", "/v1/models/claude-haiku-4-5", "", nil).Code)
 	require.Equal(t, 404, call(t, sim, "GET", "/v1/models/claude-nope", "", nil).Code)
 	require.Equal(t, 200, call(t, sim, "HEAD", "/api/hello", "", map[string]string{"x-api-key": "", "anthropic-version": ""}).Code)
+	require.Equal(t, 200, call(t, sim, "GET", "/api/hello", "", map[string]string{"x-api-key": "", "anthropic-version": ""}).Code)
 	rec = call(t, sim, "POST", "/v1/files", "", nil)
 	require.Equal(t, 404, rec.Code)
 	require.Equal(t, "not_found_error", decode[errorBody](t, rec.Body.Bytes()).Error.Type)

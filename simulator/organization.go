@@ -94,9 +94,9 @@ func newWorkspace(id, name string, at time.Time) *workspace {
 	}
 }
 
-// defaultWorkspace is the id that the default workspace has in the analytics reports
-// and in no other place.
-func (s *Simulator) defaultWorkspace() string { return makeID("wrkspc_", s.seed, 0) }
+// defaultWorkspaceOf is the id of the default workspace: in analytics, in an answer's
+// headers and in a key's scope, but not in the legacy reports.
+func defaultWorkspaceOf(seed uint64) string { return makeID("wrkspc_", seed, 0) }
 
 // keyRefused reports whether an admin switched a key off.
 func (s *Simulator) keyRefused(id string) bool {
@@ -114,7 +114,7 @@ func (s *Simulator) listKeys() []apiKey {
 	keys := make([]apiKey, 0, len(s.books.keys))
 	for _, k := range s.books.keys {
 		shown := *k
-		shown.Scope.WorkspaceID = cmp.Or(shown.Scope.WorkspaceID, s.defaultWorkspace())
+		shown.Scope.WorkspaceID = cmp.Or(shown.Scope.WorkspaceID, s.workspace)
 		keys = append(keys, shown)
 	}
 	slices.SortFunc(keys, func(x, y apiKey) int {
@@ -223,7 +223,7 @@ func (s *Simulator) pageOfWorkspaces(r *http.Request) (any, *apiError) {
 			(len(query["ids[]"]) > 0 && !slices.Contains(query["ids[]"], w.ID))
 	})
 	if query.Get("include_default") == "true" {
-		all = append(all, *newWorkspace(s.defaultWorkspace(), "Default", time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)))
+		all = append(all, *newWorkspace(s.workspace, "Default", time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)))
 	}
 
 	return pageOf(all, func(w workspace) string { return w.ID }, query)

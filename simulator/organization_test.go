@@ -35,7 +35,7 @@ func TestOrganizationObjects(t *testing.T) {
 	require.False(t, keys.HasMore)
 	require.Equal(t, "apikey_1", keys.Data[0].ID)
 	require.Equal(t, "2026-08-15T12:00:00Z", keys.Data[0].CreatedAt.Format("2006-01-02T15:04:05Z07:00"))
-	require.Equal(t, sim.defaultWorkspace(), keys.Data[0].Scope.WorkspaceID)
+	require.Equal(t, sim.workspace, keys.Data[0].Scope.WorkspaceID)
 	require.Empty(t, decode[listPage[apiKey]](t, adminCall(t, sim, "GET", "api_keys?status=archived", "", 200)).Data)
 	require.Len(t, decode[listPage[apiKey]](t, adminCall(t, sim, "GET", "api_keys?workspace_id=wrkspc_2", "", 200)).Data, 1)
 	adminCall(t, sim, "POST", "api_keys", `{"name":"x"}`, 404) // keys cannot be created

@@ -82,7 +82,7 @@ func (s *Simulator) dimension(l *reportLine, name string) string {
 	case "speed":
 		return l.speed
 	case "workspace_id":
-		return cmp.Or(l.workspace, s.defaultWorkspace())
+		return cmp.Or(l.workspace, s.workspace)
 	default:
 		return ""
 	}

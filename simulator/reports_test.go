@@ -123,7 +123,7 @@ func TestReportFiltersAndDimensions(t *testing.T) {
 		"": 9, "&api_key_ids[]=apikey_1": 4, "&api_key_ids[]=apikey_1&api_key_ids[]=": 5, "&api_key_ids[]=": 1, "&api_key_ids[]=other": 0,
 		"&models[]=claude-sonnet-5-5": 2, "&models[]=claude-fable-5-2": 0, "&service_tiers[]=batch": 1, "&service_tiers[]=flex": 0, "&speeds[]=fast": 1,
 		"&inference_geos[]=us": 1, "&inference_geos[]=not_available": 0, "&context_windows[]=200k-1M": 1, "&workspace_ids[]=wrkspc_2": 1,
-		"&workspace_ids[]=" + sim.defaultWorkspace(): 8, "&actor_types[]=user_actor": 1, "&actor_types[]=api_actor": 8, "&actor_ids[]=apikey_2": 4,
+		"&workspace_ids[]=" + sim.workspace: 8, "&actor_types[]=user_actor": 1, "&actor_types[]=api_actor": 8, "&actor_ids[]=apikey_2": 4,
 		"&products[]=claude_code": 0, "&organization_ids[]=" + sim.organ: 9, "&session_ids[]=x": 0, "&speeds[]=fast&inference_geos[]=us": 0,
 	} {
 		var sum int64

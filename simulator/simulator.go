@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,16 +54,17 @@ func (c Config) terms() *Terms {
 
 // Simulator answers as the provider would and keeps the provider's books.
 type Simulator struct {
-	seed   uint64
-	now    func() time.Time
-	delay  time.Duration
-	books  *books
-	cache  *promptCache
-	prices *priceList
-	author *author
-	rates  rates
-	organ  string
-	models []listedModel
+	seed      uint64
+	now       func() time.Time
+	delay     time.Duration
+	books     *books
+	cache     *promptCache
+	prices    *priceList
+	author    *author
+	rates     rates
+	organ     string
+	workspace string // the default one's id
+	models    []listedModel
 
 	terms *Terms // of Config
 	desk  reportDesk
@@ -113,8 +115,8 @@ func Open(cfg Config) (*Simulator, error) {
 	s := &Simulator{
 		seed: cfg.Seed, now: cfg.Now, delay: cfg.Delay, books: opened, cache: newPromptCache(maxCacheEntries),
 		prices: prices, author: newAuthor(cfg.Seed), rates: standing, organ: organizationID(cfg.Seed),
-		models: currentModels(),
-		terms:  cfg.terms(),
+		workspace: defaultWorkspaceOf(cfg.Seed), models: currentModels(),
+		terms: cfg.terms(),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -165,6 +167,7 @@ func (s *Simulator) Import(facts iter.Seq[Fact]) (int, error) {
 // complete fills defaults, checks and prices a fact.
 func (s *Simulator) complete(f *Fact) (err error) {
 	f.fillDefaults()
+	f.Iterations = slices.Clone(f.Iterations) // they are priced in place, and may be the caller's
 	if err := f.validate(); err != nil {
 		return err
 	}

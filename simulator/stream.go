@@ -39,7 +39,7 @@ func (ex *exchange) stream() {
 		}
 	}()
 	h := ex.w.Header()
-	ex.sim.setRates(h)
+	ex.setRates()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
 	ex.w.WriteHeader(http.StatusOK)
