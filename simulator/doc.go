@@ -22,7 +22,8 @@
 // # Knobs
 //
 // In the header x-sim-fault, comma separated, or in the last user text as
-// [[sim:deltas=50,delta-ms=20]]; [[refuse]] in that text asks for a free refusal.
+// [[sim:deltas=50,delta-ms=20]]; [[refuse]] in that text asks for a free refusal, or for
+// the first of the body's fallbacks to serve.
 // An unknown knob is a 400, so that a misspelled test fails. Bounds: bounds.go.
 // K counts deltas of any kind; what should happen after more of them than there are
 // happens before message_delta. What was sent is booked, unless it says otherwise.

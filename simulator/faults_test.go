@@ -398,6 +398,21 @@ func TestIterations(t *testing.T) {
 	}
 }
 
+// A body that names fallbacks gets one instead of a refusal, and the refusal is free.
+func TestFallbacksOfTheBody(t *testing.T) {
+	t.Parallel()
+	sim := open(t, Config{})
+	blocks, m := answerOf(t, sim, body("claude-opus-5-5", "[[refuse]] [[sim:input=1000,output=100]]", `,"fallbacks":[{"model":"claude-sonnet-5-5"},{"model":"claude-haiku-5-5"}]`))
+	require.Equal(t, "claude-sonnet-5-5", m.Model)
+	require.Equal(t, "end_turn", *m.StopReason)
+	require.Equal(t, "fallback", blocks[0]["type"])
+	require.Equal(t, "fallback_message", m.Usage.Iterations[1].Type)
+	row := booksOf(t, sim, "")[0]
+	require.False(t, row.Refused)
+	require.True(t, row.Iterations[0].Free)
+	require.Equal(t, "0.003000000000", row.Amount) // 1000 x 2 + 100 x 10 millionths
+}
+
 func TestBlocksOfIterations(t *testing.T) {
 	t.Parallel()
 	sim := open(t, Config{})

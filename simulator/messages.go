@@ -210,6 +210,9 @@ func (ex *exchange) applyKnobs() *apiError {
 			return invalid("%s", err)
 		}
 	}
+	if strings.Contains(t.raw, refuseWord) && ex.knobs.fallback == "" {
+		ex.knobs.fallback = ex.req.fallback
+	}
 	ex.skew()
 	problem, err := ex.knobs.problem(ex.req.promptTokens())
 	if err != nil {

@@ -168,10 +168,13 @@ func contentText(raw json.RawMessage) string {
 	return strings.Join(parts, "\n")
 }
 
+// refuseWord in a prompt asks for a refusal before any output.
+const refuseWord = "[[refuse]]"
+
 // write makes the reply to a request. serial makes tool ids unique.
 func (a *author) write(r *request, t turn, k *knobs, serial uint64) reply {
 	rng := rand.New(rand.NewPCG(a.seed, uint64FromDigest(r.digest)))
-	if strings.Contains(t.raw, "[[refuse]]") {
+	if strings.Contains(t.raw, refuseWord) && k.fallback == "" {
 		return reply{stopReason: "refusal"}
 	}
 	if r.maxTokens == 0 {

@@ -33,6 +33,7 @@ type request struct {
 	schema       json.RawMessage // output_config.format, when it is json_schema
 	blocks       []promptBlock   // in cache order
 	autoTTL      time.Duration   // top-level cache_control
+	fallback     string          // first of fallbacks: who serves when the model declines
 	digest       [32]byte        // of model and prompt: a stream and its unstreamed repetition answer the same
 }
 
@@ -202,6 +203,10 @@ func (r *request) parseModes(top object) {
 		r.schema = format["schema"]
 	}
 	r.autoTTL = breakpointTTL(top["cache_control"])
+	var fallbacks []object
+	if json.Unmarshal(top["fallbacks"], &fallbacks) == nil && len(fallbacks) > 0 {
+		r.fallback = cutText(fallbacks[0].word("model"), maxModelBytes)
+	}
 }
 
 func breakpointTTL(raw json.RawMessage) time.Duration {
