@@ -35,11 +35,11 @@ func (e *environment) limits() limits {
 	e.bytes("TOLLBOOK_MAX_HEADER_BYTES", &l.headerBytes, 4<<10, 1<<20)
 	e.bytes("TOLLBOOK_MAX_ANSWER_HEADER_BYTES", &l.answerHeaderBytes, 4<<10, 16<<20)
 	e.bytes("TOLLBOOK_JOURNAL_BYTES", &l.journalBytes, 32<<20, 1<<38)
-	e.count("TOLLBOOK_MAX_REQUESTS", &l.requests, 1, 1_000_000)
+	e.count("TOLLBOOK_MAX_REQUESTS", &l.requests, 1)
 	l.tenantRequests = (l.requests + 1) / 2
-	e.count("TOLLBOOK_MAX_TENANT_REQUESTS", &l.tenantRequests, 1, 1_000_000)
-	e.count("TOLLBOOK_MAX_LOOKUPS", &l.lookups, 2, 1_000_000)
-	e.count("TOLLBOOK_MAX_DRAINS", &l.drains, 1, 1_000_000)
+	e.count("TOLLBOOK_MAX_TENANT_REQUESTS", &l.tenantRequests, 1)
+	e.count("TOLLBOOK_MAX_LOOKUPS", &l.lookups, 2)
+	e.count("TOLLBOOK_MAX_DRAINS", &l.drains, 1)
 	e.duration("TOLLBOOK_DRAIN_TIME", &l.drain, time.Millisecond, 10*time.Minute)
 	e.duration("TOLLBOOK_BODY_TIME", &l.body, time.Second, time.Hour)
 	e.duration("TOLLBOOK_READ_TIME", &l.read, time.Second, time.Hour)
@@ -84,14 +84,17 @@ func (e *environment) bytes(name string, into *int64, least, most int64) {
 	*into = n * unit
 }
 
-func (e *environment) count(name string, into *int, least, most int) {
+// maxCount bounds what a process is asked to do at once.
+const maxCount = 1_000_000
+
+func (e *environment) count(name string, into *int, least int) {
 	text := e.text(name)
 	if text == "" {
 		return
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		e.fail(name, fmt.Sprintf("should be a number from %d to %d", least, most))
+	if err != nil || n < least || n > maxCount {
+		e.fail(name, fmt.Sprintf("should be a number from %d to %d", least, maxCount))
 		return
 	}
 	*into = n

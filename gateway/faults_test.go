@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -249,3 +250,35 @@ func (h *house) orphan(t *testing.T, root string, key []byte, like app.Request, 
 	require.NoError(t, dead.Close()) // pending intents: the directory stays
 	return filepath.Join(root, dead.Replica().String())
 }
+
+// gate is a channel that is closed by a test, or at its end if that comes first.
+func gate(t *testing.T) (shut <-chan struct{}, open func()) {
+	t.Helper()
+	made := make(chan struct{})
+	open = sync.OnceFunc(func() { close(made) })
+	t.Cleanup(open)
+	return made, open
+}
+
+// words keeps what a gateway logs.
+type words struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+func (w *words) set(c *gateway.Config) { c.Log = slog.New(slog.NewTextHandler(w, nil)) }
+
+func reading(text string) io.Reader { return strings.NewReader(text) }

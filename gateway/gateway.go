@@ -123,7 +123,7 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	record, err := journal.Open(journal.Config{Root: cfg.JournalDir, MACKey: cfg.JournalKey, MaxBytes: cfg.JournalBytes, Now: cfg.Now})
+	record, err := journal.Open(journal.Config{Root: cfg.JournalDir, MACKey: cfg.JournalKey, MaxBytes: cfg.JournalBytes, SegmentBytes: segmentBytes(cfg.JournalBytes), Now: cfg.Now})
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
@@ -142,6 +142,16 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 	g.running.Go(func() { g.adoptForever(ctx) })
 	g.running.Go(func() { g.publishForever(ctx) })
 	return g, nil
+}
+
+// segmentBytes keeps a small journal in enough segments for room to come back a piece
+// at a time.
+func segmentBytes(bound int64) int64 {
+	const segments = 16
+	if bound == 0 {
+		return 0 // the journal's own
+	}
+	return min(journal.DefaultSegmentBytes, bound/segments)
 }
 
 // newTransport is the way to providers: no compression (usage must be readable), no

@@ -60,12 +60,12 @@ func TestADiskIsFilledAndGivenRoomAgain(t *testing.T) {
 		filepath.Join(t.TempDir(), "quota"): &pretended{err: syscall.EDQUOT},
 		filepath.Join(t.TempDir(), "disk"):  &pretended{err: syscall.ENOSPC},
 	}
-	real := &mounted{dir: t.TempDir(), size: 512 << 10}
-	if err := syscall.Mount("tmpfs", real.dir, "tmpfs", 0, fmt.Sprintf("size=%d", real.size)); err == nil {
+	small := &mounted{dir: t.TempDir(), size: 512 << 10}
+	if err := syscall.Mount("tmpfs", small.dir, "tmpfs", 0, fmt.Sprintf("size=%d", small.size)); err == nil {
 		t.Cleanup(func() {
-			require.Eventually(t, func() bool { return syscall.Unmount(real.dir, 0) == nil }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return syscall.Unmount(small.dir, 0) == nil }, 10*time.Second, time.Millisecond)
 		})
-		disks[filepath.Join(real.dir, "real")] = real
+		disks[filepath.Join(small.dir, "real")] = small
 	} else {
 		t.Logf("no real disk can be mounted here: %v", err)
 	}
