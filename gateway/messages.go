@@ -216,6 +216,7 @@ func (x *exchange) unsent(cause error) error {
 	var dial *net.OpError
 	x.outcome.State, x.outcome.Status = usage.StateIncomplete, http.StatusBadGateway
 	x.outcome.Flags = []string{"upstream_dropped"}
+	x.outcome.Counts.Model = x.intent.Model // what was asked for is the best that is known
 	switch {
 	case errors.As(cause, &dial) && dial.Op == "dial":
 		x.outcome.State, x.outcome.Flags = usage.StateError, []string{"upstream_unreachable"}
