@@ -42,6 +42,7 @@ const (
 	cacheLookback   = 20       // blocks before a breakpoint that are tried for a hit
 	maxBreakpoints  = 4
 	maxSchemaDepth  = 16
+	maxToolUses     = 16 // tools one prompt may ask for by name
 	maxModelBytes   = 200
 	maxSessionBytes = 200
 )

@@ -16,8 +16,10 @@
 //
 // Prompt caches belong to a workspace (header anthropic-workspace-id, else the
 // default one) and a model, never to a key. The prompt steers the answer: "run
-// <command>" uses Bash, "use tool <name>" that tool, "search" the web_search server
-// tool; a tool result is quoted back; a json_schema gets the smallest fitting value.
+// <command>" uses Bash, "use tool <name>" that tool, with the JSON object that
+// follows as its input, and several of them several; "search" uses the web_search
+// server tool; a tool result is quoted back; a json_schema gets the smallest fitting
+// value.
 //
 // # Knobs
 //

@@ -171,6 +171,22 @@ func TestToolTurn(t *testing.T) {
 	}
 }
 
+// A subagent's prompt may ask for tools itself: it is inside its caller's input.
+func TestToolsAreUsedWithTheInputThePromptGives(t *testing.T) {
+	t.Parallel()
+	sim := open(t, Config{})
+	blocks, m := answerOf(t, sim, body("claude-opus-5-5", `use tool Read {"path":"use tool Bash {\"command\":\"run x\"}"} and use tool Bash {"command":"echo hi"}, use tool Write {}`, bashTool))
+	require.Equal(t, "tool_use", *m.StopReason)
+	require.Len(t, blocks, 2)
+	require.Equal(t, "Read", blocks[0]["name"])
+	require.Equal(t, map[string]any{"path": `use tool Bash {"command":"run x"}`}, blocks[0]["input"])
+	require.Equal(t, "Bash", blocks[1]["name"])
+	require.Equal(t, map[string]any{"command": "echo hi"}, blocks[1]["input"])
+	require.NotEqual(t, blocks[0]["id"], blocks[1]["id"])
+	blocks, _ = answerOf(t, sim, body("claude-opus-5-5", `run use tool Read`, bashTool))
+	require.Equal(t, map[string]any{"command": "use tool Read", "description": "Run use tool Read"}, blocks[0]["input"], "what is asked first wins")
+}
+
 func TestNoTool(t *testing.T) {
 	t.Parallel()
 	result := `{"model":"claude-opus-5-5","max_tokens":4096,"messages":[{"role":"user","content":"run echo hi"},{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"Bash","input":{}}]},

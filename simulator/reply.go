@@ -185,12 +185,12 @@ func (a *author) write(r *request, t turn, k *knobs, serial uint64) reply {
 	if r.thinking && r.maxTokens >= 64 {
 		out.blocks = append(out.blocks, replyBlock{kind: blockThinking, text: a.prose(rng, 8+rng.IntN(16)), hidden: !r.showThinking})
 	}
-	use := func(name, input string) {
-		out.blocks = append(out.blocks, replyBlock{kind: blockToolUse, id: toolID(a.seed, serial), name: name, text: input})
+	if uses := a.toolUses(r, t); len(uses) > 0 {
+		for i, use := range uses {
+			id := toolID(a.seed+uint64(i), serial) // the serial alone would give all uses of one reply the same
+			out.blocks = append(out.blocks, replyBlock{kind: blockToolUse, id: id, name: use.name, text: use.input})
+		}
 		out.stopReason = "tool_use"
-	}
-	if name, input, found := a.toolCall(r, t); found {
-		use(name, input)
 
 		return out
 	}
@@ -214,29 +214,60 @@ func (a *author) write(r *request, t turn, k *knobs, serial uint64) reply {
 	return out
 }
 
-// toolCall decides whether the reply is a tool's use and of which.
-func (a *author) toolCall(r *request, t turn) (name, input string, found bool) {
+// toolUse is a tool's name and its input as JSON.
+type toolUse struct{ name, input string }
+
+// toolUses decides whether the reply is tools' use and of which: what the prompt
+// asks for first wins.
+func (a *author) toolUses(r *request, t turn) []toolUse {
 	if t.hasResult || r.noTools {
-		return "", "", false
+		return nil
 	}
 	for _, text := range t.texts {
 		text = a.knob.ReplaceAllString(text, "")
-		if m := a.command.FindStringSubmatch(text); m != nil && r.offers("Bash") {
-			command := strings.TrimSpace(m[1] + m[2])
-
-			return "Bash", mustJSON(map[string]string{"command": command, "description": "Run " + cutText(command, 60)}), true
+		command, named := a.command.FindStringSubmatchIndex(text), a.useTool.FindStringIndex(text)
+		if uses := a.namedUses(r, text); len(uses) > 0 && (command == nil || named[0] < command[0] || !r.offers("Bash")) {
+			return uses
 		}
-		if m := a.useTool.FindStringSubmatch(text); m != nil && r.offers(m[1]) {
-			return m[1], "{}", true
+		if command != nil && r.offers("Bash") {
+			m := a.command.FindStringSubmatch(text)
+			words := strings.TrimSpace(m[1] + m[2])
+
+			return []toolUse{{"Bash", mustJSON(map[string]string{"command": words, "description": "Run " + cutText(words, 60)})}}
 		}
 	}
 	for _, candidate := range r.tools {
 		if candidate.name == r.forcedTool && r.forcedTool != "" && !candidate.isServer() {
-			return candidate.name, minimalJSON(candidate.schema), true
+			return []toolUse{{candidate.name, minimalJSON(candidate.schema)}}
 		}
 	}
 
-	return "", "", false
+	return nil
+}
+
+// namedUses reads every "use tool <name> [<input>]" of a text, at most maxToolUses. An
+// input is skipped whole, so that the prompt of a subagent may ask for tools itself.
+func (a *author) namedUses(r *request, text string) []toolUse {
+	var uses []toolUse
+	for len(uses) < maxToolUses {
+		m := a.useTool.FindStringSubmatchIndex(text)
+		if m == nil {
+			break
+		}
+		made := toolUse{text[m[2]:m[3]], "{}"}
+		text = text[m[1]:]
+		var input json.RawMessage
+		decoder := json.NewDecoder(strings.NewReader(text))
+		if strings.HasPrefix(strings.TrimLeft(text, " \t"), "{") && decoder.Decode(&input) == nil {
+			made.input = string(input)
+			text = text[decoder.InputOffset():]
+		}
+		if r.offers(made.name) {
+			uses = append(uses, made)
+		}
+	}
+
+	return uses
 }
 
 func (r *request) offers(name string) bool {
