@@ -3,66 +3,70 @@
 package e2e_test
 
 import (
-	"encoding/json"
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
-	"os/exec"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// TestClientsClaudeCode runs the real Claude Code with one tool call: every request
-// it makes is one row of its session, priced as the provider's books have it.
-func TestClientsClaudeCode(t *testing.T) {
-	program := os.Getenv("TOLLBOOK_CLAUDE")
-	require.NotEmpty(t, program, "run it as: make test-clients")
-	in := demo(t)
-	command := exec.CommandContext(t.Context(), program, "-p", "run echo hi", "--allowedTools", "Bash", "--output-format", "json")
-	command.Dir = t.TempDir()
-	command.Stderr = os.Stderr
-	command.Env = []string{
-		"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ANTHROPIC_BASE_URL=" + in.card.GatewayURL,
-		"ANTHROPIC_AUTH_TOKEN=" + in.card.VirtualKeys["CC-4200"], "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_TELEMETRY=1",
-		"DISABLE_AUTOUPDATER=1", "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1",
-	}
-	out, err := command.Output()
-	require.NoError(t, err, string(out))
-	var result struct {
-		SessionID string `json:"session_id"`
-		Result    string `json:"result"`
-		IsError   bool   `json:"is_error"`
-		NumTurns  int    `json:"num_turns"`
-	}
-	require.NoError(t, json.Unmarshal(out, &result), string(out))
-	require.False(t, result.IsError, string(out))
-	require.Contains(t, result.Result, "hi")
-	rows := in.sameBooks(t, result.SessionID, 2)
-	for _, row := range rows {
-		require.Equal(t, "complete", row.State)
-		require.Equal(t, "CC-4200", row.Node.Code)
-	}
+// TestClients drives the gateway with the real clients. What each does is done twice,
+// straight at the provider and through the gateway, and must come out the same.
+func TestClients(t *testing.T) {
+	h := openHouse(t)
+	t.Run("ClaudeCode", h.claudeCode)
+	t.Run("Refusals", h.refusals)
+	t.Run("GoSDK", h.goSDKs)
+	t.Run("TypeScriptSDK", h.typeScriptSDK)
 }
 
-// TestClientsRevokedKey shows that a refused key costs Claude Code one request, not
-// three minutes of retries.
-func TestClientsRevokedKey(t *testing.T) {
-	program := os.Getenv("TOLLBOOK_CLAUDE")
-	require.NotEmpty(t, program, "run it as: make test-clients")
-	in := demo(t)
-	command := exec.CommandContext(t.Context(), program, "-p", "say hi", "--output-format", "json")
-	command.Dir = t.TempDir()
-	command.Env = []string{
-		"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ANTHROPIC_BASE_URL=" + in.card.GatewayURL, "ANTHROPIC_AUTH_TOKEN=tbk_wrong",
-		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_TELEMETRY=1", "DISABLE_AUTOUPDATER=1",
+// house is one demo for all the clients' tests. Its provider is whatever a test puts
+// there for its session.
+type house struct {
+	*installation
+	lines sync.Map // session id -> *post, the way to that session's provider
+}
+
+func openHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{}
+	exchange := httptest.NewServer(http.HandlerFunc(h.connect))
+	t.Cleanup(exchange.Close)
+	dir, err := os.MkdirTemp("", "tollbook-clients-")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755)) // the user that runs Postgres passes through
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	h.installation, err = openDemo(dir, "--upstream", exchange.URL)
+	require.NoError(t, err)
+	t.Cleanup(h.interrupt)
+	return h
+}
+
+// connect sends what comes from the gateway to its session's provider.
+func (h *house) connect(w http.ResponseWriter, r *http.Request) {
+	line, ok := h.lines.Load(r.Header.Get("X-Claude-Code-Session-Id"))
+	if !ok {
+		http.Error(w, "no session of a test: "+r.Header.Get("X-Claude-Code-Session-Id"), http.StatusTeapot)
+		return
 	}
-	out, _ := command.Output() // it exits with an error; what it says is the result
-	var result struct {
-		Result  string `json:"result"`
-		IsError bool   `json:"is_error"`
-		APIMs   int    `json:"duration_api_ms"`
-	}
-	require.NoError(t, json.Unmarshal(out, &result), string(out))
-	require.True(t, result.IsError)
-	require.Contains(t, result.Result, "401")
-	require.Less(t, result.APIMs, 30_000, "it must not retry")
+	line.(*post).ServeHTTP(w, r) //nolint:forcetypeassert // nothing else is stored
+}
+
+// provider starts a simulator of its own: the same seed and no history, so that two of
+// them give the same answers, ids and all.
+func provider(t *testing.T) string {
+	t.Helper()
+	address, err := freePort()
+	require.NoError(t, err)
+	p, err := start([]string{"simulate", "--listen", address, "--data", t.TempDir(), "--seed", "7"})
+	require.NoError(t, err)
+	t.Cleanup(p.kill)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, p.ready(ctx, "http://"+address+"/readyz"))
+	return "http://" + address
 }
