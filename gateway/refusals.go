@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,6 +26,7 @@ var (
 	errNoUpstream = fault.New(fault.KindUnavailable, "upstream_missing", "No provider is configured for this company yet. Ask an engineering admin.")
 	errUpstream   = fault.New(fault.KindUnavailable, "upstream_unreachable", "The provider cannot be reached right now.")
 	errNotMetered = fault.New(fault.KindInvalid, "not_supported", "Batches and files are not supported through this gateway yet; send them as single messages.")
+	errBaseURL    = fault.New(fault.KindInvalid, "base_url_wrong", "This is no address of this gateway: check ANTHROPIC_BASE_URL, it ends in /gw/<your company>.")
 	errPath       = fault.New(fault.KindNotFound, "path_unknown", "This gateway serves /v1/messages, /v1/messages/count_tokens and /v1/models.")
 )
 
@@ -35,6 +37,12 @@ func refusal(f *fault.Fault) (status int, typ string, retry bool) {
 		return http.StatusRequestEntityTooLarge, "request_too_large", false
 	case errors.Is(f, errNotMetered):
 		return http.StatusNotImplemented, "not_supported", false
+	case errors.Is(f, errBaseURL):
+		// At 404 Claude Code asks again and then blames the model.
+		return http.StatusMisdirectedRequest, "invalid_request_error", false
+	case f.Kind == fault.KindInvalid && strings.HasPrefix(f.Field, "x-tollbook-"):
+		// At 400 Claude Code leaves parts of the request out and tries again, six times.
+		return http.StatusRequestHeaderFieldsTooLarge, "invalid_request_error", false
 	}
 	switch f.Kind {
 	case fault.KindInvalid, fault.KindConflict:

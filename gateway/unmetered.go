@@ -81,6 +81,10 @@ func (g *Gateway) notMetered(c echo.Context) error {
 
 func (g *Gateway) unknownPath(c echo.Context) error {
 	discard(c.Response().Writer, c.Request())
+	if c.Request().Method == http.MethodPost && strings.HasSuffix(c.Request().URL.Path, "/v1/messages") {
+		g.refuse(c, errBaseURL, id.NewEvent(g.cfg.Now()))
+		return nil
+	}
 	g.refuse(c, errPath, id.NewEvent(g.cfg.Now()))
 	return nil
 }
