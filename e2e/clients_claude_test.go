@@ -45,10 +45,8 @@ func (c claude) home(t *testing.T, root string) (home, work string) {
 // it might want from elsewhere ends at a proxy that is not there.
 func (c claude) command(t *testing.T, root, base, key, session string, args ...string) *exec.Cmd {
 	t.Helper()
-	program := os.Getenv("TOLLBOOK_CLAUDE")
-	require.NotEmpty(t, program, "run it as: make test-clients")
 	home, work := c.home(t, root)
-	command := exec.CommandContext(t.Context(), program, append(append(args, c.args...), "--session-id", session)...)
+	command := exec.CommandContext(t.Context(), os.Getenv("TOLLBOOK_CLAUDE"), append(append(args, c.args...), "--session-id", session)...)
 	command.Dir = work
 	command.Env = append([]string{
 		"HOME=" + home, "TMPDIR=" + filepath.Join(root, "tmp"), "PATH=/usr/bin:/bin", "TERM=xterm-256color",
@@ -103,7 +101,7 @@ func timeless(value any) {
 	case map[string]any:
 		for name, inner := range v {
 			switch {
-			case name == "uuid", name == "timestamp", name == "messaging_socket_path", strings.HasSuffix(name, "_ms"), strings.HasSuffix(name, "_at"):
+			case name == "uuid", name == "timestamp", name == "messaging_socket_path", name == "durationSeconds", strings.HasSuffix(name, "_ms"), strings.HasSuffix(name, "_at"):
 				delete(v, name)
 			default:
 				timeless(inner)
@@ -129,8 +127,20 @@ func (b *both) result(t *testing.T) result {
 	return r
 }
 
-// claudeCode is what Claude Code does when all is well and when the provider is not.
+// claudeCode is how Claude Code fares with its provider through the gateway.
 func (h *house) claudeCode(t *testing.T) {
+	require.NotEmpty(t, os.Getenv("TOLLBOOK_CLAUDE"), "run it as: make test-clients")
+	t.Run("Provider", h.claudeAndItsProvider)
+	t.Run("Subagents", h.claudeSubagents)
+	t.Run("Search", h.claudeSearch)
+	t.Run("Context", h.claudeContext)
+	t.Run("Stall", h.claudeStall)
+	t.Run("Interrupt", h.claudeInterrupt)
+	t.Run("Terminal", h.claudeTerminal)
+}
+
+// claudeAndItsProvider is what Claude Code does when all is well and when the provider is not.
+func (h *house) claudeAndItsProvider(t *testing.T) {
 	const ask = "say hello to the ledger"
 	const complete, incomplete, failed = "complete", "incomplete", "error"
 	slowly := "deltas=12,delta-ms=40," // the client reads what was sent before it notices the cut
@@ -143,29 +153,30 @@ func (h *house) claudeCode(t *testing.T) {
 		fails   bool
 		words   bool
 	}{
-		"hello":                  {prompt: ask, states: []string{complete}},
-		"tool":                   {prompt: "run echo hi", states: []string{complete, complete}, says: "hi"},
-		"overloaded once":        {prompt: ask, faults: []string{"status=529"}, states: []string{failed, complete}},
-		"overloaded":             {prompt: ask, faults: []string{"status=529", "status=529", "status=529", "status=529"}, states: []string{failed, failed, failed}, says: "529", fails: true},
-		"limited once":           {prompt: ask, faults: []string{"status=429,retry-after=1"}, states: []string{failed, complete}},
-		"limited for good":       {prompt: ask, faults: []string{"status=429,retry-after=1,should-retry=false"}, states: []string{failed}, says: "429", fails: true},
-		"prompt too long":        {prompt: ask, faults: []string{"prompt-too-long"}, states: []string{failed}, says: "Prompt is too long", fails: true},
-		"request too large":      {prompt: ask, faults: []string{"status=413"}, states: []string{failed}, says: "Request too large", fails: true},
-		"html":                   {prompt: ask, faults: []string{"status=502,html"}, states: []string{failed, complete}},
-		"without a stream":       {prompt: ask, faults: []string{"status=404"}, states: []string{failed, complete}, streams: []bool{true, false}},
-		"cut before a block":     {prompt: ask, faults: []string{slowly + "drop-inside=2"}, states: []string{incomplete, complete}},
-		"cut after a block":      {prompt: ask, faults: []string{slowly + "drop-after=9"}, states: []string{incomplete, complete}},
-		"cut inside a frame":     {prompt: ask, faults: []string{slowly + "drop-inside=9"}, states: []string{incomplete, complete}},
-		"no head":                {prompt: ask, faults: []string{"drop-head"}, states: []string{incomplete, complete}, words: true},
-		"no final usage":         {prompt: ask, faults: []string{slowly + "no-final"}, states: []string{incomplete, complete}},
-		"no stop":                {prompt: ask, faults: []string{slowly + "no-stop"}, states: []string{complete}},
-		"error first":            {prompt: ask, faults: []string{slowly + "sse-error-after=0"}, states: []string{incomplete, complete}},
-		"error before a block":   {prompt: ask, faults: []string{slowly + "sse-error-after=2"}, states: []string{incomplete, complete}},
-		"error after a block":    {prompt: ask, faults: []string{slowly + "sse-error-after=9"}, states: []string{incomplete, complete}},
-		"refused":                {prompt: ask + " [[refuse]]", states: []string{complete, complete}, says: "safeguards", fails: true},
-		"comments and padding":   {prompt: ask, faults: []string{slowly + "crlf,garble=comment,garble-after=3"}, states: []string{complete}},
-		"events nobody knows":    {prompt: ask, faults: []string{slowly + "garble=unknown-event,garble-after=3"}, states: []string{"unpriced"}},
-		"compaction and advisor": {prompt: ask, faults: []string{"compaction=5000,advisor=300"}, states: []string{complete}},
+		"hello":                {prompt: ask, states: []string{complete}},
+		"tool":                 {prompt: "run echo hi", states: []string{complete, complete}, says: "hi"},
+		"overloaded once":      {prompt: ask, faults: []string{"status=529"}, states: []string{failed, complete}},
+		"overloaded":           {prompt: ask, faults: []string{"status=529", "status=529", "status=529", "status=529"}, states: []string{failed, failed, failed}, says: "529", fails: true},
+		"limited once":         {prompt: ask, faults: []string{"status=429,retry-after=1"}, states: []string{failed, complete}},
+		"limited for good":     {prompt: ask, faults: []string{"status=429,retry-after=1,should-retry=false"}, states: []string{failed}, says: "429", fails: true},
+		"prompt too long":      {prompt: ask, faults: []string{"prompt-too-long"}, states: []string{failed}, says: "Prompt is too long", fails: true},
+		"request too large":    {prompt: ask, faults: []string{"status=413"}, states: []string{failed}, says: "Request too large", fails: true},
+		"html":                 {prompt: ask, faults: []string{"status=502,html"}, states: []string{failed, complete}},
+		"without a stream":     {prompt: ask, faults: []string{"status=404"}, states: []string{failed, complete}, streams: []bool{true, false}},
+		"cut before a block":   {prompt: ask, faults: []string{slowly + "drop-inside=2"}, states: []string{incomplete, complete}},
+		"cut after a block":    {prompt: ask, faults: []string{slowly + "drop-after=9"}, states: []string{incomplete, complete}},
+		"cut inside a frame":   {prompt: ask, faults: []string{slowly + "drop-inside=9"}, states: []string{incomplete, complete}},
+		"no head":              {prompt: ask, faults: []string{"drop-head"}, states: []string{incomplete, complete}, words: true},
+		"never a head":         {prompt: ask, faults: []string{"drop-head", "drop-head", "drop-head", "drop-head"}, states: []string{incomplete, incomplete, incomplete}, says: "529", fails: true, words: true},
+		"no final usage":       {prompt: ask, faults: []string{slowly + "no-final"}, states: []string{incomplete, complete}},
+		"no stop":              {prompt: ask, faults: []string{slowly + "no-stop"}, states: []string{complete}},
+		"error first":          {prompt: ask, faults: []string{slowly + "sse-error-after=0"}, states: []string{incomplete, complete}},
+		"error before a block": {prompt: ask, faults: []string{slowly + "sse-error-after=2"}, states: []string{incomplete, complete}},
+		"error after a block":  {prompt: ask, faults: []string{slowly + "sse-error-after=9"}, states: []string{incomplete, complete}},
+		"refused":              {prompt: ask + " [[refuse]]", states: []string{complete, complete}, says: "safeguards", fails: true},
+		"comments and padding": {prompt: ask, faults: []string{slowly + "crlf,garble=comment,garble-after=3"}, states: []string{complete}},
+		"events nobody knows":  {prompt: ask, faults: []string{slowly + "garble=unknown-event,garble-after=3"}, states: []string{"unpriced"}},
+		"compaction":           {prompt: ask, faults: []string{"compaction=5000"}, states: []string{complete}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,7 +27,8 @@ type passed struct {
 	bytes  []byte
 	cut    bool // by the other end
 	left   bool // the client did not wait for the end
-	open   int  // how many were on their way when this one came, itself included
+	ended  bool
+	open   int // how many were on their way when this one came, itself included
 }
 
 // billed tells the requests that count: what the faults are numbered by.
@@ -35,6 +36,10 @@ func (p *passed) billed() bool {
 	path, _, _ := strings.Cut(p.uri, "?")
 	return p.method == http.MethodPost && path == "/v1/messages"
 }
+
+// begun tells that the answer's head went by; whole, that all of it did.
+func (p *passed) begun() bool { return p.status != 0 }
+func (p *passed) whole() bool { return p.ended && !p.cut && !p.left }
 
 // post is a place on the wire: it passes on what it gets, byte by byte, and keeps a
 // note of it. One stands before each client, another before each provider.
@@ -71,7 +76,12 @@ func (p *post) listen(t *testing.T) string {
 func (p *post) all() []*passed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.seen)
+	seen := make([]*passed, 0, len(p.seen))
+	for _, one := range p.seen {
+		now := *one
+		seen = append(seen, &now)
+	}
+	return seen
 }
 
 // messages are the billed ones among them.
@@ -148,6 +158,7 @@ func (p *post) begin(one *passed, response *http.Response) {
 func (p *post) finish(r *http.Request, one *passed, content []byte, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	one.ended = true
 	one.bytes, one.left = content, cut && r.Context().Err() != nil
 	one.cut = cut && !one.left
 }
