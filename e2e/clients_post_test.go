@@ -46,7 +46,6 @@ func (p *passed) whole() bool { return p.ended && !p.cut && !p.left }
 type post struct {
 	target *url.URL
 	faults []string // x-sim-fault of the nth billed request; "" or beyond: none
-	answer http.HandlerFunc
 	client *http.Transport
 
 	mu     sync.Mutex
@@ -120,10 +119,6 @@ func (p *post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	one, fault := p.note(r, body)
 	defer p.done()
-	if p.answer != nil {
-		p.answer(w, r)
-		return
-	}
 	target := *p.target
 	target.Path += r.URL.Path
 	target.RawQuery = r.URL.RawQuery

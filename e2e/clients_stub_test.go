@@ -4,6 +4,5 @@ package e2e_test
 
 import "testing"
 
-func (h *house) refusals(t *testing.T)      {}
 func (h *house) goSDKs(t *testing.T)        {}
 func (h *house) typeScriptSDK(t *testing.T) {}
