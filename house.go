@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tollbook/app"
+	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/db"
 	"tollbook/gateway"
@@ -37,6 +38,8 @@ type house struct {
 	snapshots *app.Snapshots
 	metering  *app.Metering
 	audit     *app.Audit
+	approvals *app.Approvals
+	prices    *app.Prices
 }
 
 // assemble opens the database and makes every area.
@@ -61,6 +64,8 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.reports = app.NewReports(h.db, h.access, h.ring)
 	h.snapshots = app.NewSnapshots(h.db, h.ring, log, time.Now)
 	h.audit = app.NewAudit(h.db, log)
+	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.ring)
+	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -106,7 +111,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		pages, err := web.New(web.Config{
 			PublicURL: h.settings.PublicURL, Development: h.settings.Development, Log: h.log, Now: time.Now, Version: version,
 			HTTPClient: &http.Client{Timeout: 10 * time.Second},
-		}, web.Areas{Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports})
+		}, web.Areas{Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports, Approvals: h.approvals, Prices: h.prices})
 		if err != nil {
 			return p, err
 		}
@@ -119,7 +124,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.prices))
 		if err == nil {
 			started.Store(&stop)
 		}

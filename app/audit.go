@@ -46,7 +46,10 @@ func (a *Audit) Sequence(ctx context.Context, tenant id.Tenant) (int, error) {
 // Tick does what is due: it asks the database, for every tenant, whether records
 // wait, and has the sums proved once a day. One tenant's trouble does not stop the
 // clock of the others.
-func (a *Audit) Tick(ctx context.Context) error {
+//
+// Vendor is the digest of the price list this binary ships: each tenant is asked once a
+// day, and when the first process with another list comes, whether it has it.
+func (a *Audit) Tick(ctx context.Context, vendor string) error {
 	var tenants []db.TenantRow
 	if err := a.db.InSystem(ctx, "the clock serves every tenant", func(tx *db.SystemTx) error {
 		var err error
@@ -71,6 +74,9 @@ func (a *Audit) Tick(ctx context.Context) error {
 				if err := tx.Enqueue(job.SequenceAudit{Tenant: t.ID.String()}); err != nil {
 					return err
 				}
+			}
+			if err := tx.Enqueue(job.ProposePrices{Tenant: t.ID.String(), Digest: vendor}); err != nil {
+				return err
 			}
 			if tx.Now.Hour() >= proveHour { // once a day: the job is unique in it
 				return tx.Enqueue(job.ProveSums{Tenant: t.ID.String()})

@@ -71,7 +71,7 @@ func TestASecondRecordHasAJobAfterTheFirstJobIsDone(t *testing.T) {
 	h.flush(t, h.one, h.one.event(november(1), "CC-1"))
 	require.EqualValues(t, 1, h.jobs(t, "sequence_audit", h.one.tenant))
 	h.exec(t, `update river.river_job set state = 'completed', finalized_at = now()`)
-	require.NoError(t, h.audit.Tick(t.Context()))
+	require.NoError(t, h.audit.Tick(t.Context(), h.prices.VendorDigest()))
 	require.EqualValues(t, 1, h.jobs(t, "sequence_audit", h.one.tenant), "the clock asks for what waits")
 }
 
@@ -128,14 +128,14 @@ func TestTheClockServesEveryTenantOnceADay(t *testing.T) {
 	h := build(t)
 	h.exec(t, `delete from river.river_job`)
 	h.clock.add(14 * time.Hour) // 02:00 of the next day
-	require.NoError(t, h.audit.Tick(t.Context()))
+	require.NoError(t, h.audit.Tick(t.Context(), h.prices.VendorDigest()))
 	for _, c := range []*company{h.one, h.two} {
 		require.Zero(t, h.jobs(t, "prove_sums", c.tenant))
 		require.EqualValues(t, 1, h.jobs(t, "sequence_audit", c.tenant))
 	}
 	h.clock.add(90 * time.Minute) // no tick ran at 03:00 itself
 	for range 3 {
-		require.NoError(t, h.audit.Tick(t.Context()))
+		require.NoError(t, h.audit.Tick(t.Context(), h.prices.VendorDigest()))
 		h.exec(t, `update river.river_job set state = 'completed', finalized_at = now() where kind = 'prove_sums'`)
 	}
 	require.EqualValues(t, 2, h.number(t, `select count(*) from river.river_job where kind = 'prove_sums'`), "once for each tenant")
@@ -150,7 +150,7 @@ func TestOneTenantsTroubleDoesNotStopTheClock(t *testing.T) {
 	h.exec(t, `create function break_one() returns trigger language plpgsql as $$ begin
 		if new.args->>'tenant' = '`+h.one.tenant.String()+`' then raise exception 'broken'; end if; return new; end $$`)
 	h.exec(t, `create trigger break_one before insert on river.river_job for each row execute function break_one()`)
-	require.ErrorContains(t, h.audit.Tick(t.Context()), h.one.tenant.String())
+	require.ErrorContains(t, h.audit.Tick(t.Context(), h.prices.VendorDigest()), h.one.tenant.String())
 	require.EqualValues(t, 1, h.jobs(t, "sequence_audit", h.two.tenant))
 }
 

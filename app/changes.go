@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"tollbook/app/approval"
@@ -23,7 +24,7 @@ const (
 	changeToken    = "api_token"
 	changeIssuer   = "issuer"
 	changeUpstream = "upstream"
-	changePrices   = "price_book"
+	changePrices   = "prices"
 )
 
 func objectOf(kind string) string {
@@ -47,10 +48,41 @@ func objectOf(kind string) string {
 }
 
 // Changes is the funnel: nothing in the product changes except through it.
-type Changes struct{ access *Access }
+type Changes struct {
+	access   *Access
+	governed map[string]governed
+}
 
 // NewChanges makes the funnel.
-func NewChanges(access *Access) *Changes { return &Changes{access: access} }
+func NewChanges(access *Access) *Changes {
+	return &Changes{access: access, governed: map[string]governed{}}
+}
+
+// governed is a kind of change that waits for a person's decision. Its area says what
+// proposing, applying and calling it off mean; the funnel does the rest.
+type governed struct {
+	// checks is the object whose approval a checker needs.
+	checks string
+	// lock holds what applying changes; it is taken before the change itself is.
+	lock func(tx *db.Tx) error
+	// draft makes a proposal of what a maker sent, and says how to store what the
+	// payload only names by its digest.
+	draft func(tx *db.Tx, payload []byte, from time.Time) (draft, error)
+	// apply makes an approved change effective.
+	apply func(tx *db.Tx, c approval.Change) error
+	// impact says in one sentence what a change would do.
+	impact func(tx *db.Tx, c approval.Change) (string, error)
+}
+
+// draft is a proposal before it has a number.
+type draft struct {
+	payload   any
+	effective time.Time
+	store     func(tx *db.Tx, c approval.Change) error
+}
+
+// govern tells the funnel of a kind; areas do so when they are made.
+func (c *Changes) govern(kind string, g governed) { c.governed[kind] = g }
 
 // proposal is what a maker asks for.
 type proposal struct {
@@ -58,6 +90,7 @@ type proposal struct {
 	payload   any
 	effective time.Time // zero: now
 	reason    string
+	rule      string // approves where nobody decides; empty: approval.RuleNoPolicy
 }
 
 // allowed refuses an actor who may not propose a kind of change. Areas ask before they
@@ -66,10 +99,8 @@ func (c *Changes) allowed(who Actor, kind string) error {
 	return c.access.Check(who, objectOf(kind), "propose")
 }
 
-// change takes a proposal through the whole way in the caller's transaction:
-// propose, decide, apply, record. Until a tenant has approval policies, "policy:none"
-// approves, and the record says so.
-func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.Change) error) (approval.Change, error) {
+// propose fixes a proposal: its canonical bytes, digest and number.
+func (c *Changes) propose(tx *db.Tx, who Actor, p proposal) (approval.Change, error) {
 	if err := c.allowed(who, p.kind); err != nil {
 		return approval.Change{}, err
 	}
@@ -95,10 +126,21 @@ func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.C
 	if err := tx.AddChange(change); err != nil {
 		return approval.Change{}, err
 	}
-	if err := tx.AddChangeMove(change.ID, 0, change.State, who.ID(), change.Digest); err != nil {
+	return change, tx.AddChangeMove(change.ID, 0, change.State, who.ID(), change.Digest)
+}
+
+// change takes a proposal through the whole way in the caller's transaction:
+// propose, decide, apply, record. Until a tenant has approval policies, "policy:none"
+// approves, and the record says so.
+func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.Change) error) (approval.Change, error) {
+	if p.rule == "" {
+		p.rule = approval.RuleNoPolicy
+	}
+	change, err := c.propose(tx, who, p)
+	if err != nil {
 		return approval.Change{}, err
 	}
-	if change, err = c.move(tx, change, approval.StateApproved, 1, approval.RuleNoPolicy); err != nil {
+	if change, err = c.move(tx, change, approval.StateApproved, 1, p.rule); err != nil {
 		return approval.Change{}, err
 	}
 	if err := apply(change); err != nil {
@@ -108,13 +150,41 @@ func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.C
 		return approval.Change{}, err
 	}
 	tx.Notify()
-	return change, tx.AppendAudit(auditlog.Record{
-		Action: "change.applied", Actor: who.ID(), Subject: change.ID.String(),
-		Detail: map[string]any{
-			"approved_by": approval.RuleNoPolicy, "digest": hex.EncodeToString(change.Digest[:]), "effective_from": change.EffectiveFrom.Format(time.RFC3339Nano),
-			"kind": change.Kind, "number": change.Number, "payload": string(change.Payload), "reason": change.Reason,
-		},
-	})
+	return change, record(tx, "change.applied", who, change, map[string]any{"approved_by": p.rule})
+}
+
+// submit proposes a change of a governed kind and leaves it to a decision.
+func (c *Changes) submit(tx *db.Tx, who Actor, kind, reason string, d draft) (approval.Change, error) {
+	change, err := c.propose(tx, who, proposal{kind: kind, payload: d.payload, effective: d.effective, reason: reason})
+	if err != nil {
+		return approval.Change{}, err
+	}
+	if err := d.store(tx, change); err != nil {
+		return approval.Change{}, fmt.Errorf("propose %s change: %w", kind, err)
+	}
+	return change, record(tx, "change.proposed", who, change, nil)
+}
+
+// withdraw takes back a proposal that something else has overtaken.
+func (c *Changes) withdraw(tx *db.Tx, who Actor, change approval.Change, reason string) error {
+	moved, err := change.Move(approval.StateRejected)
+	if err != nil {
+		return err
+	}
+	if err := tx.AddDecision(change.ID, 1, moved.State, who.ID(), change.Digest, approval.BasisWithdrawn, reason); err != nil {
+		return err
+	}
+	return record(tx, "change.rejected", who, moved, map[string]any{"basis": string(approval.BasisWithdrawn), "verdict_reason": reason})
+}
+
+// record puts a step of a change into the audit log.
+func record(tx *db.Tx, action string, who Actor, change approval.Change, more map[string]any) error {
+	detail := map[string]any{
+		"digest": hex.EncodeToString(change.Digest[:]), "effective_from": change.EffectiveFrom.Format(time.RFC3339Nano),
+		"kind": change.Kind, "number": change.Number, "payload": string(change.Payload), "reason": change.Reason,
+	}
+	maps.Copy(detail, more)
+	return tx.AppendAudit(auditlog.Record{Action: action, Actor: who.ID(), Subject: change.ID.String(), Detail: detail})
 }
 
 func (c *Changes) move(tx *db.Tx, change approval.Change, to approval.State, place int, actor string) (approval.Change, error) {

@@ -13,6 +13,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/id"
 	"tollbook/app/period"
+	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/app/usage"
 	"tollbook/db"
@@ -61,6 +62,8 @@ type house struct {
 	metering  *app.Metering
 	snapshots *app.Snapshots
 	audit     *app.Audit
+	approvals *app.Approvals
+	prices    *app.Prices
 	one, two  *company
 }
 
@@ -99,6 +102,8 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.reports = app.NewReports(h.clone.DB, h.access, ring)
 	h.snapshots = app.NewSnapshots(h.clone.DB, ring, slog.New(slog.DiscardHandler), h.clock.now)
 	h.audit = app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler))
+	h.approvals = app.NewApprovals(h.clone.DB, h.access, h.changes, ring)
+	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 }

@@ -30,6 +30,7 @@ type Metering struct {
 type bookKey struct {
 	tenant  id.Tenant
 	version int
+	change  id.Change // of a book that is proposed; version is 0 then
 }
 
 // NewMetering makes the area.
@@ -54,6 +55,10 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 		if err != nil {
 			return err
 		}
+		proposed, err := m.proposed(tx)
+		if err != nil {
+			return err
+		}
 		byMonth, err := m.postings(tx, events, &months)
 		if err != nil {
 			return err
@@ -62,7 +67,7 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 			return err
 		}
 		for _, group := range byMonth {
-			n, err := m.flushMonth(tx, group.posting, group.events, book, version)
+			n, err := m.flushMonth(tx, group.posting, group.events, book, version, proposed)
 			if err != nil {
 				return err
 			}
@@ -102,6 +107,35 @@ func (m *Metering) book(tx *db.Tx) (*pricing.Book, int, error) {
 	}
 	m.books.Store(key, book)
 	return book, version, nil
+}
+
+// proposed reads the price books that wait for a decision, parsed once each.
+func (m *Metering) proposed(tx *db.Tx) ([]*pricing.Book, error) {
+	changes, err := tx.OpenPriceProposals()
+	if err != nil {
+		return nil, err
+	}
+	var books []*pricing.Book
+	for _, change := range changes {
+		key := bookKey{tenant: tx.Tenant, change: change}
+		if known, ok := m.books.Load(key); ok {
+			if book, ok := known.(*pricing.Book); ok {
+				books = append(books, book)
+				continue
+			}
+		}
+		proposal, err := tx.PriceProposal(change)
+		if err != nil {
+			return nil, err
+		}
+		book, err := pricing.Parse(proposal.Document)
+		if err != nil {
+			return nil, fmt.Errorf("read proposed price book %s: %w", change, err)
+		}
+		m.books.Store(key, book)
+		books = append(books, book)
+	}
+	return books, nil
 }
 
 type posting struct {
@@ -165,12 +199,15 @@ func addDevelopers(tx *db.Tx, events []usage.Event) error {
 	return tx.AddDevelopers(ids, sealed, verified)
 }
 
-func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Event, book *pricing.Book, version int) (int, error) {
+func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Event, book *pricing.Book, version int, proposed []*pricing.Book) (int, error) {
 	rated := make([]pricing.Rated, 0, len(events))
 	for _, e := range events {
 		one, err := rate(e, book, version)
 		if err != nil {
 			return 0, err
+		}
+		if err := one.Contest(proposed); err != nil {
+			return 0, db.ErrRowRefused.Because(err)
 		}
 		rated = append(rated, one)
 	}

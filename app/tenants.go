@@ -73,9 +73,9 @@ func (t *Tenants) applyPrices(tx *db.Tx, who Actor, document []byte, reason stri
 	if err != nil {
 		return err
 	}
-	p := proposal{kind: changePrices, payload: map[string]any{"digest": fmt.Sprintf("%x", book.Digest())}, reason: reason}
+	p := proposal{kind: changePrices, payload: firstPrices(book), reason: reason}
 	_, err = t.changes.change(tx, who, p, func(c approval.Change) error {
-		_, err := tx.AddPriceVersion(document, c.ID)
+		_, err := tx.AddPriceVersion(document, book.Digest(), c.ID)
 		return err
 	})
 	return err

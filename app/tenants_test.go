@@ -19,7 +19,7 @@ func TestATenantBeginsWithPricesSuspenseAndRecords(t *testing.T) {
 	h := empty(t)
 	tenant, err := h.tenants.Create(t.Context(), "acme", "Acme GmbH", founded())
 	require.NoError(t, err)
-	require.Equal(t, "tenant,price_book,node", h.text(t, `select string_agg(kind, ',' order by number) from change where tenant_id = $1`, tenant))
+	require.Equal(t, "tenant,prices,node", h.text(t, `select string_agg(kind, ',' order by number) from change where tenant_id = $1`, tenant))
 	require.EqualValues(t, 9, h.number(t, `select count(*) from change_move where tenant_id = $1`, tenant))
 	require.EqualValues(t, 3, h.records(t, tenant, "change.applied"))
 	require.EqualValues(t, 1, h.jobs(t, "sequence_audit", tenant))
@@ -98,7 +98,7 @@ func TestPriceVersionsAreNumberedPerTenant(t *testing.T) {
 	require.NoError(t, h.clone.InTenant(t.Context(), h.one.tenant, func(tx *db.Tx) error {
 		var change id.Change
 		require.NoError(t, tx.SQL().QueryRow(`select change_id from change order by number limit 1`).Scan(&change))
-		version, err := tx.AddPriceVersion(pricing.VendorList(), change)
+		version, err := tx.AddPriceVersion(pricing.VendorList(), [32]byte{1}, change)
 		require.Equal(t, 2, version)
 		return err
 	}))

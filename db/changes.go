@@ -5,6 +5,7 @@ import (
 
 	"tollbook/app/approval"
 	"tollbook/app/auditlog"
+	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/job"
 )
@@ -20,6 +21,109 @@ func (t *Tx) AddChange(c approval.Change) error {
 func (t *Tx) AddChangeMove(change id.Change, place int, state approval.State, actor string, digest [32]byte) error {
 	return t.exec("move change", `insert into change_move (tenant_id, change_id, place, state, actor, digest, moved_at) values ($1, $2, $3, $4, $5, $6, $7)`,
 		t.Tenant, change, place, string(state), actor, digest[:], t.Now)
+}
+
+// AddDecision stores a person's verdict as a step of a change.
+func (t *Tx) AddDecision(change id.Change, place int, state approval.State, actor string, digest [32]byte, basis approval.Basis, reason string) error {
+	return t.exec("decide change", `insert into change_move (tenant_id, change_id, place, state, actor, digest, moved_at, basis, reason) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		t.Tenant, change, place, string(state), actor, digest[:], t.Now, string(basis), reason)
+}
+
+// LockChange makes the transaction the only one that moves a change, until it ends.
+func (t *Tx) LockChange(change id.Change) error {
+	return t.exec("lock change", `select pg_advisory_xact_lock(hashtextextended('change:' || $1 || ':' || $2, 0))`, t.Tenant.UUID(), change.UUID())
+}
+
+// ChangeRow is a change with its latest step.
+type ChangeRow struct {
+	ChangeID      id.Change
+	Number        int64
+	Kind          string
+	Payload       []byte
+	Digest        []byte
+	Reason        string
+	EffectiveFrom time.Time
+	Maker         string
+	ProposedAt    time.Time
+	State         string
+	MovedAt       time.Time
+	// The verdict, where a person gave one.
+	Decider       string
+	Basis         string
+	VerdictReason string
+}
+
+// ErrChangeAbsent reports a change nobody made.
+var ErrChangeAbsent = fault.New(fault.KindNotFound, "change_absent", "There is no such change.")
+
+const changeSelect = `select c.change_id, c.number, c.kind, c.payload, c.digest, c.reason, c.effective_from, c.maker, c.proposed_at, last.state, last.moved_at,
+	coalesce(verdict.actor, '') as decider, coalesce(verdict.basis, '') as basis, coalesce(verdict.reason, '') as verdict_reason
+	from change c
+	join lateral (select m.state, m.moved_at from change_move m where m.tenant_id = c.tenant_id and m.change_id = c.change_id order by m.place desc limit 1) last on true
+	left join lateral (select m.actor, m.basis, m.reason from change_move m where m.tenant_id = c.tenant_id and m.change_id = c.change_id and m.place = 1) verdict on true
+	where c.tenant_id = ?`
+
+// Change reads one change.
+func (t *Tx) Change(change id.Change) (ChangeRow, error) {
+	var rows []ChangeRow
+	err := t.scan("read change", &rows, changeSelect+` and c.change_id = ?`, t.Tenant, change)
+	if err == nil && len(rows) == 0 {
+		err = ErrChangeAbsent
+	}
+	if err != nil {
+		return ChangeRow{}, err
+	}
+	return rows[0], nil
+}
+
+// Changes lists changes of some kinds, newest first: those in a state, or all when it
+// is empty, below a number, or all when that is zero.
+func (t *Tx) Changes(kinds []string, state string, below int64, limit int) ([]ChangeRow, error) {
+	rows := []ChangeRow{}
+	if len(kinds) == 0 {
+		return rows, nil
+	}
+	err := t.scan("list changes", &rows, changeSelect+` and c.kind in ? and (? = '' or last.state = ?) and (? = 0 or c.number < ?) order by c.number desc limit ?`,
+		t.Tenant, kinds, state, state, below, below, limit)
+	return rows, err
+}
+
+// MakerPersons lists the persons behind a maker: of an account, and for a token whose
+// it is and who made it.
+func (t *Tx) MakerPersons(maker string) ([]id.Person, error) {
+	var rows []struct{ PersonID id.Person }
+	err := t.scan("read maker", &rows, `with account as (select person_id, member_id, 'mem_' || replace(member_id::text, '-', '') as name from member where tenant_id = ?),
+		token as (select k.member_id, c.maker from api_token k join change c on c.tenant_id = k.tenant_id and c.change_id = k.change_id
+			where k.tenant_id = ? and 'tok_' || replace(k.token_id::text, '-', '') = ?)
+		select distinct a.person_id from account a where a.name = ? or a.member_id in (select member_id from token) or a.name in (select maker from token)`,
+		t.Tenant, t.Tenant, maker, maker)
+	persons := make([]id.Person, 0, len(rows))
+	for _, r := range rows {
+		persons = append(persons, r.PersonID)
+	}
+	return persons, err
+}
+
+// PersonRoleRow is one role of a person who can sign in now.
+type PersonRoleRow struct {
+	PersonID id.Person
+	MemberID id.Member
+	Role     string
+	NodeID   id.Node
+}
+
+// PersonsWith lists every role, now, of the accounts that hold any of some roles.
+func (t *Tx) PersonsWith(roles []string) ([]PersonRoleRow, error) {
+	rows := []PersonRoleRow{}
+	if len(roles) == 0 {
+		return rows, nil
+	}
+	err := t.scan("list persons by role", &rows, `with held as (select m.person_id, m.member_id, r.role, r.node_id from member m
+			join member_role r on r.tenant_id = m.tenant_id and r.member_id = m.member_id
+			where m.tenant_id = ? and m.kind = 'person' and m.suspended_at is null and r.effective_from <= ? and (r.effective_to is null or r.effective_to > ?))
+		select person_id, member_id, role, node_id from held where member_id in (select member_id from held where role in ?) order by member_id, role`,
+		t.Tenant, t.Now, t.Now, roles)
+	return rows, err
 }
 
 // LastChangeNumber is the number of the tenant's latest change: the number of the

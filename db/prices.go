@@ -11,17 +11,110 @@ import (
 // ErrPricesAbsent reports a tenant without a price book.
 var ErrPricesAbsent = fault.New(fault.KindInternal, "prices_absent", "This tenant has no price book yet.")
 
-// AddPriceVersion stores a price book's bytes under the next version.
-func (t *Tx) AddPriceVersion(document []byte, change id.Change) (int, error) {
-	if err := t.exec("lock prices", `select pg_advisory_xact_lock(hashtextextended('prices:' || $1, 0))`, t.Tenant.UUID()); err != nil {
+// LockPrices makes the transaction the only one that proposes or applies prices for the
+// tenant, until it ends.
+func (t *Tx) LockPrices() error {
+	return t.exec("lock prices", `select pg_advisory_xact_lock(hashtextextended('prices:' || $1, 0))`, t.Tenant.UUID())
+}
+
+// AddPriceVersion stores a price book's bytes under the next version, with the digest
+// of the vendor's list it was made from.
+func (t *Tx) AddPriceVersion(document []byte, vendor [32]byte, change id.Change) (int, error) {
+	if err := t.LockPrices(); err != nil {
 		return 0, err
 	}
 	digest := sha256.Sum256(document)
 	var version int
-	_, err := t.row("add price version", []any{&version}, `insert into price_version (tenant_id, version, document, digest, recorded_at, change_id)
-		select $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5 from price_version where tenant_id = $1 returning version`,
-		t.Tenant, document, digest[:], t.Now, change)
+	_, err := t.row("add price version", []any{&version}, `insert into price_version (tenant_id, version, document, digest, vendor_digest, recorded_at, change_id)
+		select $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6 from price_version where tenant_id = $1 returning version`,
+		t.Tenant, document, digest[:], vendor[:], t.Now, change)
 	return version, err
+}
+
+// PriceVersionRow is one applied version, without its document.
+type PriceVersionRow struct {
+	Version      int
+	Digest       []byte
+	VendorDigest []byte
+	RecordedAt   time.Time
+	ChangeID     id.Change
+	Number       int64 // of the change
+	Reason       string
+}
+
+// PriceVersions lists applied versions, newest first.
+func (t *Tx) PriceVersions(limit int) ([]PriceVersionRow, error) {
+	var rows []PriceVersionRow
+	err := t.scan("list price versions", &rows, `select p.version, p.digest, coalesce(p.vendor_digest, p.digest) as vendor_digest, p.recorded_at, p.change_id, c.number, c.reason
+		from price_version p join change c on c.tenant_id = p.tenant_id and c.change_id = p.change_id where p.tenant_id = ? order by p.version desc limit ?`, t.Tenant, limit)
+	return rows, err
+}
+
+// PriceProposalRow is a price book that was proposed.
+type PriceProposalRow struct {
+	ChangeID     id.Change
+	Basis        string // vendor, contract or file
+	BaseVersion  int
+	VendorDigest []byte
+	Document     []byte
+}
+
+// AddPriceProposal stores the document a change of prices proposes.
+func (t *Tx) AddPriceProposal(p PriceProposalRow) error {
+	digest := sha256.Sum256(p.Document)
+	return t.exec("add price proposal", `insert into price_proposal (tenant_id, change_id, basis, base_version, vendor_digest, document, digest, recorded_at) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		t.Tenant, p.ChangeID, p.Basis, p.BaseVersion, p.VendorDigest, p.Document, digest[:], t.Now)
+}
+
+// PriceProposal reads what a change of prices proposes.
+func (t *Tx) PriceProposal(change id.Change) (PriceProposalRow, error) {
+	var rows []PriceProposalRow
+	err := t.scan("read price proposal", &rows, `select change_id, basis, base_version, vendor_digest, document from price_proposal where tenant_id = ? and change_id = ?`, t.Tenant, change)
+	if err == nil && len(rows) == 0 {
+		err = ErrChangeAbsent
+	}
+	if err != nil {
+		return PriceProposalRow{}, err
+	}
+	return rows[0], nil
+}
+
+// OpenPriceProposals lists the changes of prices that wait for a decision, oldest first.
+func (t *Tx) OpenPriceProposals() ([]id.Change, error) {
+	var rows []struct{ ChangeID id.Change }
+	err := t.scan("list price proposals", &rows, `select p.change_id from price_proposal p where p.tenant_id = ?
+		and not exists (select from change_move m where m.tenant_id = p.tenant_id and m.change_id = p.change_id and m.place > 0) order by p.recorded_at, p.change_id`, t.Tenant)
+	changes := make([]id.Change, 0, len(rows))
+	for _, r := range rows {
+		changes = append(changes, r.ChangeID)
+	}
+	return changes, err
+}
+
+// VendorKnown tells whether a list of the vendor's is no news: a person rejected it, it
+// was in force once, or it was proposed on that version already.
+func (t *Tx) VendorKnown(vendor [32]byte, base int) (bool, error) {
+	var known bool
+	_, err := t.row("read vendor list", []any{&known}, `select exists (select from price_version where tenant_id = $1 and coalesce(vendor_digest, digest) = $2)
+		or exists (select from price_proposal p where p.tenant_id = $1 and p.basis = 'vendor' and p.vendor_digest = $2
+			and (p.base_version = $3 or exists (select from change_move m
+				where m.tenant_id = p.tenant_id and m.change_id = p.change_id and m.state = 'rejected' and m.basis is distinct from 'withdrawn')))`, t.Tenant, vendor[:], base)
+	return known, err
+}
+
+// ModelRow is what was used of one model, as responses name it.
+type ModelRow struct {
+	Model      string
+	Requests   int64
+	ChargePico string
+}
+
+// ModelsSince sums the days from one on by model.
+func (t *Tx) ModelsSince(day time.Time) ([]ModelRow, error) {
+	var rows []ModelRow
+	err := t.scan("sum by model", &rows, `select model, sum(requests)::bigint as requests, sum(charge_pico)::text as charge_pico from rollup_placement_day
+		where tenant_id = ? and day >= ? group by model order by model`, t.Tenant, day)
+	return rows, err
 }
 
 // PriceVersion is the number of the latest price book.

@@ -89,8 +89,9 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, tx.AddKey(s.key, s.mark("key"), "hint", s.hash("key"), time.Time{}, s.change.ID))
 		require.NoError(t, tx.AssignKey(id.NewVersion(tx.Now), s.key, s.node, []id.Node{s.node}, tx.Now, s.change.ID))
 		s.people(t, tx)
-		_, err = tx.AddPriceVersion(append(pricing.VendorList(), []byte("# "+s.slug+"\n")...), s.change.ID)
+		_, err = tx.AddPriceVersion(append(pricing.VendorList(), []byte("# "+s.slug+"\n")...), [32]byte{1}, s.change.ID)
 		require.NoError(t, err)
+		require.NoError(t, tx.AddPriceProposal(s.proposal()))
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
 		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
@@ -100,6 +101,11 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		return tx.AppendAudit(auditlog.Record{Action: s.mark("pending"), Actor: "test"})
 	}))
 	return s
+}
+
+func (s *scene) proposal() db.PriceProposalRow {
+	vendor := [32]byte{2}
+	return db.PriceProposalRow{ChangeID: s.change.ID, Basis: "vendor", BaseVersion: 1, VendorDigest: vendor[:], Document: []byte(s.mark("document"))}
 }
 
 func (s *scene) people(t *testing.T, tx *db.Tx) {
@@ -214,6 +220,36 @@ func reading() map[string]query {
 		"PseudonymKey": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			sealed, err := tx.PseudonymKey()
 			return string(sealed), err
+		}},
+		"PriceVersions": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.PriceVersions(500); return text(rows), err }},
+		"PriceProposal": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.PriceProposal(theirs.change.ID)
+		}},
+		"OpenPriceProposals": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			open, err := tx.OpenPriceProposals()
+			if len(open) != 1 || open[0] != mine.change.ID {
+				err = errors.Join(errors.New("not one's own proposal"), err)
+			}
+			return open, err
+		}},
+		"VendorKnown": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.VendorKnown([32]byte{2}, 1) }},
+		"ModelsSince": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			rows, err := tx.ModelsSince(mine.month.Start())
+			return text(rows), err
+		}},
+		"Change": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Change(theirs.change.ID) }},
+		"Changes": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.Changes([]string{"node"}, "", 0, 500)
+			return text(rows), err
+		}},
+		"MakerPersons": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			account, err := tx.MakerPersons(theirs.member.String())
+			token, err2 := tx.MakerPersons(theirs.token.String())
+			return append(account, token...), errors.Join(err, err2)
+		}},
+		"PersonsWith": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.PersonsWith([]string{"auditor"})
+			return text(rows), err
 		}},
 		"UpstreamURL": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
 		"Usage": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {

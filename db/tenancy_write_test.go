@@ -109,8 +109,16 @@ func writing() map[string]query {
 			return onlyError(tx.AddToken(id.NewToken(tx.Now), theirs.member, "x", theirs.hash("x"), tx.Now, mine.change.ID))
 		}},
 		"AddPriceVersion": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			_, err := tx.AddPriceVersion([]byte("x"), theirs.change.ID)
+			_, err := tx.AddPriceVersion([]byte("x"), [32]byte{}, theirs.change.ID)
 			return nil, err
+		}},
+		"AddPriceProposal": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddPriceProposal(theirs.proposal()))
+		}},
+		"LockPrices": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPrices()) }},
+		"LockChange": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.LockChange(theirs.change.ID)) }},
+		"AddDecision": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddDecision(theirs.change.ID, 1, "rejected", "x", theirs.change.Digest, "withdrawn", "x"))
 		}},
 		"SetUpstream": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.SetUpstream(id.NewVersion(tx.Now), "https://x", []byte("x"), tx.Now, theirs.change.ID))

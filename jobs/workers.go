@@ -8,11 +8,12 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit) *river.Workers {
+func Workers(audit *app.Audit, prices *app.Prices) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
-	river.AddWorker(workers, &tick{audit: audit})
+	river.AddWorker(workers, &tick{audit: audit, prices: prices})
 	river.AddWorker(workers, &proveSums{audit: audit})
+	river.AddWorker(workers, &proposePrices{prices: prices})
 	return workers
 }
 

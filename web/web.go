@@ -27,12 +27,14 @@ type Config struct {
 
 // Areas are the use cases the web edge offers.
 type Areas struct {
-	Tenants *app.Tenants
-	SignIns *app.SignIns
-	Members *app.Members
-	Nodes   *app.Nodes
-	Keys    *app.Keys
-	Reports *app.Reports
+	Tenants   *app.Tenants
+	SignIns   *app.SignIns
+	Members   *app.Members
+	Nodes     *app.Nodes
+	Keys      *app.Keys
+	Reports   *app.Reports
+	Approvals *app.Approvals
+	Prices    *app.Prices
 }
 
 // Web serves people and programs.

@@ -20,6 +20,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/id"
+	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/app/usage"
 	"tollbook/db"
@@ -78,6 +79,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.areas = web.Areas{
 		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
+		Approvals: app.NewApprovals(clone.DB, access, changes, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
 	}
 	w.cfg = web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",

@@ -24,6 +24,10 @@ const (
 // RuleNoPolicy is the decider of a kind for which the tenant has no policy yet.
 const RuleNoPolicy = "policy:none"
 
+// RuleBreakGlass is the decider of what the installation's operator applies past the
+// tenant's people.
+const RuleBreakGlass = "policy:break_glass"
+
 // Change is one proposal, exactly as its maker made it.
 type Change struct {
 	ID            id.Change

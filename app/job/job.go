@@ -15,6 +15,17 @@ type Tick struct{}
 // Kind implements River's JobArgs.
 func (Tick) Kind() string { return "tick" }
 
+// ProposePrices proposes the vendor's list this binary ships to a tenant whose prices
+// were made from another. The digest names the list: a process that ships another one
+// leaves the job to one that has it.
+type ProposePrices struct {
+	Tenant string `json:"tenant"`
+	Digest string `json:"digest"`
+}
+
+// Kind implements River's JobArgs.
+func (ProposePrices) Kind() string { return "propose_prices" }
+
 // ProveSums compares rollups, events and batches of a tenant's open months and
 // records the outcome.
 type ProveSums struct {

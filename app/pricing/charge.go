@@ -149,6 +149,8 @@ const (
 	// before at the rate of reads. What the provider reports has those among the
 	// reads already; whether all that is left are writes, only its bill tells.
 	reasonCredit = "fallback_credit_redeemed"
+	// A change of prices that would move this one waits for a decision.
+	reasonProposed = "price_proposed"
 )
 
 // rate finds the rates for what the response says it was, and why they are
