@@ -201,6 +201,8 @@ func (h *house) bootstrap(ctx context.Context, noun string, args []string, out i
 	switch verb := noun + " " + args[0]; {
 	case verb == "tenant upstream" && len(rest) == 1:
 		return h.setUpstream(ctx, who, rest[0])
+	case noun == "prices":
+		return h.commandPrices(ctx, who, args[0], rest, out)
 	case verb == "node create" && (len(rest) == 2 || len(rest) == 3):
 		return h.createNode(ctx, who, rest)
 	case verb == "key create" && len(rest) == 2:

@@ -42,6 +42,8 @@ const manual = `Usage:
   tollbook tenant    create SLUG NAME | list | upstream SLUG URL
   tollbook key       create SLUG COST_CENTER LABEL | revoke SLUG KEY_ID REASON
   tollbook node      create SLUG CODE NAME [PARENT_CODE]
+  tollbook prices    show SLUG | diff SLUG FILE | propose SLUG FILE REASON | discount SLUG BPS FROM REASON
+                     force SLUG FILE REASON | force-discount SLUG BPS FROM REASON    past the tenant's people; leaves a record
   tollbook version
 `
 
@@ -68,7 +70,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return commandSimulate(ctx, rest, out)
 	case "journal":
 		return commandJournal(ctx, rest, out)
-	case "tenant", "key", "node":
+	case "tenant", "key", "node", "prices":
 		return commandBootstrap(ctx, name, rest, out)
 	case "version":
 		_, err := fmt.Fprintln(out, version)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"tollbook/app/approval"
@@ -370,7 +371,7 @@ func (p *Prices) open(tx *db.Tx) ([]ChangeView, error) {
 // PriceProposal is a change of prices with all it takes to decide on it.
 type PriceProposal struct {
 	ChangeView
-	Basis       string
+	Origin      string // vendor, contract or file
 	BaseVersion int
 	Overtaken   bool // another version was applied since
 	Differences []pricing.Difference
@@ -426,7 +427,7 @@ func (p *Prices) compare(tx *db.Tx, shown *PriceProposal) error {
 	if err != nil {
 		return err
 	}
-	shown.Basis, shown.BaseVersion, shown.Overtaken = proposal.Basis, proposal.BaseVersion, version != proposal.BaseVersion
+	shown.Origin, shown.BaseVersion, shown.Overtaken = proposal.Basis, proposal.BaseVersion, version != proposal.BaseVersion
 	shown.Differences = pricing.Diff(before, after)
 	if shown.Since = pricing.Begins(shown.Differences); shown.Since.IsZero() {
 		return nil
@@ -466,6 +467,10 @@ func (p *Prices) impact(tx *db.Tx, c approval.Change) (string, error) {
 	if shown.Since.IsZero() {
 		return "No price changes; the sources of some lines do.", nil
 	}
-	return fmt.Sprintf("%d lines of price book %d change, the first from %s; %d requests since then are on models it touches.",
-		len(shown.Differences), shown.BaseVersion, shown.Since.Format(time.DateOnly), shown.Effect.Requests), nil
+	lines := "1 line of price book %d changes"
+	if n := len(shown.Differences); n != 1 {
+		lines = strconv.Itoa(n) + " lines of price book %d change"
+	}
+	return fmt.Sprintf(lines+", the first from %s; requests since then on models it touches: %d.",
+		shown.BaseVersion, shown.Since.Format(time.DateOnly), shown.Effect.Requests), nil
 }

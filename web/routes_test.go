@@ -100,7 +100,7 @@ func expected(access *app.Access, route web.Route, tenant id.Tenant, role app.Ro
 func (w *world) try(t *testing.T, route web.Route, c *company, session *http.Cookie, role app.Role) string {
 	t.Helper()
 	path := strings.NewReplacer("/keys/:id", "/keys/"+c.key.ID.String(), "/requests/:id", "/requests/"+c.events[0].ID.String(),
-		":slug", c.slug, ":issuer", "iss_none", ":code", "internal").Replace(route.Path)
+		"/changes/:id", "/changes/"+c.change.ID.String(), ":slug", c.slug, ":issuer", "iss_none", ":code", "internal").Replace(route.Path)
 	body := ""
 	if route.Token && route.Method == http.MethodPost {
 		body = "{}"
@@ -155,7 +155,8 @@ func TestNothingOfAnotherCompany(t *testing.T) {
 			continue
 		}
 		for _, query := range queries {
-			path := strings.NewReplacer("/keys/:id", "/keys/"+other.key.ID.String(), "/requests/:id", "/requests/"+other.events[0].ID.String()).Replace(route.Path)
+			path := strings.NewReplacer("/keys/:id", "/keys/"+other.key.ID.String(), "/requests/:id", "/requests/"+other.events[0].ID.String(),
+				"/changes/:id", "/changes/"+other.change.ID.String()).Replace(route.Path)
 			r := request(http.MethodGet, path+query, "")
 			r.AddCookie(w.session(t, w.one, app.RoleFinanceAdmin))
 			r.Header.Set("Authorization", "Bearer "+w.one.tokens[app.RoleFinanceAdmin])

@@ -97,6 +97,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("key", "read") {
 		add("Virtual keys", "/keys")
 	}
+	if v.may("price", "read") {
+		add("Prices", "/prices")
+	}
 	return f
 }
 

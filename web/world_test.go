@@ -53,6 +53,7 @@ type company struct {
 	members map[app.Role]id.Member
 	key     app.MadeKey
 	events  []usage.Event
+	change  app.ChangeView // a proposal of prices that waits
 	// words are in no other company.
 	words []string
 }
@@ -129,6 +130,11 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	require.NoError(t, err)
 	c.words = []string{name, unit, prefix + "-1", prefix + "-2", prefix + "-P", "@" + slug}
 	w.use(t, c, c.key, office)
+	proposer, err := w.areas.Members.ByToken(ctx, secret.NewText(c.tokens[app.RoleServiceAccount]))
+	require.NoError(t, err)
+	c.change, err = w.areas.Approvals.Propose(ctx, proposer, app.AskDiscount(1234, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), slug+" order form"), "")
+	require.NoError(t, err)
+	c.words = append(c.words, slug+" order form")
 	return c
 }
 

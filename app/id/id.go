@@ -313,6 +313,9 @@ func ParseSignIn(text string) (SignIn, error) { return Parse[signIn](text) }
 // ParseIssuer reads an issuer's id.
 func ParseIssuer(text string) (Issuer, error) { return Parse[issuer](text) }
 
+// ParseChange reads a change's id.
+func ParseChange(text string) (Change, error) { return Parse[change](text) }
+
 // ParseDeveloper reads a developer's opaque id, with its prefix.
 func ParseDeveloper(text string) (Developer, error) {
 	if !strings.HasPrefix(text, developer{}.Prefix()) {

@@ -124,3 +124,16 @@ func TestAProposedPriceMakesTheFigureProvisionalOnlyWhereItDiffers(t *testing.T)
 		require.Equal(t, c.flags, r.Event.Flags, c.name)
 	}
 }
+
+func TestARowPrintsAsItIsRead(t *testing.T) {
+	t.Parallel()
+	document, err := pricing.WithDiscount(pricing.VendorList(), 1234, day("2026-11-01"), "order form, \"7\"")
+	require.NoError(t, err)
+	book := parsed(t, document)
+	var again strings.Builder
+	again.WriteString(strings.SplitAfter(string(document), "source\n")[0])
+	for _, row := range book.Rows() {
+		again.WriteString(row.String() + "\n")
+	}
+	require.Empty(t, pricing.Diff(book, parsed(t, []byte(again.String()))))
+}

@@ -2,8 +2,6 @@ package pricing
 
 import (
 	"bytes"
-	"encoding/csv"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +34,7 @@ func WithDiscount(document []byte, bps int64, from time.Time, source string) ([]
 		rows = append(rows, kept)
 	}
 	if bps > 0 {
-		rows = append(rows, Row{Name: contractName, From: from, Num: bps, Source: strings.TrimSpace(source)})
+		rows = append(rows, Row{Kind: KindDiscount, Name: contractName, From: from, Num: bps, Source: strings.TrimSpace(source)})
 	}
 	return withDiscounts(document, rows)
 }
@@ -65,17 +63,9 @@ func withDiscounts(document []byte, rows []Row) ([]byte, error) {
 	if out.Len() > 0 && !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
 		out.WriteByte('\n')
 	}
-	encoder := csv.NewWriter(&out)
 	for i := range rows {
-		cells := make([]string, columns)
-		cells[columnKind], cells[columnName], cells[columnFrom] = KindDiscount, rows[i].Name, rows[i].From.Format(time.DateOnly)
-		if !rows[i].To.IsZero() {
-			cells[columnTo] = rows[i].To.Format(time.DateOnly)
-		}
-		cells[columnNum], cells[columnSource] = strconv.FormatInt(rows[i].Num, 10), rows[i].Source
-		_ = encoder.Write(cells) // into memory
+		out.WriteString(rows[i].String() + "\n")
 	}
-	encoder.Flush()
 	if _, err := Parse(out.Bytes()); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"slices"
@@ -143,4 +144,37 @@ func (r *Row) label() string {
 		text += fmt.Sprintf(" above %d tokens", r.PromptOver)
 	}
 	return text
+}
+
+// String is the row as the file has it.
+func (r *Row) String() string {
+	cells := make([]string, columns)
+	cells[columnKind], cells[columnName], cells[columnSpeed], cells[columnSource] = r.Kind, r.Name, r.Speed, r.Source
+	cells[columnFrom] = r.From.Format(time.DateOnly)
+	if !r.To.IsZero() {
+		cells[columnTo] = r.To.Format(time.DateOnly)
+	}
+	switch r.Kind {
+	case KindRate:
+		cells[columnPromptOver], cells[columnFactors] = strconv.FormatInt(r.PromptOver, 10), strings.Join(r.Factors, " ")
+		for class, column := range [usage.ClassCount]int{columnInput, columnOutput, columnWrite5m, columnWrite1h, columnRead} {
+			cells[column] = trimmed(r.Rates[class] * perMega)
+		}
+	case KindFactor:
+		cells[columnNum], cells[columnDen] = strconv.FormatInt(r.Num, 10), strconv.FormatInt(r.Den, 10)
+	case KindTool:
+		cells[columnInput] = trimmed(r.Unit)
+	case KindDiscount:
+		cells[columnNum] = strconv.FormatInt(r.Num, 10)
+	}
+	var out strings.Builder
+	encoder := csv.NewWriter(&out)
+	_ = encoder.Write(cells) // into memory
+	encoder.Flush()
+	return strings.TrimSuffix(out.String(), "\n")
+}
+
+// trimmed prints dollars without the zeros that say nothing.
+func trimmed(amount money.Pico) string {
+	return strings.TrimSuffix(strings.TrimRight(amount.String(), "0"), ".")
 }

@@ -22,10 +22,11 @@ const Prefix = "/api/v1"
 
 // Areas are the use cases the API offers.
 type Areas struct {
-	Members *app.Members
-	Nodes   *app.Nodes
-	Keys    *app.Keys
-	Reports *app.Reports
+	Members   *app.Members
+	Nodes     *app.Nodes
+	Keys      *app.Keys
+	Reports   *app.Reports
+	Approvals *app.Approvals
 }
 
 // Config is what the API is told.
@@ -82,6 +83,8 @@ func (a *API) table() []Endpoint {
 		post("/keys/:id/revoke", "key", "propose", http.StatusOK, "End a virtual key. Gateways refuse it within a second.", a.revokeKey),
 		get("/usage", "usage", "read", "Requests, newest first. Rows appear within two seconds of a response's end.", a.listUsage),
 		get("/chargeback", "chargeback", "read", "A month by node, developer, model, key or project.", a.chargeback),
+		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
+		post("/changes", "change", "propose", http.StatusCreated, "Propose a change. A person decides on it in Tollbook.", a.proposeChange),
 		{Method: http.MethodGet, Path: "/openapi.json", Summary: "This description.", Status: http.StatusOK},
 	}
 }

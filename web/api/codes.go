@@ -13,6 +13,9 @@ func Codes() []string {
 		"id_syntax", "idempotency_key_length", "idempotency_mismatch", "instant_syntax", "limit_range", "method_refused", "parameter_repeated",
 		"parameter_unknown", "period_syntax", "range_empty", "state_unknown",
 		// What it was about.
+		"book_empty", "book_factor", "book_fraction", "book_gap", "book_line", "book_overlap", "book_size", "book_syntax",
+		"change_absent", "change_state", "digest_changed", "discount_day", "discount_range", "kind_unknown", "price_version_absent", "prices_absent",
+		"prices_moved", "prices_payload", "prices_same", "self_approval", "verdict_unknown",
 		"cost_center_absent", "expires_past", "key_absent", "key_revoked", "label_length", "node_absent", "project_absent", "projects_many",
 		"reason_missing", "row_refused", "taken",
 		// Us.

@@ -27,7 +27,7 @@ type KeysQuery struct {
 }
 
 func (a *API) listKeys(c *call, q KeysQuery) (Page[Key], error) {
-	list, err := a.areas.Keys.List(c.Request().Context(), c.who, q.Cursor, q.Limit.or(defaultLimit))
+	list, err := a.areas.Keys.List(c.Request().Context(), c.who, q.Cursor, q.Limit.rows())
 	if err != nil {
 		return Page[Key]{}, err
 	}

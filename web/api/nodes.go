@@ -58,7 +58,7 @@ func (a *API) listNodes(c *call, q NodesQuery) (Page[Node], error) {
 		all = all[at+1:]
 	}
 	next := ""
-	if limit := q.Limit.or(defaultLimit); len(all) > limit {
+	if limit := q.Limit.rows(); len(all) > limit {
 		all = all[:limit]
 		next = all[limit-1].Node.String()
 	}

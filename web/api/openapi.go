@@ -166,6 +166,8 @@ func (d *describer) schema(t reflect.Type) (map[string]any, error) {
 	switch t {
 	case reflect.TypeFor[Instant]():
 		return map[string]any{"type": "string", "format": "date-time"}, nil
+	case reflect.TypeFor[json.RawMessage]():
+		return map[string]any{"type": "object"}, nil
 	case reflect.TypeFor[Limit]():
 		return map[string]any{"type": "integer", "minimum": 1, "maximum": app.MaxRows, "default": defaultLimit}, nil
 	case reflect.TypeFor[id.Key]():

@@ -137,9 +137,10 @@ func parseLimit(text string) (Limit, error) {
 	return Limit(n), nil
 }
 
-func (l Limit) or(fallback int) int {
+// rows is the limit, or the default when none was given.
+func (l Limit) rows() int {
 	if l == 0 {
-		return fallback
+		return defaultLimit
 	}
 	return int(l)
 }

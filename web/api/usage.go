@@ -106,7 +106,7 @@ func (a *API) listUsage(c *call, q UsageQuery) (Page[Usage], error) {
 	}
 	list, err := a.areas.Reports.Requests(c.Request().Context(), c.who, app.RequestFilter{
 		From: q.From.Time, To: q.To.Time, NodeCode: q.Node, Key: q.Key, Developer: q.Developer, Session: q.Session, RequestID: q.RequestID,
-		Model: q.Model, State: q.State, Cursor: q.Cursor, Limit: q.Limit.or(defaultLimit),
+		Model: q.Model, State: q.State, Cursor: q.Cursor, Limit: q.Limit.rows(),
 	})
 	if err != nil {
 		return Page[Usage]{}, err
