@@ -2,8 +2,8 @@
 // Tollbook.
 //
 // It owns areas, one receiver type each (Tenants, Nodes, Keys, Members, SignIns,
-// Snapshots, Metering, Reports, Audit), the funnel every mutation goes through
-// (Changes) and access. It does not own decisions (the pure packages below it),
+// Snapshots, Metering, Prices, Approvals, Reports, Audit), the funnel every mutation
+// goes through (Changes) and access. It does not own decisions (the pure packages below it),
 // queries (db) or how an answer looks (web, gateway).
 //
 // Invariants: authorization happens here and nowhere else; a change, its audit

@@ -1,6 +1,8 @@
 package pricing
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -47,13 +49,15 @@ func Rate(event usage.Event, book *Book, version int) (Rated, error) {
 	return Rated{Event: event, Charge: charge, Version: version, Amounts: amounts}, nil
 }
 
-// AppendCanonical appends the canonical bytes of a rated event, version 1: one
-// JSON object in this fixed order, integers only, absent facts left out. It is
-// written by hand because it runs for every request, and its form may never
-// change under the same version.
+// AppendCanonical appends the canonical bytes of a rated event, version 2: one
+// JSON object in this fixed order, integers only, absent facts left out, times in
+// UTC to the microsecond as the database keeps them. It covers every fact of the
+// row: what the provider said word for word by its digest, the tags in the order of
+// their keys. It is written by hand because it runs for every request, and its form
+// may never change under the same version.
 func (r *Rated) AppendCanonical(out []byte) []byte {
 	e := &r.Event
-	out = append(out, `{"v":1`...)
+	out = append(out, `{"v":2`...)
 	out = text(out, "id", e.ID.String())
 	out = instant(out, "occurred_at", e.OccurredAt())
 	out = text(out, "state", string(e.State))
@@ -63,6 +67,9 @@ func (r *Rated) AppendCanonical(out []byte) []byte {
 		{"message_id", e.MessageID},
 		{"session_id", e.SessionID},
 		{"agent_id", e.AgentID},
+		{"parent_agent_id", e.ParentAgentID},
+		{"request_class", e.RequestClass},
+		{"stop_reason", e.StopReason},
 		{"key", e.Key.String()},
 		{"developer", e.Developer.String()},
 		{"model_requested", e.ModelRequested},
@@ -77,6 +84,11 @@ func (r *Rated) AppendCanonical(out []byte) []byte {
 			out = text(out, f.key, f.value)
 		}
 	}
+	if e.DeveloperVerified {
+		out = number(out, "developer_verified", 1)
+	}
+	out = appendTags(out, e.Tags)
+	out = appendMeasured(out, e)
 	out = number(out, "snapshot", e.Snapshot)
 	for class := range usage.ClassCount {
 		if e.Counts.Tokens[class] != 0 || r.Charge.Classes[class] != 0 {
@@ -110,6 +122,44 @@ func (r *Rated) AppendCanonical(out []byte) []byte {
 	return append(out, '}')
 }
 
+// appendTags writes the declared tags in the order of their keys.
+func appendTags(out []byte, tags map[string]string) []byte {
+	if len(tags) == 0 {
+		return out
+	}
+	var room [10]string // as many as a request may declare
+	keys := room[:0]
+	for key := range tags {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for i, key := range keys {
+		prefix := "tag" + strconv.Itoa(i) + "_"
+		out = text(out, prefix+"key", key)
+		out = text(out, prefix+"value", tags[key])
+	}
+	return out
+}
+
+// appendMeasured writes the digest of the provider's usage and when what happened.
+func appendMeasured(out []byte, e *usage.Event) []byte {
+	if len(e.RawUsage) > 0 {
+		digest := sha256.Sum256(e.RawUsage)
+		out = append(out, `,"raw_usage_sha256":"`...)
+		out = hex.AppendEncode(out, digest[:])
+		out = append(out, '"')
+	}
+	for _, moment := range [...]struct {
+		key string
+		at  time.Time
+	}{{"upstream_started_at", e.UpstreamStartedAt}, {"first_byte_at", e.FirstByteAt}, {"ended_at", e.EndedAt}} {
+		if !moment.at.IsZero() {
+			out = instant(out, moment.key, moment.at)
+		}
+	}
+	return out
+}
+
 func text(out []byte, key, value string) []byte {
 	out = append(out, `,"`...)
 	out = append(out, key...)
@@ -139,6 +189,6 @@ func instant(out []byte, key string, at time.Time) []byte {
 	out = append(out, `,"`...)
 	out = append(out, key...)
 	out = append(out, `":"`...)
-	out = at.UTC().AppendFormat(out, "2006-01-02T15:04:05.000Z")
+	out = at.UTC().AppendFormat(out, "2006-01-02T15:04:05.000000Z")
 	return append(out, '"')
 }
