@@ -19,6 +19,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'request', role: 'auditor', open: firstRequest },
   { name: 'keys', role: 'engineering_admin', open: (page) => go(page, '/keys') },
   { name: 'key-revoke', role: 'engineering_admin', open: revokeFirst },
+  { name: 'prices', role: 'finance_admin', open: (page) => go(page, '/prices') },
   { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },
 ];
 

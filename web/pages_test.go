@@ -90,11 +90,11 @@ func TestPages(t *testing.T) {
 			name: "prices in force", role: app.RoleFinanceAdmin, target: "/prices", status: 200,
 			must: []string{
 				"Price book 1", "in force", "claude-opus-5-5", "above 100,000", "0.125", "Waiting for a decision", "acme order form", "Propose a contract discount",
-				"Geography us", "× 11/10", "$0.01 per use", "/prices/changes/" + w.one.change.ID.String(), "/prices.csv", "2026-11-30",
+				"US inference", "× 11/10", "$0.01 per use", "/prices/changes/" + w.one.change.ID.String(), "/prices.csv", "2026-11-30",
 			},
 			mustNot: []string{`<th scope="row">claude-3-7-sonnet`},
 		},
-		{name: "prices that ended", role: app.RoleAuditor, target: "/prices?era=past&model=claude-opus-4-6&speed=fast", status: 200, must: []string{"60.00", "225.00", "2026-03-13", "3 rates"}, mustNot: []string{"Propose a contract discount"}},
+		{name: "prices that ended", role: app.RoleAuditor, target: "/prices?era=past&model=claude-opus-4-6&speed=fast", status: 200, must: []string{"60.00", "225.00", "6.00", "2026-03-13", "3 rates"}, mustNot: []string{"Propose a contract discount"}},
 		{name: "no rate matches", role: app.RoleAnalyst, target: "/prices?speed=fast&model=claude-haiku-5-5", status: 200, must: []string{"No rate matches", "Show all of them"}},
 		{name: "a version of the price book", role: app.RoleController, target: "/prices?version=1", status: 200, must: []string{"Price book 1"}},
 		{name: "no such version", role: app.RoleController, target: "/prices?version=7", status: 404, must: []string{"no such version"}},

@@ -113,6 +113,12 @@ func priceLabel(r *pricing.Row) string {
 	case pricing.KindDiscount:
 		return "Contract discount"
 	}
+	switch r.Name {
+	case "geography:us":
+		return "US inference"
+	case "tier:batch":
+		return "Batch"
+	}
 	return ui.Words(strings.Replace(r.Name, ":", " ", 1))
 }
 
@@ -120,7 +126,15 @@ func promptWords(r *pricing.Row) string {
 	if r.PromptOver == 0 {
 		return "any prompt"
 	}
-	return "prompts above " + ui.Count(r.PromptOver)
+	return "prompts " + promptBound(r)
+}
+
+// promptBound is promptWords for a column whose head says what it is about.
+func promptBound(r *pricing.Row) string {
+	if r.PromptOver == 0 {
+		return "any"
+	}
+	return "above " + ui.Count(r.PromptOver)
 }
 
 func stackWords(r *pricing.Row) string {

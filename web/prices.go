@@ -14,6 +14,7 @@ import (
 	"tollbook/app/approval"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/app/usage"
@@ -82,6 +83,7 @@ type pricesView struct {
 	Book      app.PriceBook
 	Newest    bool // the version shown is the one in force
 	Rates     []*pricing.Row
+	Decimals  int            // of every rate shown
 	Rest      []*pricing.Row // factors, tools and discounts
 	Models    []option
 	Speeds    []option
@@ -130,6 +132,9 @@ func (w *Web) pricesPage(v *visit, status int, form discountForm) error {
 		}
 		if r.Kind == pricing.KindRate {
 			view.Rates = append(view.Rates, r)
+			for _, rate := range r.Rates {
+				view.Decimals = max(view.Decimals, decimals(ui.PerMillion(rate)))
+			}
 		} else {
 			view.Rest = append(view.Rest, r)
 		}
@@ -137,6 +142,14 @@ func (w *Web) pricesPage(v *visit, status int, form discountForm) error {
 	view.choices()
 	return render(v, status, pricesPage(view))
 }
+
+// rate prints a rate with as many decimals as any that is shown, so that they line up.
+func (p *pricesView) rate(rate money.Pico) string {
+	text := ui.PerMillion(rate)
+	return text + strings.Repeat("0", p.Decimals-decimals(text))
+}
+
+func decimals(text string) int { return len(text) - strings.IndexByte(text, '.') - 1 }
 
 // choices fills the fields of the filter.
 func (p *pricesView) choices() {

@@ -150,3 +150,35 @@ test.describe('without script', () => {
     await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
   });
 });
+
+test('reads the prices and proposes a discount that the controller turns down', async ({ page, browser }) => {
+  const complaints = watch(page);
+  await signIn(page, 'finance_admin');
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Prices' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Prices');
+  await expect(page.getByRole('cell', { name: 'above 100,000' })).toBeVisible();
+  await expectAccessible(page);
+  await page.getByLabel('Model').selectOption('claude-opus-4-6');
+  await page.getByLabel('In force').selectOption('past');
+  await page.getByRole('button', { name: 'Show' }).click();
+  await expect(page).toHaveURL(/era=past/);
+  await expect(page.getByRole('cell', { name: '225.00' })).toBeVisible();
+
+  await page.getByLabel('Per cent off list').fill('12.34');
+  await page.getByLabel('From, UTC day').fill('2031-01-01');
+  await page.getByLabel('Why').fill('a contract to come');
+  await page.getByRole('button', { name: 'Propose' }).click();
+  await expect(page.getByText('12.34% off list')).toBeVisible();
+  await expect(page.getByText('You proposed this')).toBeVisible();
+  await expectAccessible(page);
+  expect(complaints).toEqual([]);
+
+  const controller = await browser.newPage();
+  await signIn(controller, 'controller');
+  await controller.goto(page.url());
+  await controller.getByLabel('Why').fill('not before it is signed');
+  await controller.getByRole('button', { name: 'Reject' }).click();
+  await expect(controller.getByText('× Rejected')).toBeVisible();
+  await expect(controller.getByText('not before it is signed')).toBeVisible();
+  await expectAccessible(controller);
+});
