@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"strings"
@@ -34,7 +36,7 @@ func TestASmallRunMeasuresEverythingAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	o, err := readOptions([]string{"-requests", "40", "-rounds", "2", "-connections", "4", "-streams", "20", "-rate", "200", "-pin=false"})
+	o, err := readOptions([]string{"-requests", "40", "-rounds", "1", "-connections", "4", "-streams", "20", "-rate", "1000", "-trial", "50ms", "-pin=false"})
 	require.NoError(t, err)
 	s, err := openStage(ctx, o, io.Discard)
 	require.NoError(t, err)
@@ -78,10 +80,56 @@ func TestWorkloadsHaveTheirSizes(t *testing.T) {
 
 func TestOptionsAreBounded(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-requests", "0"}, {"-rounds", "100"}, {"-streams", "5001"}, {"-only", "everything"}, {"stray"}, {"-rate", "-1"}} {
+	for _, args := range [][]string{{"-requests", "0"}, {"-rounds", "100"}, {"-streams", "5001"}, {"-streams", "many"}, {"-trial", "1ms"}, {"-only", "everything"}, {"stray"}, {"-rate", "-1"}} {
 		_, err := readOptions(args)
 		require.Error(t, err, args)
 	}
+}
+
+func TestTheHighestRateIsFoundFromBelowAndFromAbove(t *testing.T) {
+	t.Parallel()
+	for _, can := range []int{0, 4, 5, 180, 499, 500, 501, 3333, maxRate - 1, maxRate, maxRate + 1} {
+		for _, from := range []int{lowestRate, searchFrom, 4000} {
+			trials := 0
+			found, err := highest(from, searchFactor, func(rate int) (bool, error) {
+				trials++
+				return rate <= can, nil
+			})
+			require.NoError(t, err)
+			require.LessOrEqual(t, trials, 24, "from %d to %d", from, can)
+			switch {
+			case can < lowestRate:
+				require.Zero(t, found)
+			default:
+				require.LessOrEqual(t, found, min(can, maxRate))
+				require.GreaterOrEqual(t, found*21/20+1, min(can, maxRate), "from %d", from)
+			}
+		}
+	}
+	_, err := highest(1, 2, func(int) (bool, error) { return false, io.ErrUnexpectedEOF })
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+func TestALoadLosesPatienceButNoAnswer(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(20 * time.Millisecond) // one connection carries 50 a second
+		_, _ = io.WriteString(w, plainAnswer)
+	}))
+	defer server.Close()
+	at := &target{name: nameDirect, address: server.Listener.Addr().String(), doors: []door{{}}}
+	w := workload{body: "{}", want: plainAnswer}
+	got, err := at.openLoop(t.Context(), w, steady{rate: 10_000, connections: 1, timed: 10_000, patience: 30 * time.Millisecond})
+	require.NoError(t, err)
+	require.True(t, got.gaveUp)
+	require.Positive(t, at.sent)
+	require.Less(t, at.sent, int64(10_000))
+	got, err = at.openLoop(t.Context(), w, steady{rate: 500, connections: 2, lead: 3, timed: 4})
+	require.NoError(t, err)
+	require.False(t, got.gaveUp)
+	require.Len(t, got.whole, 4)
+	require.EqualValues(t, 7, got.answered)
 }
 
 func TestMedianAndRatios(t *testing.T) {

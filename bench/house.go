@@ -33,6 +33,8 @@ type house struct {
 const (
 	database = "bench"
 	slug     = "bench"
+
+	gatewayPath = "/gw/"
 )
 
 // openHouse starts a PostgreSQL that syncs as in production and settles a company
@@ -163,7 +165,7 @@ func newGateway(told brief) (*service, error) {
 	followed := make(chan struct{})
 	go func() { defer close(followed); snapshots.Follow(ctx) }()
 	mux := http.NewServeMux()
-	mux.Handle("/gw/", g.Handler())
+	mux.Handle(gatewayPath, g.Handler())
 	return &service{handler: mux, pending: func() int { return g.Stats().Pending }, end: func(limited context.Context) error {
 		err := g.Close(limited)
 		cancel()

@@ -23,13 +23,13 @@ type shot struct {
 }
 
 // shots prepares a workload's requests for a target, with the headers Claude Code
-// sends, spread over developers and sessions.
+// sends, spread over developers and sessions and over the target's doors.
 func (t *target) shots(w workload) []shot {
-	list := make([]shot, variants)
+	list, body := make([]shot, max(variants, len(t.doors))), []byte(w.body)
 	for i := range list {
-		n := strconv.Itoa(i)
-		list[i] = shot{body: []byte(w.body), want: w.want, head: []byte("POST " + t.path + "/v1/messages?beta=true HTTP/1.1\r\nHost: " + t.address +
-			"\r\nAccept: application/json\r\nContent-Type: application/json\r\nUser-Agent: claude-cli/2.5.0 (external, cli)\r\nX-App: cli\r\nX-Api-Key: " + t.key +
+		n, at := strconv.Itoa(i%variants), t.doors[i%len(t.doors)]
+		list[i] = shot{body: body, want: w.want, head: []byte("POST " + at.path + "/v1/messages?beta=true HTTP/1.1\r\nHost: " + t.address +
+			"\r\nAccept: application/json\r\nContent-Type: application/json\r\nUser-Agent: claude-cli/2.5.0 (external, cli)\r\nX-App: cli\r\nX-Api-Key: " + at.key +
 			"\r\nAnthropic-Version: 2023-06-01\r\nAnthropic-Beta: claude-code-20250219,interleaved-thinking-2025-05-14\r\nAnthropic-Dangerous-Direct-Browser-Access: true" +
 			"\r\nX-Stainless-Lang: js\r\nX-Stainless-Package-Version: 0.70.0\r\nX-Stainless-Os: Linux\r\nX-Stainless-Arch: x64\r\nX-Stainless-Runtime: node" +
 			"\r\nX-Stainless-Runtime-Version: v24.3.0\r\nX-Stainless-Retry-Count: 0\r\nX-Stainless-Timeout: 600\r\nX-Claude-Code-Session-Id: 7f6f2a10-0000-4000-8000-0000000000" + n +
@@ -112,25 +112,30 @@ func (c *wire) end() error {
 
 // timings are what a load saw.
 type timings struct {
-	first []time.Duration // to the first byte of the answer's body
-	whole []time.Duration
-	took  time.Duration
+	first    []time.Duration // to the first byte of the answer's body
+	whole    []time.Duration
+	answered int64 // whole answers, the untimed ones too
+	took     time.Duration
+	rate     float64 // a second, at which timed requests left; open loop only
+	gaveUp   bool    // for lack of patience
 }
 
 func (t *timings) merge(o timings) {
 	t.first, t.whole = append(t.first, o.first...), append(t.whole, o.whole...)
+	t.answered += o.answered
 }
 
-func (c *wire) timed(s *shot, from time.Time, into *timings) error {
+// fire sends a shot and takes the whole answer.
+func (c *wire) fire(s *shot, from time.Time, into *timings) (first, whole time.Duration, err error) {
 	if err := c.begin(s); err != nil {
-		return err
+		return 0, 0, err
 	}
-	first := time.Since(from)
+	first = time.Since(from)
 	if err := c.end(); err != nil {
-		return err
+		return 0, 0, err
 	}
-	into.first, into.whole = append(into.first, first), append(into.whole, time.Since(from))
-	return nil
+	into.answered++
+	return first, time.Since(from), nil
 }
 
 // closedLoop sends n requests over some connections, each sending its next when it
@@ -145,64 +150,45 @@ func (t *target) closedLoop(ctx context.Context, w workload, connections, n int)
 			if i < 0 || ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := c.timed(&list[i%variants], time.Now(), into); err != nil {
+			first, whole, err := c.fire(&list[i%int64(len(list))], time.Now(), into)
+			if err != nil {
 				return err
 			}
+			into.first, into.whole = append(into.first, first), append(into.whole, whole)
 		}
 	})
 	got.took = time.Since(before)
 	return got, err
 }
 
-// openLoop sends n requests at a steady rate whatever the answers do. A request's
-// time runs from the moment it was due to leave, not from when a connection was free.
-func (t *target) openLoop(ctx context.Context, w workload, rate, n int) (timings, error) {
-	list, due := t.shots(w), make(chan time.Time, n)
-	const most = 64
-	go func() {
-		defer close(due)
-		start := time.Now()
-		for i := range n {
-			time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
-			if ctx.Err() != nil {
-				return
+// together opens the connections, then runs one function for each and gathers what
+// they saw. Every answer that came whole counts as sent.
+func (t *target) together(ctx context.Context, connections int, fn func(*wire, *timings) error) (timings, error) {
+	wires, seen, errs := make([]*wire, connections), make([]timings, connections), make([]error, connections)
+	defer func() {
+		for _, c := range wires {
+			if c != nil {
+				_ = c.Close() // read out, or the run has failed
 			}
-			due <- time.Now()
 		}
 	}()
-	var next atomic.Int64
-	return t.together(ctx, most, func(c *wire, into *timings) error {
-		for at := range due {
-			if err := c.timed(&list[next.Add(1)%variants], at, into); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// together runs one function per connection and gathers what they saw. Every answer
-// that came whole counts as sent.
-func (t *target) together(ctx context.Context, connections int, fn func(*wire, *timings) error) (timings, error) {
-	seen, errs := make([]timings, connections), make([]error, connections)
 	var all sync.WaitGroup
 	for i := range connections {
-		all.Go(func() {
-			c, err := dial(ctx, t.address)
-			if err != nil {
-				errs[i] = err
-				return
-			}
-			defer c.Close()
-			errs[i] = fn(c, &seen[i])
-		})
+		all.Go(func() { wires[i], errs[i] = dial(ctx, t.address) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return timings{}, fmt.Errorf("connect to %s: %w", t.name, errors.Join(slices.Compact(errs)...))
+	}
+	for i := range connections {
+		all.Go(func() { errs[i] = fn(wires[i], &seen[i]) })
 	}
 	all.Wait()
 	var sum timings
 	for i := range seen {
 		sum.merge(seen[i])
 	}
-	t.sent += int64(len(sum.whole))
+	t.sent += sum.answered
 	if err := errors.Join(errs...); err != nil {
 		return sum, fmt.Errorf("load on %s: %w", t.name, errors.Join(slices.Compact(errs)...))
 	}
@@ -232,7 +218,7 @@ func (t *target) heldOpen(ctx context.Context, w workload, streams int, fn func(
 				return err
 			}
 			held[i] = c
-			if err := c.begin(&list[i%variants]); err != nil {
+			if err := c.begin(&list[i%len(list)]); err != nil {
 				return err
 			}
 		}
@@ -243,6 +229,9 @@ func (t *target) heldOpen(ctx context.Context, w workload, streams int, fn func(
 		return err
 	}
 	for _, c := range held {
+		if err := c.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+			return err
+		}
 		if err := c.end(); err != nil {
 			return fmt.Errorf("a held stream: %w", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +19,9 @@ type options struct {
 	requests    int
 	rounds      int
 	connections int
-	streams     int
-	rate        int
+	streams     []int
+	rate        int // 0: steadyRate, or what the machine can
+	trial       time.Duration
 	only        []string
 	profile     string
 	against     string
@@ -37,23 +39,31 @@ const (
 
 func readOptions(args []string) (options, error) {
 	var o options
-	var only string
+	var only, streams string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.requests, "requests", 6000, "requests per target, workload and round (a tenth of it for paced streams)")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; medians are shown")
 	f.IntVar(&o.connections, "connections", 64, "connections of the closed loop")
-	f.IntVar(&o.streams, "streams", 1000, "streams held open when memory is measured")
-	f.IntVar(&o.rate, "rate", 300, "requests per second when latency is measured")
+	f.StringVar(&streams, "streams", "1000,5000", "comma-separated counts of streams held open when memory is measured")
+	f.IntVar(&o.rate, "rate", 0, fmt.Sprintf("requests per second when latency is measured; 0: %d, or half of it as often as the machine needs", usualRate))
+	f.DurationVar(&o.trial, "trial", 2*time.Second, "how long the search for the highest rate tries one")
 	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", "))
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of the gateway's last closed loop to this file")
 	f.StringVar(&o.against, "against", "", "another build of this program, whose gateway takes turns with this one's")
 	f.BoolVar(&o.pin, "pin", true, "proxy and database on the first core, load and provider on the others (needs taskset and two cores)")
-	f.DurationVar(&o.within, "within", 20*time.Minute, "the run is given up after this long")
+	f.DurationVar(&o.within, "within", 40*time.Minute, "the run is given up after this long")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if only != "" {
 		o.only = strings.Split(only, ",")
+	}
+	for text := range strings.SplitSeq(streams, ",") {
+		count, err := strconv.Atoi(text)
+		if err != nil {
+			return o, fmt.Errorf("-streams: %q is not a number", text)
+		}
+		o.streams = append(o.streams, count)
 	}
 	for _, name := range o.only {
 		if !slices.Contains(measureNames(), name) {
@@ -64,16 +74,21 @@ func readOptions(args []string) (options, error) {
 }
 
 func (o *options) bounded(left int) error {
-	for _, b := range []struct {
+	type bound struct {
 		name            string
 		value, from, to int
-	}{
+	}
+	bounds := []bound{
 		{"requests", o.requests, 1, maxRequests},
 		{"rounds", o.rounds, 1, maxRounds},
 		{"connections", o.connections, 1, maxConnections},
-		{"streams", o.streams, 1, maxStreams},
-		{"rate", o.rate, 1, maxRate},
-	} {
+		{"rate", o.rate, 0, maxRate},
+		{"trial in milliseconds", int(o.trial.Milliseconds()), 20, 60_000},
+	}
+	for _, count := range o.streams {
+		bounds = append(bounds, bound{"streams", count, 1, maxStreams})
+	}
+	for _, b := range bounds {
 		if b.value < b.from || b.value > b.to {
 			return fmt.Errorf("-%s must be between %d and %d", b.name, b.from, b.to)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,19 +27,21 @@ func (f *figure) add(target string, value float64) {
 
 // measure is something a run can be asked for by name.
 type measure struct {
-	name string
-	take func(*stage, context.Context) ([]*figure, error)
+	name    string
+	take    func(*stage, context.Context) ([]*figure, error)
+	onAsked bool // not taken unless named
 }
 
 func measures() []measure {
 	return []measure{
-		{"plain-1kb", closed("plain-1kb", 1)},
-		{"plain-100kb", closed("plain-100kb", 1)},
-		{"stream", closed("stream", 1)},
-		{"stream-paced", closed("stream-paced", 10)},
-		{"latency", (*stage).latency},
-		{"first-byte", (*stage).firstByte},
-		{"memory", (*stage).memory},
+		{name: "plain-1kb", take: closed("plain-1kb", 1)},
+		{name: "plain-100kb", take: closed("plain-100kb", 1)},
+		{name: "stream", take: closed("stream", 1)},
+		{name: "stream-paced", take: closed("stream-paced", 10)},
+		{name: "rate-100kb", take: (*stage).rate},
+		{name: "latency", take: (*stage).latency},
+		{name: "first-byte", take: (*stage).firstByte},
+		{name: "memory", take: (*stage).memory},
 	}
 }
 
@@ -56,7 +57,7 @@ func measureNames() []string {
 func (s *stage) measure(ctx context.Context) ([]*figure, error) {
 	var all []*figure
 	for _, m := range measures() {
-		if !s.wants(m.name) {
+		if !s.wants(m) {
 			continue
 		}
 		s.say("measuring " + m.name)
@@ -69,8 +70,11 @@ func (s *stage) measure(ctx context.Context) ([]*figure, error) {
 	return all, nil
 }
 
-func (s *stage) wants(name string) bool {
-	return len(s.o.only) == 0 || slices.Contains(s.o.only, name)
+func (s *stage) wants(m measure) bool {
+	if len(s.o.only) == 0 {
+		return !m.onAsked
+	}
+	return slices.Contains(s.o.only, m.name)
 }
 
 // each runs fn against the named targets, in turns, round by round, and checks the
@@ -108,7 +112,7 @@ func closed(name string, fraction int) func(*stage, context.Context) ([]*figure,
 			connections *= 2 // a stream lasts a quarter of a second
 		}
 		cpu, database := newFigure("CPU per request, "+w.about, "µs", 0), newFigure("of it PostgreSQL", "µs", 0)
-		rate, late := newFigure("highest rate, "+w.about, "/s", 0), newFigure("99th percentile at that rate", "ms", 1)
+		rate, late := newFigure(fmt.Sprintf("rate of a closed loop of %d, %s", connections, w.about), "/s", 0), newFigure("99th percentile at that rate", "ms", 1)
 		database.part, late.part = true, true
 		err := s.each(ctx, proxies(), func(t *target) error {
 			if _, err := t.closedLoop(ctx, w, connections, min(warmUp, n)); err != nil {
@@ -177,51 +181,21 @@ func (s *stage) bill(t *target) (bill, error) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-const latencySeconds = 4
-
-// latency measures what stands between adds at a moderate, steady rate.
-func (s *stage) latency(ctx context.Context) ([]*figure, error) {
-	w := s.workloads["plain-100kb"]
-	at := fmt.Sprintf(" at %d/s, 100 KB in", s.o.rate)
-	half, late := newFigure("median latency"+at, "ms", 3), newFigure("99th percentile"+at, "ms", 2)
-	err := s.each(ctx, targetNames(), func(t *target) error {
-		got, err := t.openLoop(ctx, w, s.o.rate, min(s.o.rate*latencySeconds, s.o.requests))
-		half.add(t.name, milliseconds(quantile(got.whole, 0.5)))
-		late.add(t.name, milliseconds(quantile(got.whole, 0.99)))
-		return err
-	})
-	return []*figure{half, added(half), late}, err
-}
-
-// firstByte measures the wait for a stream's first event.
-func (s *stage) firstByte(ctx context.Context) ([]*figure, error) {
-	rate := max(1, s.o.rate/3)
-	half := newFigure(fmt.Sprintf("median first byte of a stream at %d/s, 100 KB in", rate), "ms", 3)
-	err := s.each(ctx, targetNames(), func(t *target) error {
-		got, err := t.openLoop(ctx, s.workloads["stream"], rate, min(rate*latencySeconds, s.o.requests))
-		half.add(t.name, milliseconds(quantile(got.first, 0.5)))
-		return err
-	})
-	return []*figure{half, added(half)}, err
-}
-
-// added is a figure less what direct has in the same round.
-func added(f *figure) *figure {
-	more := newFigure("added: "+strings.TrimPrefix(f.measure, "median "), f.unit, f.decimal)
-	direct := f.values[nameDirect]
-	for _, name := range proxies() {
-		for i, v := range f.values[name] {
-			if i < len(direct) {
-				more.add(name, v-direct[i])
-			}
-		}
-	}
-	return more
-}
-
 // memory measures what an open stream holds in a proxy that did nothing before.
 func (s *stage) memory(ctx context.Context) ([]*figure, error) {
-	f := newFigure(fmt.Sprintf("memory per open stream, %d open, 100 KB in", s.o.streams), "KB", 1)
+	var all []*figure
+	for _, streams := range s.o.streams {
+		f, err := s.memoryOf(ctx, streams)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+func (s *stage) memoryOf(ctx context.Context, streams int) (*figure, error) {
+	f := newFigure(fmt.Sprintf("memory per open stream, %d open, 100 KB in", streams), "KB", 1)
 	release := func() error { _, err := s.upstream.ask("release"); return err }
 	for _, name := range proxies() {
 		if s.targets[name] == nil {
@@ -238,10 +212,10 @@ func (s *stage) memory(ctx context.Context) ([]*figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = t.heldOpen(ctx, s.workloads["hold"], s.o.streams, func() error {
+		err = t.heldOpen(ctx, s.workloads["hold"], streams, func() error {
 			time.Sleep(time.Second) // what was garbage when the last one opened
 			during, _, err := tree(t.process.pid())
-			f.add(name, float64(during.resident-before.resident)/1024/float64(s.o.streams))
+			f.add(name, float64(during.resident-before.resident)/1024/float64(streams))
 			return err
 		}, release)
 		if err != nil {
@@ -254,5 +228,5 @@ func (s *stage) memory(ctx context.Context) ([]*figure, error) {
 			return nil, err
 		}
 	}
-	return []*figure{f}, nil
+	return f, nil
 }

@@ -18,10 +18,15 @@ import (
 type target struct {
 	name    string
 	address string
-	path    string // before /v1/messages
-	key     string
+	doors   []door // that requests take in turns; at least one
 	process *child // nil when nothing stands between
 	sent    int64  // whole answers, over all of the run
+}
+
+// door is where a company's requests come in, and with what.
+type door struct {
+	path string // before /v1/messages
+	key  string
 }
 
 // The targets, in the order in which they take turns and are shown.
@@ -51,6 +56,7 @@ type stage struct {
 	told      brief
 	targets   map[string]*target
 	ours      int64 // rows of gateways that have ended
+	pace      int   // the rate at which latency is measured, once known
 	proxyCore string
 	loadCores string
 	closers   []func() error
@@ -95,7 +101,7 @@ func (s *stage) build(ctx context.Context) error {
 		Upstream: "http://" + s.upstream.address, Key: s.house.key, Credential: upstreamCredential, MasterKey: s.house.master.Reveal(),
 		DatabaseURL: s.house.url("tollbook_app"), SystemURL: s.house.url("tollbook_system"), JournalDir: s.dir, Dir: s.dir,
 	}
-	s.targets[nameDirect] = &target{name: nameDirect, address: s.upstream.address, key: upstreamCredential}
+	s.targets[nameDirect] = &target{name: nameDirect, address: s.upstream.address, doors: []door{{key: upstreamCredential}}}
 	if s.told.Nginx, err = exec.LookPath("nginx"); err != nil {
 		s.say("nginx is not installed: its column stays empty")
 	}
@@ -135,15 +141,16 @@ func (s *stage) pin(ctx context.Context) error {
 
 // startTarget starts a proxy in a process of its own.
 func (s *stage) startTarget(ctx context.Context, name string) (*target, error) {
-	t := &target{name: name, key: s.told.Key}
+	t := &target{name: name}
 	program, role := "", name
 	if name == nameOther {
 		program, role = s.o.against, roleGateway
 	}
-	if t.meters() {
-		t.path = "/gw/" + slug
-	}
 	told := s.told
+	t.doors = []door{{key: told.Key}}
+	if t.meters() {
+		t.doors[0].path = gatewayPath + slug
+	}
 	var err error
 	if told.Dir, err = os.MkdirTemp(s.dir, role+"-"); err != nil {
 		return nil, err
