@@ -36,7 +36,7 @@ func TestASmallRunMeasuresEverythingAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	o, err := readOptions([]string{"-requests", "40", "-rounds", "1", "-connections", "4", "-streams", "20", "-rate", "1000", "-trial", "50ms", "-pin=false"})
+	o, err := readOptions([]string{"-requests", "40", "-rounds", "1", "-connections", "4", "-streams", "20", "-rate", "1000", "-trial", "50ms", "-tenants", "3", "-pin=false"})
 	require.NoError(t, err)
 	s, err := openStage(ctx, o, io.Discard)
 	require.NoError(t, err)

@@ -22,6 +22,7 @@ type options struct {
 	streams     []int
 	rate        int // 0: steadyRate, or what the machine can
 	trial       time.Duration
+	tenants     int
 	only        []string
 	profile     string
 	against     string
@@ -35,6 +36,7 @@ const (
 	maxConnections = 1_000
 	maxStreams     = 5_000 // of the shares of a descriptor limit of 20,000
 	maxRate        = 20_000
+	maxTenants     = 5_000
 )
 
 func readOptions(args []string) (options, error) {
@@ -47,6 +49,7 @@ func readOptions(args []string) (options, error) {
 	f.StringVar(&streams, "streams", "1000,5000", "comma-separated counts of streams held open when memory is measured")
 	f.IntVar(&o.rate, "rate", 0, fmt.Sprintf("requests per second when latency is measured; 0: %d, or half of it as often as the machine needs", usualRate))
 	f.DurationVar(&o.trial, "trial", 2*time.Second, "how long the search for the highest rate tries one")
+	f.IntVar(&o.tenants, "tenants", 1000, "companies in the house when the cost of many is measured")
 	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", "))
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of the gateway's last closed loop to this file")
 	f.StringVar(&o.against, "against", "", "another build of this program, whose gateway takes turns with this one's")
@@ -83,6 +86,7 @@ func (o *options) bounded(left int) error {
 		{"rounds", o.rounds, 1, maxRounds},
 		{"connections", o.connections, 1, maxConnections},
 		{"rate", o.rate, 0, maxRate},
+		{"tenants", o.tenants, 2, maxTenants},
 		{"trial in milliseconds", int(o.trial.Milliseconds()), 20, 60_000},
 	}
 	for _, count := range o.streams {

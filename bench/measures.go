@@ -42,6 +42,7 @@ func measures() []measure {
 		{name: "latency", take: (*stage).latency},
 		{name: "first-byte", take: (*stage).firstByte},
 		{name: "memory", take: (*stage).memory},
+		{name: "tenants", take: (*stage).tenants},
 	}
 }
 
@@ -85,18 +86,23 @@ func (s *stage) each(ctx context.Context, names []string, fn func(*target) error
 			if s.targets[name] == nil {
 				continue // nginx is not installed, or no other build was named
 			}
-			if err := fn(s.targets[name]); err != nil {
-				return err
-			}
-			if err := s.settle(ctx, s.targets[name]); err != nil {
-				return err
-			}
-			if err := s.proveRows(ctx, s.targets[name]); err != nil {
+			if err := s.turn(ctx, s.targets[name], fn); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// turn is one target's in a round.
+func (s *stage) turn(ctx context.Context, t *target, fn func(*target) error) error {
+	if err := fn(t); err != nil {
+		return err
+	}
+	if err := s.settle(ctx, t); err != nil {
+		return err
+	}
+	return s.proveRows(ctx, t)
 }
 
 func proxies() []string { return targetNames()[1:] }
@@ -115,20 +121,13 @@ func closed(name string, fraction int) func(*stage, context.Context) ([]*figure,
 		rate, late := newFigure(fmt.Sprintf("rate of a closed loop of %d, %s", connections, w.about), "/s", 0), newFigure("99th percentile at that rate", "ms", 1)
 		database.part, late.part = true, true
 		err := s.each(ctx, proxies(), func(t *target) error {
-			if _, err := t.closedLoop(ctx, w, connections, min(warmUp, n)); err != nil {
-				return err
-			}
-			if err := s.settle(ctx, t); err != nil {
-				return err
-			}
-			got, spent, err := s.spent(ctx, t, func() (timings, error) { return t.closedLoop(ctx, w, connections, n) })
+			got, spent, err := s.closedRun(ctx, t, w, connections, n)
 			if err != nil {
 				return err
 			}
-			each := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / float64(n) }
-			cpu.add(t.name, each(spent.proxy+spent.database))
+			cpu.add(t.name, microseconds(spent.proxy+spent.database, n))
 			if t.meters() {
-				database.add(t.name, each(spent.database))
+				database.add(t.name, microseconds(spent.database, n))
 			}
 			rate.add(t.name, float64(n)/got.took.Seconds())
 			late.add(t.name, milliseconds(quantile(got.whole, 0.99)))
@@ -139,6 +138,22 @@ func closed(name string, fraction int) func(*stage, context.Context) ([]*figure,
 		}
 		return []*figure{cpu, database, rate, late}, err
 	}
+}
+
+// closedRun warms a target up and runs n requests in a closed loop.
+func (s *stage) closedRun(ctx context.Context, t *target, w workload, connections, n int) (timings, bill, error) {
+	if _, err := t.closedLoop(ctx, w, connections, min(max(warmUp, len(t.doors)), n)); err != nil {
+		return timings{}, bill{}, err
+	}
+	if err := s.settle(ctx, t); err != nil {
+		return timings{}, bill{}, err
+	}
+	return s.spent(ctx, t, func() (timings, error) { return t.closedLoop(ctx, w, connections, n) })
+}
+
+// microseconds of each of n.
+func microseconds(d time.Duration, n int) float64 {
+	return float64(d) / float64(time.Microsecond) / float64(n)
 }
 
 type bill struct{ proxy, database time.Duration }

@@ -56,6 +56,7 @@ type stage struct {
 	told      brief
 	targets   map[string]*target
 	ours      int64 // rows of gateways that have ended
+	proven    int64 // rows at the last proof
 	pace      int   // the rate at which latency is measured, once known
 	proxyCore string
 	loadCores string
@@ -98,7 +99,7 @@ func (s *stage) build(ctx context.Context) error {
 		return err
 	}
 	s.told = brief{
-		Upstream: "http://" + s.upstream.address, Key: s.house.key, Credential: upstreamCredential, MasterKey: s.house.master.Reveal(),
+		Upstream: "http://" + s.upstream.address, Key: s.house.doors[0].key, Credential: upstreamCredential, MasterKey: s.house.master.Reveal(),
 		DatabaseURL: s.house.url("tollbook_app"), SystemURL: s.house.url("tollbook_system"), JournalDir: s.dir, Dir: s.dir,
 	}
 	s.targets[nameDirect] = &target{name: nameDirect, address: s.upstream.address, doors: []door{{key: upstreamCredential}}}
@@ -149,7 +150,7 @@ func (s *stage) startTarget(ctx context.Context, name string) (*target, error) {
 	told := s.told
 	t.doors = []door{{key: told.Key}}
 	if t.meters() {
-		t.doors[0].path = gatewayPath + slug
+		t.doors = s.house.doors[:1]
 	}
 	var err error
 	if told.Dir, err = os.MkdirTemp(s.dir, role+"-"); err != nil {
@@ -239,6 +240,7 @@ func (s *stage) proveRows(ctx context.Context, t *target) error {
 	if err == nil && rows != sent {
 		err = fmt.Errorf("the ledger holds %d requests, but %d were sent", rows, sent)
 	}
+	s.proven = rows
 	return err
 }
 
