@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,49 @@ func TestASmallRunMeasuresEverythingAndLosesNothing(t *testing.T) {
 		require.Contains(t, table.String(), f.measure)
 	}
 	require.Positive(t, s.targets[nameGateway].sent+s.ours)
+	require.Contains(t, table.String(), fmt.Sprintf("Rows in the ledger: %d =", s.targets[nameGateway].sent+s.ours))
+
+	file := filepath.Join(t.TempDir(), "figures.json")
+	require.NoError(t, s.writeJSON(file, figures))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var read struct {
+		Rows    int64
+		Figures []struct {
+			Measure string
+			Values  map[string][]float64
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &read))
+	require.Equal(t, s.proven, read.Rows)
+	require.Len(t, read.Figures, len(figures))
+	require.Equal(t, figures[0].values, read.Figures[0].Values)
+}
+
+func TestAMonthIsFilledAndViewed(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	o, err := readOptions([]string{"-only", "month-view", "-rows", "1500", "-projects", "1", "-rounds", "1", "-pin=false"})
+	require.NoError(t, err)
+	s, err := openStage(ctx, o, io.Discard)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.close()) }()
+	figures, err := s.measure(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 1500, s.proven)
+	for _, f := range figures {
+		require.Len(t, f.values[nameGateway], 1, f.measure)
+	}
+}
+
+func TestTheMonthThatIsFilledIsOverAndLong(t *testing.T) {
+	t.Parallel()
+	for now, want := range map[string]string{"2026-11-25": "2026-10", "2026-10-31": "2026-08", "2026-03-01": "2026-01", "2026-01-01": "2025-12"} {
+		at, err := time.Parse(time.DateOnly, now)
+		require.NoError(t, err)
+		require.Equal(t, want, longMonth(at).String(), now)
+	}
 }
 
 func TestARunFailsWhenTheLedgerDoesNotHoldWhatWasSent(t *testing.T) {

@@ -30,6 +30,7 @@ type house struct {
 	dir      string // of the server's files
 	db       *db.DB
 	master   secret.Text
+	log      *slog.Logger
 	upstream string // of every company
 	opened   time.Time
 	areas    areas
@@ -62,7 +63,7 @@ func openHouse(ctx context.Context, upstream string, log io.Writer) (*house, err
 	if err != nil {
 		return nil, err
 	}
-	h := &house{dir: dir, master: secret.NewMaster(), upstream: upstream, opened: time.Now()}
+	h := &house{dir: dir, master: secret.NewMaster(), log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})), upstream: upstream, opened: time.Now()}
 	if h.server, err = postgres.Start(ctx, postgres.Config{Dir: dir, Log: log, Install: true}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -221,6 +222,7 @@ func newGateway(told brief) (*service, error) {
 	}
 	end := func() { cancel(); d.Close() }
 	snapshots := app.NewSnapshots(d, ring, log, time.Now)
+	snapshots.KeepIn(filepath.Join(told.Dir, "snapshot"))
 	if err := snapshots.Load(ctx, id.Tenant{}); err != nil {
 		end()
 		return nil, err

@@ -23,6 +23,9 @@ type options struct {
 	rate        int // 0: steadyRate, or what the machine can
 	trial       time.Duration
 	tenants     int
+	rows        int
+	projects    int
+	json        string
 	only        []string
 	profile     string
 	against     string
@@ -37,6 +40,8 @@ const (
 	maxStreams     = 5_000 // of the shares of a descriptor limit of 20,000
 	maxRate        = 20_000
 	maxTenants     = 5_000
+	maxRows        = 100_000_000
+	maxProjects    = 50
 )
 
 func readOptions(args []string) (options, error) {
@@ -50,7 +55,10 @@ func readOptions(args []string) (options, error) {
 	f.IntVar(&o.rate, "rate", 0, fmt.Sprintf("requests per second when latency is measured; 0: %d, or half of it as often as the machine needs", usualRate))
 	f.DurationVar(&o.trial, "trial", 2*time.Second, "how long the search for the highest rate tries one")
 	f.IntVar(&o.tenants, "tenants", 1000, "companies in the house when the cost of many is measured")
-	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", "))
+	f.IntVar(&o.rows, "rows", 5_000_000, "requests in the month that is viewed")
+	f.IntVar(&o.projects, "projects", 0, "projects of each cost center in that month")
+	f.StringVar(&o.json, "json", "", "write every figure, round by round, to this file")
+	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", ")+" (the last only when asked for)")
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of the gateway's last closed loop to this file")
 	f.StringVar(&o.against, "against", "", "another build of this program, whose gateway takes turns with this one's")
 	f.BoolVar(&o.pin, "pin", true, "proxy and database on the first core, load and provider on the others (needs taskset and two cores)")
@@ -86,6 +94,8 @@ func (o *options) bounded(left int) error {
 		{"rounds", o.rounds, 1, maxRounds},
 		{"connections", o.connections, 1, maxConnections},
 		{"rate", o.rate, 0, maxRate},
+		{"rows", o.rows, 1, maxRows},
+		{"projects", o.projects, 0, maxProjects},
 		{"tenants", o.tenants, 2, maxTenants},
 		{"trial in milliseconds", int(o.trial.Milliseconds()), 20, 60_000},
 	}
@@ -139,6 +149,11 @@ func run(o options) (err error) {
 	figures, err := s.measure(ctx)
 	if err != nil {
 		return err
+	}
+	if o.json != "" {
+		if err := s.writeJSON(o.json, figures); err != nil {
+			return err
+		}
 	}
 	return report(os.Stdout, s, figures)
 }

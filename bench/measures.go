@@ -43,6 +43,7 @@ func measures() []measure {
 		{name: "first-byte", take: (*stage).firstByte},
 		{name: "memory", take: (*stage).memory},
 		{name: "tenants", take: (*stage).tenants},
+		{name: "month-view", take: (*stage).monthView, onAsked: true},
 	}
 }
 
@@ -220,7 +221,7 @@ func (s *stage) memoryOf(ctx context.Context, streams int) (*figure, error) {
 			return nil, err
 		}
 		t := s.targets[name]
-		if _, err := t.closedLoop(ctx, s.workloads["stream"], 4, warmUp); err != nil {
+		if _, err := t.closedLoop(ctx, s.workloads["stream"], 4, min(warmUp, s.o.requests)); err != nil {
 			return nil, err
 		}
 		before, _, err := tree(t.process.pid())

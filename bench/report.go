@@ -1,19 +1,21 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // report prints the table in Markdown, always in the same order.
 func report(w io.Writer, s *stage, figures []*figure) error {
-	columns, compared := targetNames(), []string{nameControl}
+	columns, compared := targetNames(), comparedTo(s.o)
 	if s.o.against == "" {
 		columns = slices.DeleteFunc(columns, func(name string) bool { return name == nameOther })
-	} else {
-		compared = append(compared, nameOther)
 	}
 	var b strings.Builder
 	b.WriteString("| measure | unit | " + strings.Join(columns, " | ") + " |")
@@ -39,9 +41,57 @@ func report(w io.Writer, s *stage, figures []*figure) error {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n" + s.machine() + "\nRows in the ledger = requests sent, after every run; every answer compared byte for byte.\n")
+	b.WriteString("\n" + s.machine() + "\n" + s.rowsLine() + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// comparedTo are the targets the gateway is set in proportion to.
+func comparedTo(o options) []string {
+	if o.against == "" {
+		return []string{nameControl}
+	}
+	return []string{nameControl, nameOther}
+}
+
+// rowsLine can only say that nothing is amiss: a run that finds otherwise fails.
+func (s *stage) rowsLine() string {
+	return fmt.Sprintf("Rows in the ledger: %d = requests sent to it, counted after every run; none lost, none doubled; every answer compared byte for byte.", s.proven)
+}
+
+// writeJSON writes what report prints and what it was made of.
+func (s *stage) writeJSON(file string, figures []*figure) error {
+	type line struct {
+		Measure string               `json:"measure"`
+		Unit    string               `json:"unit"`
+		Part    bool                 `json:"part,omitempty"` // of the line above
+		Values  map[string][]float64 `json:"values"`         // per target, in the order they were taken
+		Median  map[string]float64   `json:"median"`
+		Ratio   map[string]float64   `json:"ratio"` // the gateway's to a target's, the median of each round's own
+	}
+	out := struct {
+		TakenAt time.Time `json:"taken_at"`
+		Machine string    `json:"machine"`
+		Rows    int64     `json:"rows"` // in the ledger = requests sent
+		Figures []line    `json:"figures"`
+	}{TakenAt: time.Now().UTC(), Machine: s.machine(), Rows: s.proven}
+	for _, f := range figures {
+		l := line{Measure: f.measure, Unit: f.unit, Part: f.part, Values: f.values, Median: map[string]float64{}, Ratio: map[string]float64{}}
+		for name, values := range f.values {
+			l.Median[name] = median(values)
+		}
+		for _, name := range comparedTo(s.o) {
+			if list := ratios(f.values[nameGateway], f.values[name]); len(list) > 0 {
+				l.Ratio[name] = median(list)
+			}
+		}
+		out.Figures = append(out.Figures, l)
+	}
+	text, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode figures: %w", err)
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o600)
 }
 
 func cell(values []float64, decimals int) string {
