@@ -108,7 +108,8 @@ func (s *stage) inSlices(ctx context.Context, w workload, rate int, at string, s
 
 // added is a figure less what direct has in the same slice.
 func added(f *figure) *figure {
-	more := newFigure("added: "+strings.TrimPrefix(f.measure, "median "), f.unit, f.decimal)
+	more := newFigure("added to direct: "+strings.TrimPrefix(f.measure, "median "), f.unit, f.decimal)
+	more.part = true // a proportion of differences says nothing
 	direct := f.values[nameDirect]
 	for _, name := range proxies() {
 		for i, v := range f.values[name] {
