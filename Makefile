@@ -21,7 +21,7 @@ test: ## every test, with the race detector; installs what it needs and says so
 
 test-clients: ## real API clients, among them Claude Code, through the gateway
 	@scripts/check-go
-	TOLLBOOK_CLAUDE="$$(scripts/setup-clients)" && export TOLLBOOK_CLAUDE && \
+	clients="$$(scripts/setup-clients)" && eval "$$clients" && \
 		go test -tags clients ./e2e/... -run Clients -count=1 -v -timeout 20m
 
 bench: ## load comparisons and reports (ARGS=...)
