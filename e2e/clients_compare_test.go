@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -54,7 +55,7 @@ func (h *house) twice(t *testing.T, s scenario, run client) *both {
 	b.through = plain(run(t, b.client.listen(t), h.card.VirtualKeys["CC-4200"], b.session))
 
 	if !s.words {
-		require.Equal(t, b.direct, b.through, "the user sees a difference")
+		sameText(t, b.direct, b.through, "what the user sees")
 	}
 	require.Len(t, b.upstream.messages(), len(s.states), "requests that the provider bills")
 	if s.ids {
@@ -84,6 +85,21 @@ func plain(text string) string {
 	return taken.ReplaceAllString(text, "$1: N")
 }
 
+// sameText compares long texts and shows where they part.
+func sameText(t *testing.T, want, got, what string) {
+	t.Helper()
+	if want == got {
+		return
+	}
+	at := 0
+	for at < min(len(want), len(got)) && want[at] == got[at] {
+		at++
+	}
+	around := func(text string) string { return text[max(0, at-200):min(len(text), at+200)] }
+	require.Equal(t, around(want), around(got), "%s: straight, and through the gateway, from byte %d", what, max(0, at-200))
+	require.Len(t, got, len(want), what)
+}
+
 // sameRequests compares what a client sent in two runs.
 func sameRequests(t *testing.T, one, two []*passed, rough bool) {
 	t.Helper()
@@ -100,7 +116,7 @@ func sameRequests(t *testing.T, one, two []*passed, rough bool) {
 	got, want := lines(two), lines(one)
 	require.Len(t, got, len(want), "the client sends another number of requests")
 	for i := range want {
-		require.Equal(t, want[i], got[i], "request %d", i+1)
+		sameText(t, want[i], got[i], fmt.Sprintf("request %d", i+1))
 	}
 }
 
@@ -156,7 +172,7 @@ func sameAnswer(t *testing.T, in, out *passed) {
 		require.True(t, strings.HasPrefix(string(in.bytes), string(out.bytes)))
 	} else {
 		require.Equal(t, in.cut, out.cut, "a cut must stay one, and nothing else become one")
-		require.Equal(t, string(in.bytes), string(out.bytes))
+		sameText(t, string(in.bytes), string(out.bytes), "an answer")
 	}
 	given, got := in.answer.Clone(), out.answer.Clone()
 	for name := range in.answer {

@@ -22,7 +22,7 @@ import (
 // model nobody has, an overload that passes, a stream that is cut.
 func sdkTurns() scenario {
 	return scenario{
-		faults: []string{"", "", "", "", "", "status=529", "", "deltas=10,delta-ms=40,drop-after=3"},
+		faults: []string{"", "", "", "", "", "status=529", "", "deltas=10,delta-ms=40,drop-inside=4"},
 		states: []string{"complete", "complete", "complete", "complete", "error", "error", "complete", "incomplete"},
 	}
 }
