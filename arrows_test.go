@@ -63,8 +63,8 @@ func arrows() map[string][]string {
 		"db":              allPure,
 		"db/dbtest":       {"db", "db/postgres"},
 		"app":             append(slices.Clone(allPure), "db"),
-		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"},
-		"gateway":          append(slices.Clone(edge), "gateway/journal", "gateway/anthropic"),
+		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
+		"gateway":          append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
 		"jobs":             edge,
 		"web":              append(slices.Clone(edge), "web/*", "assets"),
 		"web/*":            append(slices.Clone(edge), "web/*", "assets"),
@@ -123,6 +123,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"database/sql":                    {"db", "db/dbtest", "app/id"},
 		"pgregory.net/rapid":              {},
 		"github.com/prometheus/":          {""},
+		"go.opentelemetry.io/":            {"gateway/span"},
 		"github.com/anthropics/anthropic": {},
 	}
 	for _, p := range packages(t) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tollbook/app/secret"
@@ -23,6 +24,8 @@ type settings struct {
 	MasterKeys        []secret.Text // newest first
 	JournalDir        string
 	TLSCert, TLSKey   string
+	OTLPEndpoint      *url.URL // of the trace collector; nil means none
+	TraceSample       float64  // part of requests that have a span, 0 to 1
 	Only              []string // web, gateway, jobs
 	Development       bool
 	Limits            limits
@@ -99,6 +102,7 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	s.MasterKeys = e.masterKeys()
 	s.PublicURL = e.publicURL()
 	e.listening(&s)
+	e.tracing(&s)
 	if s.runs("gateway") && s.JournalDir == "" {
 		e.fail("TOLLBOOK_JOURNAL_DIR", "is not set; it should be a directory on a persistent volume")
 	}
@@ -152,6 +156,30 @@ func (e *environment) listening(s *settings) {
 	if !loopback(host) && s.TLSCert == "" && s.PublicURL.Scheme == "http" {
 		e.fail("TOLLBOOK_LISTEN", "reaches beyond this machine in plain http: set TOLLBOOK_TLS_CERT and TOLLBOOK_TLS_KEY, or put a proxy that ends TLS in front and set TOLLBOOK_PUBLIC_URL to its https address")
 	}
+}
+
+// traceSample is the part of requests that have a span unless something else is said.
+const traceSample = 0.01
+
+func (e *environment) tracing(s *settings) {
+	s.TraceSample = traceSample
+	if value := e.text("TOLLBOOK_TRACE_SAMPLE"); value != "" {
+		ratio, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(ratio >= 0 && ratio <= 1) {
+			e.fail("TOLLBOOK_TRACE_SAMPLE", "should be the part of requests to trace, from 0 (none) to 1 (all), like 0.01")
+		}
+		s.TraceSample = ratio
+	}
+	value := e.text("TOLLBOOK_OTLP_ENDPOINT")
+	if value == "" {
+		return
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		e.fail("TOLLBOOK_OTLP_ENDPOINT", "should be the address where an OpenTelemetry collector takes OTLP over HTTP, like http://127.0.0.1:4318, without user, password or query")
+		return
+	}
+	s.OTLPEndpoint = u
 }
 
 func loopback(host string) bool {

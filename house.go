@@ -11,11 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"tollbook/app"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/db"
 	"tollbook/gateway"
+	"tollbook/gateway/span"
 	"tollbook/jobs"
 	"tollbook/web"
 )
@@ -96,9 +99,13 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		})
 	}
 	var served *gateway.Gateway
+	var spans *span.Exporter
 	if h.settings.runs("gateway") {
 		var err error
-		if served, err = h.startGateway(ctx, p); err != nil {
+		if spans, err = h.openSpans(ctx); err != nil {
+			return p, err
+		}
+		if served, err = h.startGateway(ctx, p, spans); err != nil {
 			return p, err
 		}
 	}
@@ -139,10 +146,18 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	return err
 }
 
+// openSpans makes the way to the trace collector, if there is one.
+func (h *house) openSpans(ctx context.Context) (*span.Exporter, error) {
+	if h.settings.OTLPEndpoint == nil || h.settings.TraceSample == 0 {
+		return nil, nil
+	}
+	return span.New(ctx, span.Config{Endpoint: h.settings.OTLPEndpoint, Ratio: h.settings.TraceSample, Version: version, Instance: uuid.NewString(), Log: h.log})
+}
+
 // snapshotName is the file beside the journals that a gateway can start from.
 const snapshotName = "snapshot"
 
-func (h *house) startGateway(ctx context.Context, p *parts) (*gateway.Gateway, error) {
+func (h *house) startGateway(ctx context.Context, p *parts, spans *span.Exporter) (*gateway.Gateway, error) {
 	if err := os.MkdirAll(h.settings.JournalDir, 0o700); err != nil {
 		return nil, fmt.Errorf("TOLLBOOK_JOURNAL_DIR: %w", err)
 	}
@@ -150,7 +165,7 @@ func (h *house) startGateway(ctx context.Context, p *parts) (*gateway.Gateway, e
 	if err := h.loadSnapshot(ctx); err != nil {
 		return nil, err
 	}
-	cfg := gateway.Config{JournalDir: h.settings.JournalDir, JournalKey: h.journalKeys()[0], OldKeys: h.journalKeys()[1:], Log: h.log}
+	cfg := gateway.Config{JournalDir: h.settings.JournalDir, JournalKey: h.journalKeys()[0], OldKeys: h.journalKeys()[1:], Log: h.log, Spans: spans}
 	h.settings.Limits.apply(&cfg)
 	g, err := gateway.New(cfg, h.snapshots, h.metering, app.NewLabels(h.ring))
 	if err != nil {
@@ -160,6 +175,9 @@ func (h *house) startGateway(ctx context.Context, p *parts) (*gateway.Gateway, e
 	ended := make(chan struct{})
 	go func() { defer close(ended); h.snapshots.Follow(following) }()
 	p.close = append(p.close, g.Close, func(context.Context) error { stop(); <-ended; return nil })
+	if spans != nil {
+		p.close = append(p.close, spans.Close)
+	}
 	p.ready = append(p.ready, g.Ready)
 	p.mux.Handle("/gw/", g.Handler())
 	return g, nil

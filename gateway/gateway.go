@@ -16,6 +16,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/id"
 	"tollbook/gateway/journal"
+	"tollbook/gateway/span"
 )
 
 // Config is what a gateway is told from outside; zero values mean the defaults
@@ -42,6 +43,8 @@ type Config struct {
 	SilenceWithin        time.Duration // how long a provider may be silent in a request
 	Log                  *slog.Logger
 	Now                  func() time.Time
+
+	Spans *span.Exporter // of sampled requests; nil sends none
 }
 
 // Validate fills in defaults and says what is wrong.

@@ -70,6 +70,7 @@ func (g *Gateway) messages(c echo.Context) error {
 		g.refuse(c, err, x.event)
 		return nil
 	}
+	defer x.record()
 	defer x.settleLost()
 	x.drain = g.watch(x.r.Context())
 	defer x.drain.end()
