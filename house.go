@@ -124,7 +124,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}
 		p.mux.Handle("/", pages.Handler())
 	}
-	p.operations(served)
+	p.operations(&observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans})
 	return p, nil
 }
 

@@ -7,12 +7,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
 
-	"tollbook/gateway"
+// Scrapes are few and short; more, or longer ones, are a mistake somewhere.
+const (
+	scrapeLimit   = 5 * time.Second
+	scrapesAtOnce = 4
 )
 
 // operations adds what machines ask: alive, ready, numbers. None names a tenant.
-func (p *parts) operations(g *gateway.Gateway) {
+func (p *parts) operations(o *observed) {
 	p.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	p.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		for _, ready := range p.ready {
@@ -24,33 +28,6 @@ func (p *parts) operations(g *gateway.Gateway) {
 		_, _ = w.Write([]byte("ready\n"))
 	})
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if g != nil {
-		gauge := func(name, help string, value func() float64) {
-			registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "tollbook", Name: name, Help: help}, value))
-		}
-		gauge("journal_pending", "Requests in the journal that are not in the ledger yet.", func() float64 { return float64(g.Stats().Pending) })
-		gauge("journal_bytes", "Bytes of the journal's retained segments.", func() float64 { return float64(g.Stats().Bytes) })
-		flag := func(yes bool) float64 {
-			if yes {
-				return 1
-			}
-			return 0
-		}
-		gauge("ready", "1 when requests can be served.", func() float64 { return flag(g.Ready() == nil) })
-		gauge("journal_failed", "1 when the journal cannot be written any more; restart on a healthy volume.", func() float64 { return flag(g.Failed()) })
-		gauge("journal_broken", "Journals of dead gateways that need a person; the log names them.", func() float64 { return float64(g.Broken()) })
-		gauge("snapshot_age_seconds", "Age of what is known of tenants and keys.", func() float64 { return g.SnapshotAge().Seconds() })
-		gauge("requests_running", "Billed requests under way.", func() float64 { n, _, _ := g.Load(); return float64(n) })
-		gauge("lookups_running", "count_tokens and models requests under way.", func() float64 { _, n, _ := g.Load(); return float64(n) })
-		gauge("body_bytes", "Bytes of request bodies in memory.", func() float64 { _, _, n := g.Load(); return float64(n) })
-		gauge("journal_oldest_pending_seconds", "Age of the oldest request that is not in the ledger yet.", func() float64 {
-			oldest := g.Stats().OldestPendingAt
-			if oldest.IsZero() {
-				return 0
-			}
-			return time.Since(oldest).Seconds()
-		})
-	}
-	p.mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), o)
+	p.mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: scrapeLimit, MaxRequestsInFlight: scrapesAtOnce}))
 }

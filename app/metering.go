@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -25,6 +26,8 @@ type Metering struct {
 	zip    *zstd.Encoder
 	books  sync.Map // bookKey -> *pricing.Book
 	months sync.Map // period.Month -> true: its partition is there
+	// unpriced counts new rows whose price is provisional.
+	unpriced atomic.Int64
 }
 
 type bookKey struct {
@@ -46,11 +49,11 @@ func NewMetering(d *db.DB) (*Metering, error) {
 // both rollups, and a batch whose Merkle root is in the audit log. It returns how
 // many were new: flushing an event again changes nothing.
 func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.Event) (int, error) {
-	added := 0
+	added, unpriced := 0, 0
 	events = tidy(events)
 	var months []period.Month // made sure of here; known to be there once this is committed
 	err := m.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		added, months = 0, nil
+		added, unpriced, months = 0, 0, nil
 		book, version, err := m.book(tx)
 		if err != nil {
 			return err
@@ -67,7 +70,7 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 			return err
 		}
 		for _, group := range byMonth {
-			n, err := m.flushMonth(tx, group.posting, group.events, book, version, proposed)
+			n, err := m.flushMonth(tx, group.posting, group.events, book, version, proposed, &unpriced)
 			if err != nil {
 				return err
 			}
@@ -82,8 +85,14 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 	for _, month := range months {
 		m.months.Store(month, true)
 	}
+	m.unpriced.Add(int64(unpriced))
 	return added, nil
 }
+
+// Unpriced counts, since the start, rows whose price is provisional because the book
+// has no rate in force or the meter does not know a field; rows that wait for the
+// decision about a proposal are not among them.
+func (m *Metering) Unpriced() int64 { return m.unpriced.Load() }
 
 // book reads the price book in force, parsed once per version.
 func (m *Metering) book(tx *db.Tx) (*pricing.Book, int, error) {
@@ -199,7 +208,7 @@ func addDevelopers(tx *db.Tx, events []usage.Event) error {
 	return tx.AddDevelopers(ids, sealed, verified)
 }
 
-func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Event, book *pricing.Book, version int, proposed []*pricing.Book) (int, error) {
+func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Event, book *pricing.Book, version int, proposed []*pricing.Book, unpriced *int) (int, error) {
 	rated := make([]pricing.Rated, 0, len(events))
 	for _, e := range events {
 		one, err := rate(e, book, version)
@@ -220,6 +229,9 @@ func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Even
 	for _, r := range rated {
 		if added[r.Event.ID] {
 			fresh = append(fresh, r)
+			if len(r.Charge.Provisional) > 0 {
+				*unpriced++
+			}
 			delete(added, r.Event.ID) // the same event twice in one flush is one row
 		}
 	}

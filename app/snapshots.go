@@ -29,6 +29,8 @@ type Snapshots struct {
 	log     *slog.Logger
 	now     func() time.Time
 	current atomic.Pointer[Snapshot]
+	failed  atomic.Int64         // loads
+	leftOut atomic.Int64         // tenants, each time
 	file    string               // where the last one is kept; empty for nowhere
 	unkept  chan struct{}        // one token: something was loaded that the file does not hold
 	loading sync.Mutex           // guards what follows, and that loads do not overtake one another
@@ -71,6 +73,10 @@ type SnapshotKey struct {
 // Current is the snapshot in force.
 func (s *Snapshots) Current() *Snapshot { return s.current.Load() }
 
+// Failures counts, since the start, loads that failed and tenants that were left out
+// of a load because their configuration is broken.
+func (s *Snapshots) Failures() (loads, tenants int64) { return s.failed.Load(), s.leftOut.Load() }
+
 // Find authenticates a presented key within a tenant.
 func (s *Snapshots) Find(tenant *TenantSnapshot, key string) (*SnapshotKey, bool) {
 	if !strings.HasPrefix(key, keyPrefix) || len(key) > 100 {
@@ -97,6 +103,9 @@ func (s *Snapshots) Load(ctx context.Context, only id.Tenant) error {
 		return err
 	})
 	if err != nil {
+		if ctx.Err() == nil {
+			s.failed.Add(1)
+		}
 		return fmt.Errorf("load snapshot: %w", err)
 	}
 	s.install(ctx, rows, only, started, started)
@@ -120,6 +129,7 @@ func (s *Snapshots) install(ctx context.Context, rows []db.SnapshotTenant, only 
 		if err != nil {
 			// One tenant's broken configuration must not take the others down, and is not
 			// served from what it was before: a key revoked since would still be accepted.
+			s.leftOut.Add(1)
 			delete(next.Tenants, row.Slug)
 			s.log.ErrorContext(ctx, "tenant left out of the snapshot", "tenant", row.TenantID.String(), "error", err)
 			continue

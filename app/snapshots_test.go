@@ -74,6 +74,9 @@ func TestABrokenTenantDoesNotHideTheOthers(t *testing.T) {
 	require.Contains(t, one.Tenants, "two")
 	all := h.load(t, id.Tenant{})
 	require.NotContains(t, all.Tenants, "one")
+	loads, tenants := h.snapshots.Failures()
+	require.Zero(t, loads)
+	require.EqualValues(t, 2, tenants, "each time it was left out")
 	_, ok := h.snapshots.Find(all.Tenants["two"], h.two.key.Secret.Reveal())
 	require.True(t, ok)
 }
@@ -132,4 +135,16 @@ func TestGatewaysFollowChanges(t *testing.T) {
 	knows(made, true)
 	require.NoError(t, h.keys.Revoke(t.Context(), h.one.who, made.ID, "x"))
 	knows(made, false)
+}
+
+func TestALoadThatFailsIsCounted(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.load(t, id.Tenant{})
+	h.clone.Close()
+	require.Error(t, h.snapshots.Load(t.Context(), id.Tenant{}))
+	loads, tenants := h.snapshots.Failures()
+	require.EqualValues(t, 1, loads)
+	require.Zero(t, tenants)
+	require.Len(t, h.snapshots.Current().Tenants, 2, "what was known is served on")
 }

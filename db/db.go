@@ -35,6 +35,7 @@ type Config struct {
 // DB is an open database.
 type DB struct {
 	pool   *pgxpool.Pool
+	look   *pgxpool.Pool // the system role's
 	app    *gorm.DB
 	system *gorm.DB
 	close  []func()
@@ -72,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if d.app, d.pool, appSQL, err = d.connect(ctx, cfg, false); err != nil {
 		return nil, fmt.Errorf("connect as app: %w", err)
 	}
-	if d.system, _, _, err = d.connect(ctx, cfg, true); err != nil {
+	if d.system, d.look, _, err = d.connect(ctx, cfg, true); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("connect as system: %w", err)
 	}

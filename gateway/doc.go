@@ -2,16 +2,17 @@
 // attributes, journals, relays the bytes untouched, meters beside them and settles.
 //
 // It owns one request from its first byte to its outcome, the refusals in the
-// caller's own format, the journal's records and the way from the journal to the
-// ledger. It does not own the wire format (gateway/anthropic), durability
-// (gateway/journal), prices or rows (app).
+// caller's own format, the journal's records, the way from the journal to the
+// ledger, and what is counted on that way. It does not own the wire format (gateway/anthropic), durability
+// (gateway/journal), the export of spans (gateway/span), prices or rows (app).
 //
 // Invariants: the intent is written before the first upstream byte and synced
 // before the first client byte; the read that ends an answer is held until its
 // outcome is synced; nothing of a body or a stream is changed; nothing is retried
 // after a byte was sent; if the journal fails, the client's connection is cut
 // rather than answered; a journal segment is released only after the ledger has
-// committed.
+// committed; counting a request allocates nothing, and what tells counts apart comes
+// from closed lists.
 //
 // Words: intent, outcome, settle, drain (reading on after the client left), flush,
 // adopt (a dead replica's journal).

@@ -82,6 +82,7 @@ func (f *flusher) run(ctx context.Context) {
 	backoff := time.Duration(0)
 	for f.await(ctx, backoff) {
 		if err := f.flush(ctx, f.take(time.Now(), false)); err != nil && ctx.Err() == nil {
+			f.g.metrics.flushFailed.Add(1)
 			backoff = min(max(2*backoff, f.g.cfg.FlushEvery), maxBackoff)
 			f.g.cfg.Log.WarnContext(ctx, "ledger not reached; requests stay in the journal", "waiting", f.size(), "error", err)
 			continue
@@ -177,10 +178,11 @@ func (f *flusher) flush(ctx context.Context, due map[id.Tenant]*settled) error {
 // commit flushes one piece and releases it from the journal. What the schema refuses
 // stays in the journal, named in the log, for a person to look at.
 func (g *Gateway) commit(ctx context.Context, tenant id.Tenant, events []usage.Event) error {
-	_, stuck, err := flushPiece(ctx, g.metering, tenant, events)
+	added, stuck, err := flushPiece(ctx, g.metering, tenant, events)
 	if err != nil {
 		return err
 	}
+	g.metrics.committed(events, len(stuck), added, g.cfg.Now())
 	ids := make([]journal.ID, 0, len(events))
 	for i := range events {
 		if cause := stuck[events[i].ID]; cause != nil {
@@ -246,6 +248,7 @@ func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
 		g.cfg.Log.WarnContext(ctx, "journals of other replicas not listed", "error", err)
 		return
 	}
+	waiting := len(names)
 	defer func() {
 		left := 0
 		for _, name := range names {
@@ -254,6 +257,7 @@ func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
 			}
 		}
 		g.broken.Store(int64(left))
+		g.metrics.orphans.Store(int64(waiting))
 	}()
 	for _, name := range names {
 		if broken[name] || ctx.Err() != nil {
@@ -264,10 +268,15 @@ func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
 		switch {
 		case errors.As(err, &corrupt):
 			broken[name] = true
+			g.metrics.adoption(done)
 			g.cfg.Log.ErrorContext(ctx, "a journal is broken; what came before the break is in the ledger, the rest needs a person", "journal", name, "error", err)
 		case err != nil && !errors.Is(err, journal.ErrLocked) && ctx.Err() == nil:
+			g.metrics.adoptionFail.Add(1)
 			g.cfg.Log.WarnContext(ctx, "journal not adopted yet", "journal", name, "error", err)
 		case err == nil:
+			waiting--
+			g.metrics.adopted.Add(1)
+			g.metrics.adoption(done)
 			g.cfg.Log.InfoContext(ctx, "adopted a journal", "journal", name, "requests", done.Requests, "open", done.Open, "new", done.Added)
 		}
 	}

@@ -95,6 +95,7 @@ type Gateway struct {
 	replica   id.Replica
 	upstream  *http.Transport
 	flusher   *flusher
+	metrics   *metrics
 	drains    chan struct{}
 	unsynced  chan struct{} // one token: intents were written
 	sequences sync.Map      // id.Tenant -> *sequence
@@ -132,7 +133,7 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 	}
 	g := &Gateway{
 		cfg: cfg, snapshots: snapshots, metering: metering, labels: newLabelCache(labels), journal: record,
-		replica: id.ReplicaFromBytes(record.Replica()), upstream: newTransport(cfg), drains: make(chan struct{}, cfg.MaxDrains),
+		metrics: newMetrics(), replica: id.ReplicaFromBytes(record.Replica()), upstream: newTransport(cfg), drains: make(chan struct{}, cfg.MaxDrains),
 		unsynced: make(chan struct{}, 1), leaving: make(chan struct{}),
 		started: cfg.Now().UTC(),
 	}
@@ -244,6 +245,9 @@ func (g *Gateway) SnapshotAge() time.Duration {
 
 // Stats is the journal's state for metrics and pages.
 func (g *Gateway) Stats() journal.Stats { return g.journal.Stats() }
+
+// JournalBound is how many bytes the journal may hold.
+func (g *Gateway) JournalBound() int64 { return orDefault(g.cfg.JournalBytes, journal.DefaultMaxBytes) }
 
 // Close ends what is left of requests, flushes, within ctx, and lets go of the
 // journal. Serve no new request when calling it.

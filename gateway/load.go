@@ -177,6 +177,7 @@ func (x *exchange) settleLost() {
 // not see its end; the ledger gets it from memory all the same, and if this process
 // dies before that, its intent becomes an open row.
 func (x *exchange) unrecorded(err error) error {
+	x.g.metrics.settled(x.event.Time(), &x.outcome)
 	x.g.flusher.add(x.tenant.ID, event(x.event, x.g.replica, x.intent, &x.outcome))
 	return x.g.journalFailed(err)
 }

@@ -39,6 +39,7 @@ type exchange struct {
 	upstream *http.Response
 	headed   bool // the client has the answer's head
 	place    place
+	answered int64     // bytes read of the answer
 	patience time.Time // until when the client may leave what was written unread
 }
 
@@ -182,6 +183,7 @@ func (x *exchange) intend() error {
 		return x.g.journalFailed(fmt.Errorf("write intent: %w", err))
 	}
 	numbers.last++
+	x.g.metrics.admit(x.intent)
 	x.written = position
 	x.g.syncSoon()
 	return nil
@@ -255,12 +257,14 @@ func (x *exchange) settle() error {
 	if err := x.g.journal.Sync(context.WithoutCancel(x.r.Context()), position); err != nil {
 		return x.unrecorded(fmt.Errorf("sync outcome: %w", err))
 	}
+	x.g.metrics.settled(x.event.Time(), &x.outcome)
 	x.g.flusher.add(x.tenant.ID, event(x.event, x.g.replica, x.intent, &x.outcome))
 	return nil
 }
 
 // journalFailed logs what an operator has to know at once.
 func (g *Gateway) journalFailed(err error) error {
+	g.metrics.journalFailures.Add(1)
 	if errors.Is(err, journal.ErrFull) || errors.Is(err, journal.ErrNoSpace) {
 		if now := time.Now().Unix(); now-g.saidFull.Swap(now) > sayFullEvery {
 			g.cfg.Log.Error("the journal has no room; requests are refused until it has", "error", err)
@@ -299,6 +303,7 @@ func (g *Gateway) watch(client context.Context) *drain {
 			case <-ctx.Done():
 			}
 		default:
+			g.metrics.drainsRefused.Add(1)
 		}
 		cancel()
 	})

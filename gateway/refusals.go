@@ -78,6 +78,7 @@ func waitSeconds(f *fault.Fault) string {
 // whoever asks about it later.
 func (g *Gateway) refuse(c echo.Context, err error, event id.Event) {
 	f := fault.From(err)
+	g.metrics.refused(f.Code)
 	if f.Kind == fault.KindInternal {
 		g.cfg.Log.ErrorContext(c.Request().Context(), "request failed", "request_id", event.String(), "error", err)
 	}

@@ -20,6 +20,7 @@ func (x *exchange) relay() {
 	h.Set("X-Tollbook-Policy", "none")
 	// The connection serves other requests after this one; net/http clears no deadline it did not set.
 	defer func() { _ = http.NewResponseController(x.w).SetWriteDeadline(time.Time{}) }()
+	defer func() { x.g.metrics.answerBytes.Add(x.answered) }()
 	if strings.HasPrefix(x.upstream.Header.Get("Content-Type"), "text/event-stream") && x.upstream.StatusCode == http.StatusOK {
 		h.Del("Content-Length")
 		x.relayStream()
@@ -33,12 +34,15 @@ func (x *exchange) relay() {
 func (x *exchange) relayStream() {
 	tap, chunk := x.g.borrow()
 	defer x.g.giveBack(tap, chunk)
+	x.g.metrics.openStreams.Add(1)
+	defer x.g.metrics.openStreams.Add(-1)
 	flusher := http.NewResponseController(x.w)
 	x.awaitIntent()
 	x.w.WriteHeader(x.upstream.StatusCode)
 	gone := false
 	for {
 		n, err := x.upstream.Body.Read(*chunk)
+		x.answered += int64(n)
 		if n > 0 {
 			tap.Write((*chunk)[:n])
 			if tap.Stopped() {
@@ -140,6 +144,7 @@ func (x *exchange) relayPlain() {
 	gone := false
 	for {
 		n, err := x.upstream.Body.Read(*chunk)
+		x.answered += int64(n)
 		if n > 0 {
 			if len(held) > 0 && !gone {
 				x.awaitIntent()
