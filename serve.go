@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,7 +37,7 @@ func listen(address string) (net.Listener, error) {
 func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, s settings, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: int(s.Limits.headerBytes),
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog: stdlog.New(serverLog{log}, "", 0),
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -56,6 +58,20 @@ func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, s set
 		_ = server.Close() // what did not finish in time is cut; its journal settles it
 	}
 	return nil
+}
+
+// serverLog takes what net/http has to say. A handler that panicked is our fault, and
+// an error; the rest, such as a client's broken handshake, is for whoever looks closely.
+type serverLog struct{ log *slog.Logger }
+
+// Write implements io.Writer, one message at a time.
+func (l serverLog) Write(message []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.HasPrefix(message, []byte("http: panic serving")) {
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, "http server", "said", string(bytes.TrimSpace(message)))
+	return len(message), nil
 }
 
 // runServe is the command serve.

@@ -226,7 +226,7 @@ func (x *exchange) unsent(cause error) error {
 	case x.r.Context().Err() != nil:
 		x.outcome.State, x.outcome.Status, x.outcome.Flags = usage.StateEstimated, statusClientGone, []string{"client_gone"}
 	}
-	x.g.cfg.Log.WarnContext(x.r.Context(), "no answer from the provider", "request_id", x.event.String(), "error", cause)
+	x.g.cfg.Log.WarnContext(x.r.Context(), "no answer from the provider", "request_id", x.event.String(), "error", said(cause))
 	if err := x.settle(); err != nil {
 		return err
 	}
@@ -251,11 +251,11 @@ func (x *exchange) settle() error {
 	}
 	position, err := x.g.journal.AppendOutcome(x.event.Bytes(), payload)
 	if err != nil {
-		return x.unrecorded(fmt.Errorf("write outcome: %w", err))
+		return x.unrecorded(fmt.Errorf("write outcome of %s: %w", x.event, err))
 	}
 	// The intent was written before: this sync covers it too.
 	if err := x.g.journal.Sync(context.WithoutCancel(x.r.Context()), position); err != nil {
-		return x.unrecorded(fmt.Errorf("sync outcome: %w", err))
+		return x.unrecorded(fmt.Errorf("sync outcome of %s: %w", x.event, err))
 	}
 	x.g.metrics.settled(x.event.Time(), &x.outcome)
 	x.g.flusher.add(x.tenant.ID, event(x.event, x.g.replica, x.intent, &x.outcome))

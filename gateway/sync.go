@@ -44,7 +44,7 @@ func (g *Gateway) syncIntents(ctx context.Context) {
 // nothing. If the journal fails, the client's connection is cut.
 func (x *exchange) awaitIntent() {
 	if err := x.g.journal.Sync(context.WithoutCancel(x.r.Context()), x.written); err != nil {
-		_ = x.g.journalFailed(fmt.Errorf("sync intent: %w", err)) // logged; there is nobody to tell but by cutting
+		_ = x.g.journalFailed(fmt.Errorf("sync intent of %s: %w", x.event, err)) // logged; there is nobody to tell but by cutting
 		panic(http.ErrAbortHandler)
 	}
 }
