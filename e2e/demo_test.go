@@ -80,9 +80,13 @@ func (l *lockedBuffer) String() string {
 }
 
 func start(args []string, environment ...string) (*process, error) {
+	return startIn(append(os.Environ(), environment...), args...)
+}
+
+func startIn(environment []string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(binary, args...), output: &lockedBuffer{}, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	p.cmd.Env = append(os.Environ(), environment...)
+	p.cmd.Env = environment
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -4,8 +4,8 @@
 // It owns the journeys (journeys/, in a real browser), the clients' tests and the
 // crash tests. It does not own anything a unit can show by itself.
 //
-// Invariants: nothing of ours is imported; what is compared comes from outside the
+// Invariants: nothing of ours is imported but the supervisor of PostgreSQL; what is compared comes from outside the
 // product (the simulator's books, the client's own view); a missing component fails.
 //
-// Words: demo (one running installation), round (start, load, kill, start again).
+// Words: demo (one running installation), site (one of separate processes), round (start, load, kill, start again).
 package e2e

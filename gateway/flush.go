@@ -225,28 +225,32 @@ func flushPiece(ctx context.Context, metering *app.Metering, tenant id.Tenant, e
 
 const (
 	adoptEvery   = 30 * time.Second
+	adoptAgain   = 3 * time.Second // while one waits for the database
 	publishEvery = 5 * time.Second
 )
 
 func (g *Gateway) adoptForever(ctx context.Context) {
-	every := time.NewTicker(adoptEvery)
-	defer every.Stop()
 	broken := map[string]bool{}
 	for {
-		g.adoptAll(ctx, broken)
+		wait := adoptEvery
+		if !g.adoptAll(ctx, broken) {
+			wait = adoptAgain
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-every.C:
+		case <-time.After(wait):
 		}
 	}
 }
 
-func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
+// adoptAll adopts what dead gateways left, and says whether none has to wait.
+func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) (all bool) {
+	all = true
 	names, err := journal.Orphans(g.cfg.JournalDir)
 	if err != nil {
 		g.cfg.Log.WarnContext(ctx, "journals of other replicas not listed", "error", err)
-		return
+		return false
 	}
 	waiting := len(names)
 	defer func() {
@@ -272,6 +276,7 @@ func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
 			g.cfg.Log.ErrorContext(ctx, "a journal is broken; what came before the break is in the ledger, the rest needs a person", "journal", name, "error", err)
 		case err != nil && !errors.Is(err, journal.ErrLocked) && ctx.Err() == nil:
 			g.metrics.adoptionFail.Add(1)
+			all = false
 			g.cfg.Log.WarnContext(ctx, "journal not adopted yet", "journal", name, "error", err)
 		case err == nil:
 			waiting--
@@ -280,6 +285,7 @@ func (g *Gateway) adoptAll(ctx context.Context, broken map[string]bool) {
 			g.cfg.Log.InfoContext(ctx, "adopted a journal", "journal", name, "requests", done.Requests, "open", done.Open, "new", done.Added)
 		}
 	}
+	return all
 }
 
 func (g *Gateway) journalConfig() journal.Config {
