@@ -28,7 +28,7 @@ bench: ## load comparisons and reports (ARGS=...)
 	@scripts/check-go
 	go run ./bench $(ARGS)
 
-soak: ## the long ones: many kills, an hour of fuzz
+soak: ## the long ones: hundreds of kills, ten minutes without a database, an hour of fuzz
 	@scripts/setup-test
 	go test -tags soak ./e2e/... -run Soak -count=1 -v -timeout 3h
 	scripts/fuzz 4m

@@ -89,15 +89,18 @@ func (d *DB) EnqueueNow(ctx context.Context, args river.JobArgs) error {
 }
 
 const (
-	tickEvery  = time.Minute
-	jobTimeout = 5 * time.Minute
+	tickEvery = time.Minute
+	// jobTimeout is for a worker that states no Timeout of its own. A job whose process
+	// was killed is taken up again after it, and until then nothing else of its kind and
+	// tenant is: River's own hour would leave records an hour without a place in the log.
+	jobTimeout = time.Minute
 )
 
 // Work starts working jobs and returns how to stop: no new job starts, those that
 // run may finish until the context given to stop ends.
 func (d *DB) Work(ctx context.Context, workers *river.Workers) (stop func(context.Context) error, err error) {
 	client, err := river.NewClient(d.driver, &river.Config{
-		Schema: riverSchema, Workers: workers, Logger: d.log, JobTimeout: jobTimeout,
+		Schema: riverSchema, Workers: workers, Logger: d.log, JobTimeout: jobTimeout, RescueStuckJobsAfter: jobTimeout,
 		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tickEvery),
 			func() (river.JobArgs, *river.InsertOpts) { return job.Tick{}, options(job.Tick{}) },

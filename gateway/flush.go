@@ -187,6 +187,9 @@ func (g *Gateway) commit(ctx context.Context, tenant id.Tenant, events []usage.E
 	for i := range events {
 		if cause := stuck[events[i].ID]; cause != nil {
 			g.cfg.Log.ErrorContext(ctx, "the ledger refuses a request; it stays in the journal", "tenant", tenant.String(), "request_id", events[i].ID.String(), "error", cause)
+			if err := g.keepStuck(tenant, &events[i]); err != nil {
+				return err
+			}
 			continue
 		}
 		ids = append(ids, events[i].ID.Bytes())

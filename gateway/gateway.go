@@ -107,6 +107,7 @@ type Gateway struct {
 	broken    atomic.Int64 // journals of others that need a person
 	saidFull  atomic.Int64 // Unix second at which the log last said that the journal is full
 	load      load
+	stuck     stuck
 	loads     sync.Map      // id.Tenant -> *load
 	leaving   chan struct{} // closed: nobody waits for clients that left
 	left      sync.Once     // closes it
@@ -144,6 +145,7 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 	g.running.Go(func() { g.flusher.run(ctx) })
 	g.running.Go(func() { g.syncIntents(ctx) })
 	g.running.Go(func() { g.adoptForever(ctx) })
+	g.running.Go(func() { g.carryForever(ctx) })
 	g.running.Go(func() { g.publishForever(ctx) })
 	return g, nil
 }

@@ -40,6 +40,17 @@ func TestEveryFieldOfARecordSurvivesTheJournal(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &in, back)
 
+	out := outcome{
+		State: usage.StateIncomplete, Status: 200, RequestID: "req", MessageID: "msg", Stop: "s", Counts: usage.Counts{Model: "m"}, Flags: []string{"f"},
+		Raw: []byte("{}"), SentAt: now, FirstAt: now, EndedAt: now,
+	}
+	filled(t, out)
+	joined := event(id.NewEvent(now), id.ReplicaFromBytes([16]byte{1}), &in, &out)
+	inAgain, outAgain := records(in.Tenant, &joined)
+	inAgain.Bytes, inAgain.MaxTokens = in.Bytes, in.MaxTokens // for an estimate alone: a request with an outcome needs none
+	require.Equal(t, &in, inAgain, "what is carried to the journal's end is what it was")
+	require.Equal(t, &out, outAgain)
+
 	rare := usage.Counts{
 		Model: "m", Tokens: usage.Tokens{1, 2, 3, 4, 5}, WebSearches: 1, Iterations: []usage.Iteration{{Kind: "k", Model: "m", Tokens: usage.Tokens{9}, Free: true}},
 		Speed: "fast", Geography: "us", Tier: "batch", Free: true, CreditRedeemed: true, Unknown: []string{"u"},

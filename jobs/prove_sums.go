@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"time"
 
 	"github.com/riverqueue/river"
 
@@ -14,6 +15,11 @@ type proveSums struct {
 	river.WorkerDefaults[job.ProveSums]
 	audit *app.Audit
 }
+
+// Timeout implements river.Worker: a proof reads every row of its months.
+func (w *proveSums) Timeout(*river.Job[job.ProveSums]) time.Duration { return proofWithin }
+
+const proofWithin = 5 * time.Minute
 
 // Work proves that events, batches and rollup agree for a tenant's open months.
 func (w *proveSums) Work(ctx context.Context, j *river.Job[job.ProveSums]) error {
