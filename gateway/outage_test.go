@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -312,7 +313,7 @@ func TestAJournalThatIsReadWhileItIsFlushedCountsOnce(t *testing.T) {
 	for round := range 5 {
 		want := c.count() + 40
 		require.Eventually(t, func() bool { return c.count() >= want }, time.Minute, time.Millisecond)
-		copied := filepath.Join(h.dir+"-copies", fmt.Sprint(round))
+		copied := filepath.Join(h.dir+"-copies", strconv.Itoa(round))
 		target := filepath.Join(copied, filepath.Base(source))
 		require.NoError(t, os.MkdirAll(target, 0o700))
 		entries, err := os.ReadDir(source)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -163,7 +164,7 @@ func TestAHostileCompanyDoesNotReachTheOthers(t *testing.T) {
 	h := build(t, url)
 	tags := make([]string, 0, 10)
 	for i := range 10 {
-		tags = append(tags, fmt.Sprintf("%q:%q", strings.Repeat("k", 63)+fmt.Sprint(i), strings.Repeat("é", 128)))
+		tags = append(tags, fmt.Sprintf("%q:%q", strings.Repeat("k", 63)+strconv.Itoa(i), strings.Repeat("é", 128)))
 	}
 	var accepted int
 	for i := range 200 {

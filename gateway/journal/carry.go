@@ -1,6 +1,9 @@
 package journal
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Carry writes a request's records again at the journal's end and lets go of the
 // first ones. A request that the ledger refuses waits for a person; without this it
@@ -35,7 +38,7 @@ func (j *Journal) repeat(id ID, intent, outcome []byte) (from, to uint64, last P
 	if !found || from == j.segments[len(j.segments)-1].number {
 		return from, from, 0, nil
 	}
-	if err := j.admit(append(intent[:len(intent):len(intent)], outcome...), j.cfg.MaxBytes); err != nil {
+	if err := j.admit(slices.Concat(intent, outcome), j.cfg.MaxBytes); err != nil {
 		return 0, 0, 0, err
 	}
 	spare := j.step()/8 + int64(j.running)<<10 // as for any intent
