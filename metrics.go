@@ -112,6 +112,7 @@ func (s sink) journal(g *gateway.Gateway) {
 	}
 	s.gauge("journal_failed", "1 when the journal cannot be written any more; restart on a healthy volume.", truth(g.Failed()))
 	s.gauge("journal_broken", "Journals of dead gateways that need a person; the log names them.", float64(g.Broken()))
+	s.gauge("journal_refused", "Requests that the ledger refuses; they wait in the journal, and the log names them.", float64(g.Stuck()))
 	s.gauge("journal_oldest_pending_seconds", "Age of the oldest request that is not in the ledger yet.", oldest.Seconds())
 }
 

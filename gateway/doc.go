@@ -10,9 +10,10 @@
 // before the first client byte; the read that ends an answer is held until its
 // outcome is synced; nothing of a body or a stream is changed; nothing is retried
 // after a byte was sent; if the journal fails, the client's connection is cut
-// rather than answered; a journal segment is released only after the ledger has
-// committed; counting a request allocates nothing, and what tells counts apart comes
-// from closed lists.
+// rather than answered; nothing is taken on beyond its bound, overall and for one
+// tenant (load.go), and what is refused for want of room never reached the provider;
+// a journal segment is released only after the ledger has committed; counting a
+// request allocates nothing, and what tells counts apart comes from closed lists.
 //
 // Words: intent, outcome, settle, drain (reading on after the client left), flush,
 // adopt (a dead replica's journal).
