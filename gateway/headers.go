@@ -80,7 +80,9 @@ func presented(h http.Header) []string {
 		keys = append(keys, key)
 	}
 	if scheme, token, ok := strings.Cut(h.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		keys = append(keys, strings.TrimSpace(token))
+		if token = strings.TrimSpace(token); token != "" {
+			keys = append(keys, token)
+		}
 	}
 	return keys
 }

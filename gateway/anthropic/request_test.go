@@ -3,6 +3,7 @@ package anthropic_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,6 +167,15 @@ func FuzzScanRequest(f *testing.F) {
 		var model string
 		require.NoError(t, json.Unmarshal(body[got.ModelStart:got.ModelEnd], &model))
 		require.Equal(t, model, got.Model)
+		whole := bytes.TrimRight(body, " \t\r\n")
+		_, err = anthropic.ScanRequest(whole[:len(whole)-1])
+		require.Error(t, err, "no beginning of a request is a whole one")
+		spliced := slices.Concat(body[:got.ModelStart], []byte(`"claude-haiku-5-5"`), body[got.ModelEnd:])
+		routed, err := anthropic.ScanRequest(spliced)
+		require.NoError(t, err)
+		require.Equal(t, "claude-haiku-5-5", routed.Model)
+		routed.Model, routed.ModelEnd = got.Model, got.ModelEnd
+		require.Equal(t, got, routed, "a splice changes the model and nothing else")
 		if json.Valid(body) {
 			var want map[string]json.RawMessage
 			require.NoError(t, json.Unmarshal(body, &want))

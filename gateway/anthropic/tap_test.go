@@ -280,22 +280,40 @@ func TestTheTapKeepsLittle(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { tap.Write(chunk) }))
 }
 
+// FuzzTap reads any bytes as a stream: however they are cut up, the tap sees the same;
+// what it has seen it does not take back; and what comes after the end is not read.
 func FuzzTap(f *testing.F) {
 	for _, stream := range streams(f) {
-		f.Add(stream, 7)
+		f.Add(stream, []byte{7, 1, 200})
 	}
-	f.Add([]byte(started("")+ended+stopped), 1)
-	f.Fuzz(func(t *testing.T, stream []byte, size int) {
+	f.Add([]byte(started("")+ended+stopped), []byte{1})
+	f.Add([]byte(strings.ReplaceAll(started("")+ended+stopped, "\n", "\r\n")), []byte{2, 3})
+	f.Fuzz(func(t *testing.T, stream, sizes []byte) {
 		whole, stop := tapped(stream)
-		size = max(1, size%512)
+		checkBounds(t, whole)
 		var tap anthropic.Tap
-		for rest := stream; len(rest) > 0; {
-			n := min(len(rest), size)
+		var last anthropic.Metered
+		lastStop := false
+		for rest, i := stream, 0; len(rest) > 0; i++ {
+			n := len(rest)
+			if len(sizes) > 0 {
+				n = min(n, 1+int(sizes[i%len(sizes)]))
+			}
 			tap.Write(rest[:n])
 			rest = rest[n:]
+			now := tap.Metered()
+			require.False(t, last.Started && !now.Started || last.Finished && !now.Finished || lastStop && !tap.Stopped(), "what was seen is not taken back")
+			require.GreaterOrEqual(t, now.OutputBytes, last.OutputBytes)
+			last, lastStop = now, tap.Stopped()
 		}
 		require.Equal(t, whole, tap.Metered())
 		require.Equal(t, stop, tap.Stopped())
-		checkBounds(t, whole)
+		if stop {
+			after, _ := tapped(stream, []byte(started("")+ended))
+			require.Equal(t, whole, after, "message_stop ends the message")
+		}
+		tap.Reset()
+		tap.Write(stream)
+		require.Equal(t, whole, tap.Metered(), "after a reset")
 	})
 }

@@ -1,6 +1,7 @@
 package anthropic_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -160,16 +161,32 @@ func checkBounds(t *testing.T, m anthropic.Metered) {
 	require.Equal(t, m.Finished && m.Started, m.Finished && m.Started && !slices.Contains(m.Incomplete, "no_final_usage"))
 }
 
+// FuzzParseMessage reads any bytes as an answer: spelled otherwise it counts the same,
+// and one that was cut is never taken for a whole one.
 func FuzzParseMessage(f *testing.F) {
 	for _, g := range readGolden(f) {
 		body, _ := g.plain()
-		f.Add([]byte(body))
+		f.Add([]byte(body), 100)
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+	f.Fuzz(func(t *testing.T, body []byte, cut int) {
 		m := anthropic.ParseMessage(body)
 		checkBounds(t, m)
-		if json.Valid(body) && len(m.RawUsage) > 0 {
+		whole := bytes.TrimRight(body, " \t\r\n")
+		if len(whole) > 0 {
+			part := anthropic.ParseMessage(whole[:int(uint(cut)%uint(len(whole)))])
+			checkBounds(t, part)
+			require.NotEmpty(t, part.Incomplete, "no beginning of an answer is a whole one")
+		}
+		if !json.Valid(body) || len(body) > 1<<10 { // longer usage may be kept in one spelling and not in another
+			return
+		}
+		if len(m.RawUsage) > 0 {
 			require.True(t, json.Valid(m.RawUsage), "%s", m.RawUsage)
 		}
+		var spaced bytes.Buffer
+		require.NoError(t, json.Indent(&spaced, body, "", " "))
+		again := anthropic.ParseMessage(spaced.Bytes())
+		m.RawUsage, again.RawUsage = nil, nil
+		require.Equal(t, m, again, "white space counts for nothing")
 	})
 }

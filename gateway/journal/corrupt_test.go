@@ -316,6 +316,12 @@ func FuzzReplay(f *testing.F) {
 			for _, r := range got {
 				require.Equal(t, s.records[r.Position-1], r)
 			}
+			c.files[n] = file[:len(file)/2]
+			half, _, _ := c.replay()
+			require.LessOrEqual(t, len(half), len(got), "a part of a file has no more than the whole")
+			if len(half) > 0 {
+				require.Equal(t, got[:len(half)], half)
+			}
 		}
 	})
 }
@@ -324,4 +330,30 @@ func TestCorruptErrorNamesThePlace(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("drain: %w", &CorruptError{Segment: "00000002.seg", Offset: 96, Reason: "payload checksum"})
 	require.EqualError(t, err, "drain: journal segment 00000002.seg is corrupt at byte 96: payload checksum")
+}
+
+// FuzzDamage puts any bytes over any part of a journal: what is replayed is how it
+// truly began, or the damage is named, and reading it without the key ends as well.
+func FuzzDamage(f *testing.F) {
+	s := makeSample(f, 12)
+	f.Add(uint8(0), uint16(0), []byte{0})
+	f.Add(uint8(1), uint16(40), []byte{255, 255, 255, 255})
+	f.Add(uint8(3), uint16(8), make([]byte, 400))
+	f.Fuzz(func(t *testing.T, which uint8, at uint16, over []byte) {
+		numbers := slices.Sorted(maps.Keys(s.files))
+		number := numbers[int(which)%len(numbers)]
+		damaged := slices.Clone(s.files[number])
+		from := int(at) % (len(damaged) + 1)
+		damaged = append(damaged[:from], append(slices.Clone(over), damaged[min(len(damaged), from+len(over)):]...)...)
+		c := sample{cfg: s.cfg, replica: s.replica, files: maps.Clone(s.files)}
+		c.files[number] = damaged
+		got, torn, err := c.replay()
+		s.requirePrefix(t, got)
+		if !bytes.Equal(damaged, s.files[number]) && len(got) < len(s.records) {
+			require.True(t, err != nil || torn > 0 || zero(damaged[min(len(damaged), from):]) && number == numbers[len(numbers)-1], "%d of %d records, and nothing is said", len(got), len(s.records))
+		}
+		c.cfg.MACKey = nil
+		blind := trail{sealer: newSealer(nil), replica: c.replica, seen: func(string, Record) error { return nil }}
+		_ = blind.read(bytes.NewReader(damaged), int64(len(damaged)), number, true) // whatever it says, it ends
+	})
 }
