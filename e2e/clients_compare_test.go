@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/http"
@@ -169,7 +170,7 @@ func sameAnswer(t *testing.T, in, out *passed) {
 	}
 	require.Equal(t, in.status, out.status)
 	if out.left {
-		require.True(t, strings.HasPrefix(string(in.bytes), string(out.bytes)))
+		require.True(t, bytes.HasPrefix(in.bytes, out.bytes))
 	} else {
 		require.Equal(t, in.cut, out.cut, "a cut must stay one, and nothing else become one")
 		sameText(t, string(in.bytes), string(out.bytes), "an answer")

@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -102,7 +101,7 @@ func currentSDK(t *testing.T, base, key, session string) string {
 	ask.Model = "gpt-1"
 	_, err := client.Messages.New(t.Context(), ask)
 	var problem *anthropic.Error
-	require.True(t, errors.As(err, &problem), "%v", err)
+	require.ErrorAs(t, err, &problem)
 	heard.say("error", []any{problem.StatusCode, problem.RequestID, json.RawMessage(problem.RawJSON())})
 	ask.Model = "claude-opus-5-5"
 	plain("after an overload")
@@ -150,7 +149,7 @@ func formerSDK(t *testing.T, base, key, session string) string {
 	ask.Model = "gpt-1"
 	_, err := client.Messages.New(t.Context(), ask)
 	var problem *old.Error
-	require.True(t, errors.As(err, &problem), "%v", err)
+	require.ErrorAs(t, err, &problem)
 	heard.say("error", []any{problem.StatusCode, problem.RequestID, json.RawMessage(problem.RawJSON())})
 	ask.Model = "claude-opus-5-5"
 	plain("after an overload")
@@ -168,7 +167,7 @@ func (h *house) goSDKBatches(t *testing.T) {
 	client := anthropic.NewClient(option.WithBaseURL(front.listen(t)), option.WithAPIKey(h.card.VirtualKeys["CC-4200"]), option.WithHeader("X-Claude-Code-Session-Id", uuid.NewString()))
 	_, err := client.Messages.Batches.List(t.Context(), anthropic.MessageBatchListParams{})
 	var problem *anthropic.Error
-	require.True(t, errors.As(err, &problem), "%v", err)
+	require.ErrorAs(t, err, &problem)
 	require.Equal(t, http.StatusNotImplemented, problem.StatusCode)
 	require.Contains(t, problem.RawJSON(), "send them as single messages")
 	require.Len(t, front.all(), 1, "it asks once")

@@ -5,11 +5,11 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,13 +140,13 @@ func (h *house) spendLimit(t *testing.T) {
 	const says = "spend limit reached · resets Dec 1 · ask the owner of CC-4200"
 	spent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		limit := func(name, value string) { w.Header().Set("Anthropic-Ratelimit-Unified-"+name, value) }
-		w.Header().Set("Retry-After", fmt.Sprint(int(time.Until(reset).Seconds())))
+		w.Header().Set("Retry-After", strconv.Itoa(int(time.Until(reset).Seconds())))
 		w.Header().Set("X-Should-Retry", "false")
 		w.Header().Set("Request-Id", "req_spent")
 		w.Header().Set("Content-Type", "application/json")
 		limit("Status", "rejected")
-		limit("Reset", fmt.Sprint(reset.Unix()))
-		limit("Overage-Reset", fmt.Sprint(reset.Unix()))
+		limit("Reset", strconv.FormatInt(reset.Unix(), 10))
+		limit("Overage-Reset", strconv.FormatInt(reset.Unix(), 10))
 		limit("Overage-Utilization", "1")
 		limit("Overage-Surpassed-Threshold", "1")
 		limit("Overage-Period", "monthly")

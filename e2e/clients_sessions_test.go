@@ -160,7 +160,7 @@ func (h *house) claudeTerminal(t *testing.T) {
 	run := claude{args: []string{"say hello to the ledger"}}
 	command := run.command(t, filepath.Join(t.TempDir(), "claude"), base, h.card.VirtualKeys["CC-4200"], session)
 	terminal := exec.CommandContext(t.Context(), "script", "--quiet", "--flush", "--return", "--command", quoted(command.Args), "/dev/null")
-	terminal.Dir, terminal.Env = command.Dir, append(command.Env, "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY=1")
+	terminal.Dir, terminal.Env = command.Dir, slices.Concat(command.Env, []string{"CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY=1"})
 	keys, err := terminal.StdinPipe()
 	require.NoError(t, err)
 	screen := &lockedBuffer{}

@@ -53,7 +53,7 @@ func (h *house) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no session of a test: "+r.Header.Get("X-Claude-Code-Session-Id"), http.StatusTeapot)
 		return
 	}
-	line.(*post).ServeHTTP(w, r) //nolint:forcetypeassert // nothing else is stored
+	line.(*post).ServeHTTP(w, r)
 }
 
 // provider starts a simulator of its own: the same seed and no history, so that two of
