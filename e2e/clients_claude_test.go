@@ -18,6 +18,7 @@ import (
 type claude struct {
 	args        []string
 	environment []string
+	patient     bool // it tries again as often as it does by itself: ten times and more
 }
 
 // device is a device id: Claude Code makes one up for every new home.
@@ -50,10 +51,13 @@ func (c claude) command(t *testing.T, root, base, key, session string, args ...s
 	command.Dir = work
 	command.Env = append([]string{
 		"HOME=" + home, "TMPDIR=" + filepath.Join(root, "tmp"), "PATH=/usr/bin:/bin", "TERM=xterm-256color",
-		"ANTHROPIC_BASE_URL=" + base, "ANTHROPIC_AUTH_TOKEN=" + key, "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1", "CLAUDE_CODE_MAX_RETRIES=2",
+		"ANTHROPIC_BASE_URL=" + base, "ANTHROPIC_AUTH_TOKEN=" + key, "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1",
 		"DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1", "DISABLE_AUTOUPDATER=1",
 		"HTTPS_PROXY=http://127.0.0.1:9", "HTTP_PROXY=http://127.0.0.1:9", "NO_PROXY=127.0.0.1",
 	}, c.environment...)
+	if !c.patient {
+		command.Env = append(command.Env, "CLAUDE_CODE_MAX_RETRIES=2")
+	}
 	return command
 }
 
@@ -179,7 +183,7 @@ func (h *house) claudeAndItsProvider(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run := claude{args: []string{c.prompt, "--allowedTools", "Bash"}}
+			run := claude{args: []string{c.prompt, "--allowedTools", "Bash"}, patient: !c.words}
 			b := h.twice(t, scenario{faults: c.faults, states: c.states, words: c.words}, run.print(t))
 			require.Equal(t, c.fails, b.result(t).IsError, b.through)
 			require.Contains(t, b.result(t).Result, c.says)

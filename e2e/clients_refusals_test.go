@@ -38,7 +38,7 @@ func (h *house) refusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run := claude{environment: []string{"ANTHROPIC_CUSTOM_HEADERS=" + c.headers, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}}
+			run := claude{patient: true, environment: []string{"ANTHROPIC_CUSTOM_HEADERS=" + c.headers, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}}
 			front := newPost(t, orElse(c.base, h.card.GatewayURL))
 			session := uuid.NewString()
 			args := []string{"-p", "--output-format", "stream-json", "--verbose"}
@@ -66,6 +66,29 @@ func (h *house) refusals(t *testing.T) {
 		})
 	}
 	t.Run("spend limit", h.spendLimit)
+	t.Run("provider gone", h.providerGone)
+}
+
+// providerGone: an answer that never comes is tried a few times, not eleven, and each
+// time is a row that says that nobody knows.
+func (h *house) providerGone(t *testing.T) {
+	t.Parallel()
+	closed, err := freePort()
+	require.NoError(t, err)
+	session := uuid.NewString()
+	h.lines.Store(session, newPost(t, "http://"+closed))
+	front := newPost(t, h.card.GatewayURL)
+	b := both{through: claude{args: []string{"say hello to the ledger"}, patient: true}.print(t)(t, front.listen(t), h.card.VirtualKeys["CC-4200"], session)}
+	require.True(t, b.result(t).IsError)
+	require.Contains(t, b.result(t).Result, "529")
+	require.Len(t, front.all(), 3)
+	var rows []ledgerRow
+	require.Eventually(t, func() bool { rows = h.ledger(t, session); return len(rows) == 3 }, 10*time.Second, 50*time.Millisecond)
+	for _, row := range rows {
+		require.Equal(t, "incomplete", row.State)
+		require.Contains(t, row.Flags, "upstream_dropped")
+		require.Empty(t, row.RequestID)
+	}
 }
 
 func orElse(text, other string) string {
@@ -156,7 +179,7 @@ func (h *house) spendLimit(t *testing.T) {
 		_, _ = io.WriteString(w, `{"type":"error","error":{"type":"billing_error","message":"`+says+`"},"request_id":"req_spent"}`)
 	}))
 	t.Cleanup(spent.Close)
-	run := claude{args: []string{"say hello to the ledger"}}.print(t)
+	run := claude{args: []string{"say hello to the ledger"}, patient: true}.print(t)
 	session := uuid.NewString()
 	asRefusal, asProvider := newPost(t, spent.URL), newPost(t, h.card.GatewayURL)
 	first := both{through: run(t, asRefusal.listen(t), "tbk_any", session)}
