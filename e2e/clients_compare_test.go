@@ -32,10 +32,10 @@ type client func(t *testing.T, base, key, session string) string
 
 // both is a scenario done twice.
 type both struct {
-	direct, through string // what the user saw
-	before          *post  // between the client and the provider, when there is no gateway
-	client          *post  // between the client and the gateway
-	upstream        *post  // between the gateway and its provider
+	direct, through string   // what the user saw
+	before          *station // between the client and the provider, when there is no gateway
+	client          *station // between the client and the gateway
+	upstream        *station // between the gateway and its provider
 	rows            []ledgerRow
 	session         string
 }
@@ -46,13 +46,13 @@ type both struct {
 func (h *house) twice(t *testing.T, s scenario, run client) *both {
 	t.Helper()
 	b := &both{session: uuid.NewString()}
-	straight, behind := provider(t), provider(t)
-	b.before = newPost(t, straight, s.faults...)
+	straight, behind := fresh(t), fresh(t)
+	b.before = newStation(t, straight, s.faults...)
 	b.direct = plain(run(t, b.before.listen(t), "sk-direct", b.session))
 
-	b.upstream = newPost(t, behind, s.faults...)
+	b.upstream = newStation(t, behind, s.faults...)
 	h.lines.Store(b.session, b.upstream)
-	b.client = newPost(t, h.card.GatewayURL)
+	b.client = newStation(t, h.card.GatewayURL)
 	b.through = plain(run(t, b.client.listen(t), h.card.VirtualKeys["CC-4200"], b.session))
 
 	if !s.words {

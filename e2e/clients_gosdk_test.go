@@ -27,7 +27,7 @@ func sdkTurns() scenario {
 }
 
 // retries are the counts of attempts that the SDK declares, turn by turn.
-func retries(p *post) string {
+func retries(p *station) string {
 	var counts []string
 	for _, one := range p.messages() {
 		counts = append(counts, one.header.Get("X-Stainless-Retry-Count"))
@@ -163,7 +163,7 @@ func formerSDK(t *testing.T, base, key, session string) string {
 // goSDKBatches asks for what the gateway does not meter: one clear refusal, no retry.
 func (h *house) goSDKBatches(t *testing.T) {
 	t.Parallel()
-	front := newPost(t, h.card.GatewayURL)
+	front := newStation(t, h.card.GatewayURL)
 	client := anthropic.NewClient(option.WithBaseURL(front.listen(t)), option.WithAPIKey(h.card.VirtualKeys["CC-4200"]), option.WithHeader("X-Claude-Code-Session-Id", uuid.NewString()))
 	_, err := client.Messages.Batches.List(t.Context(), anthropic.MessageBatchListParams{})
 	var problem *anthropic.Error

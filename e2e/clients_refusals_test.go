@@ -39,7 +39,7 @@ func (h *house) refusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			run := claude{patient: true, environment: []string{"ANTHROPIC_CUSTOM_HEADERS=" + c.headers, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}}
-			front := newPost(t, orElse(c.base, h.card.GatewayURL))
+			front := newStation(t, orElse(c.base, h.card.GatewayURL))
 			session := uuid.NewString()
 			args := []string{"-p", "--output-format", "stream-json", "--verbose"}
 			if c.input != nil {
@@ -76,8 +76,8 @@ func (h *house) providerGone(t *testing.T) {
 	closed, err := freePort()
 	require.NoError(t, err)
 	session := uuid.NewString()
-	h.lines.Store(session, newPost(t, "http://"+closed))
-	front := newPost(t, h.card.GatewayURL)
+	h.lines.Store(session, newStation(t, "http://"+closed))
+	front := newStation(t, h.card.GatewayURL)
 	b := both{through: claude{args: []string{"say hello to the ledger"}, patient: true}.print(t)(t, front.listen(t), h.card.VirtualKeys["CC-4200"], session)}
 	require.True(t, b.result(t).IsError)
 	require.Contains(t, b.result(t).Result, "529")
@@ -117,7 +117,7 @@ func (h *house) revokedKey(t *testing.T) string {
 	var made struct{ ID, Secret string }
 	h.send(t, "/api/v1/keys", map[string]any{"label": "for a day", "cost_center": "CC-4200"}, &made)
 	session := uuid.NewString()
-	h.lines.Store(session, newPost(t, provider(t)))
+	h.lines.Store(session, newStation(t, fresh(t)))
 	try := func() int {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.card.GatewayURL+"/v1/messages", strings.NewReader(`{"model":"claude-haiku-5-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`))
 		require.NoError(t, err)
@@ -181,9 +181,9 @@ func (h *house) spendLimit(t *testing.T) {
 	t.Cleanup(spent.Close)
 	run := claude{args: []string{"say hello to the ledger"}, patient: true}.print(t)
 	session := uuid.NewString()
-	asRefusal, asProvider := newPost(t, spent.URL), newPost(t, h.card.GatewayURL)
+	asRefusal, asProvider := newStation(t, spent.URL), newStation(t, h.card.GatewayURL)
 	first := both{through: run(t, asRefusal.listen(t), "tbk_any", session)}
-	h.lines.Store(session, newPost(t, spent.URL))
+	h.lines.Store(session, newStation(t, spent.URL))
 	second := both{through: run(t, asProvider.listen(t), h.card.VirtualKeys["CC-4200"], session)}
 	for _, b := range []both{first, second} {
 		require.True(t, b.result(t).IsError)

@@ -128,10 +128,10 @@ func (h *house) claudeStall(t *testing.T) {
 func (h *house) claudeInterrupt(t *testing.T) {
 	t.Parallel()
 	session := uuid.NewString()
-	behind := provider(t)
-	line := newPost(t, behind, "deltas=40,delta-ms=50")
+	behind := fresh(t)
+	line := newStation(t, behind, "deltas=40,delta-ms=50")
 	h.lines.Store(session, line)
-	front := newPost(t, h.card.GatewayURL)
+	front := newStation(t, h.card.GatewayURL)
 	run := claude{args: []string{"say hello to the ledger"}}
 	command := run.command(t, filepath.Join(t.TempDir(), "claude"), front.listen(t), h.card.VirtualKeys["CC-4200"], session, "-p")
 	require.NoError(t, command.Start())
@@ -151,11 +151,11 @@ func (h *house) claudeInterrupt(t *testing.T) {
 func (h *house) claudeTerminal(t *testing.T) {
 	t.Parallel()
 	session := uuid.NewString()
-	behind := provider(t)
-	line := newPost(t, behind)
+	behind := fresh(t)
+	line := newStation(t, behind)
 	h.lines.Store(session, line)
 	h.lines.Store("", line) // the list of models is asked for outside the session
-	front := newPost(t, h.card.GatewayURL)
+	front := newStation(t, h.card.GatewayURL)
 	base := front.listen(t)
 	run := claude{args: []string{"say hello to the ledger"}}
 	command := run.command(t, filepath.Join(t.TempDir(), "claude"), base, h.card.VirtualKeys["CC-4200"], session)

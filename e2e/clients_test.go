@@ -3,13 +3,11 @@
 package e2e_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -28,7 +26,7 @@ func TestClients(t *testing.T) {
 // there for its session.
 type house struct {
 	*installation
-	lines sync.Map // session id -> *post, the way to that session's provider
+	lines sync.Map // session id -> *station, the way to that session's provider
 }
 
 func openHouse(t *testing.T) *house {
@@ -53,20 +51,12 @@ func (h *house) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no session of a test: "+r.Header.Get("X-Claude-Code-Session-Id"), http.StatusTeapot)
 		return
 	}
-	line.(*post).ServeHTTP(w, r)
+	line.(*station).ServeHTTP(w, r)
 }
 
-// provider starts a simulator of its own: the same seed and no history, so that two of
-// them give the same answers, ids and all.
-func provider(t *testing.T) string {
+// fresh starts a provider without a history: two of them give the same answers, ids
+// and all.
+func fresh(t *testing.T) string {
 	t.Helper()
-	address, err := freePort()
-	require.NoError(t, err)
-	p, err := start([]string{"simulate", "--listen", address, "--data", t.TempDir(), "--seed", "7"})
-	require.NoError(t, err)
-	t.Cleanup(p.kill)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	require.NoError(t, p.ready(ctx, "http://"+address+"/readyz"))
-	return "http://" + address
+	return provider(t, "--seed", "7")
 }

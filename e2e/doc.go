@@ -10,6 +10,6 @@
 // compared comes from outside the product (the simulator's books, the client's own view); a missing component fails.
 //
 // Words: demo (one running installation), site (one of separate processes), round
-// (start, load, kill, start again), post (a place on the wire where what passes is
+// (start, load, kill, start again), station (a place on the wire where what passes is
 // noted), line (a session's way to its provider).
 package e2e

@@ -174,7 +174,7 @@ func newTransport(cfg Config) *http.Transport {
 		TLSHandshakeTimeout:    cfg.ConnectWithin,
 		MaxResponseHeaderBytes: cfg.MaxAnswerHeaderBytes,
 		ExpectContinueTimeout:  0,
-		ReadBufferSize:         8 << 10,
+		ReadBufferSize:         4 << 10,
 		WriteBufferSize:        4 << 10, // an open stream keeps its connection's buffers; a large body passes by them
 	}
 }

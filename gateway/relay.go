@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -98,12 +99,12 @@ func (x *exchange) judge(m anthropic.Metered, ended error) {
 		return
 	}
 	out.State = usage.StateIncomplete
-	if ended != nil && !errors.Is(ended, io.EOF) {
-		out.Flags = append(out.Flags, "upstream_dropped")
-	}
-	if x.r.Context().Err() != nil {
+	switch {
+	case errors.Is(ended, context.Canceled): // by ourselves, some time after the client left
 		out.State = usage.StateEstimated
 		out.Flags = append(out.Flags, "client_gone")
+	case ended != nil && !errors.Is(ended, io.EOF):
+		out.Flags = append(out.Flags, "upstream_dropped")
 	}
 	if floor := m.OutputBytes / bytesPerToken; !m.Finished && floor > out.Counts.Tokens[usage.ClassOutput] {
 		// A floor of what was produced; the provider's report settles it later.

@@ -19,7 +19,7 @@ import (
 // passed is one request as it went by, and what came back.
 type passed struct {
 	method string
-	uri    string // path below the post's base, and query
+	uri    string // path below the station's base, and query
 	header http.Header
 	body   []byte
 	status int // 0: cut before the head
@@ -41,9 +41,9 @@ func (p *passed) billed() bool {
 func (p *passed) begun() bool { return p.status != 0 }
 func (p *passed) whole() bool { return p.ended && !p.cut && !p.left }
 
-// post is a place on the wire: it passes on what it gets, byte by byte, and keeps a
+// station is a place on the wire: it passes on what it gets, byte by byte, and keeps a
 // note of it. One stands before each client, another before each provider.
-type post struct {
+type station struct {
 	target *url.URL
 	faults []string // x-sim-fault of the nth billed request; "" or beyond: none
 	client *http.Transport
@@ -54,17 +54,17 @@ type post struct {
 	open   int
 }
 
-func newPost(t *testing.T, target string, faults ...string) *post {
+func newStation(t *testing.T, target string, faults ...string) *station {
 	t.Helper()
 	u, err := url.Parse(target)
 	require.NoError(t, err)
-	p := &post{target: u, faults: faults, client: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}}
+	p := &station{target: u, faults: faults, client: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}}
 	t.Cleanup(p.client.CloseIdleConnections)
 	return p
 }
 
-// listen gives the post an address of its own.
-func (p *post) listen(t *testing.T) string {
+// listen gives the station an address of its own.
+func (p *station) listen(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
@@ -72,7 +72,7 @@ func (p *post) listen(t *testing.T) string {
 }
 
 // all is what went by so far, in the order in which it came.
-func (p *post) all() []*passed {
+func (p *station) all() []*passed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seen := make([]*passed, 0, len(p.seen))
@@ -84,12 +84,12 @@ func (p *post) all() []*passed {
 }
 
 // messages are the billed ones among them.
-func (p *post) messages() []*passed {
+func (p *station) messages() []*passed {
 	return slices.DeleteFunc(p.all(), func(one *passed) bool { return !one.billed() })
 }
 
 // note takes a request down and says which fault the provider is asked for.
-func (p *post) note(r *http.Request, body []byte) (*passed, string) {
+func (p *station) note(r *http.Request, body []byte) (*passed, string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open++
@@ -105,14 +105,14 @@ func (p *post) note(r *http.Request, body []byte) (*passed, string) {
 	return one, p.faults[p.billed-1]
 }
 
-func (p *post) done() {
+func (p *station) done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open--
 }
 
 // ServeHTTP passes one request on.
-func (p *post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *station) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<20))
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -144,13 +144,13 @@ func (p *post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.relay(one, w, r, response)
 }
 
-func (p *post) begin(one *passed, response *http.Response) {
+func (p *station) begin(one *passed, response *http.Response) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one.status, one.answer = response.StatusCode, response.Header.Clone()
 }
 
-func (p *post) finish(r *http.Request, one *passed, content []byte, cut bool) {
+func (p *station) finish(r *http.Request, one *passed, content []byte, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one.ended = true
@@ -159,7 +159,7 @@ func (p *post) finish(r *http.Request, one *passed, content []byte, cut bool) {
 }
 
 // relay passes the answer on read by read; a cut stays a cut.
-func (p *post) relay(one *passed, w http.ResponseWriter, r *http.Request, response *http.Response) {
+func (p *station) relay(one *passed, w http.ResponseWriter, r *http.Request, response *http.Response) {
 	for name, values := range response.Header {
 		if name != "Connection" && name != "Transfer-Encoding" {
 			w.Header()[name] = values
