@@ -71,9 +71,9 @@ func Parse(document []byte) (*Book, error) {
 	}
 	reader := csv.NewReader(bytes.NewReader(document))
 	reader.Comment = '#'
-	reader.FieldsPerRecord = columns
-	head, err := reader.Read()
-	if err != nil || strings.Join(head, ",") != header {
+	head, err := reader.Read() // the lines after it must have as many columns
+	first := strings.Join(head, ",") == firstHeader
+	if err != nil || !first && strings.Join(head, ",") != header {
 		return nil, fault.Invalid("book", "book_syntax", "A price book starts with the line %s.", header).Because(err)
 	}
 	for {
@@ -82,7 +82,10 @@ func Parse(document []byte) (*Book, error) {
 			break
 		}
 		if err != nil {
-			return nil, fault.Invalid("book", "book_syntax", "The price book is no CSV of %d columns: %v.", columns, err)
+			return nil, fault.Invalid("book", "book_syntax", "The price book is no CSV of %d columns: %v.", len(head), err)
+		}
+		if first {
+			cells = fromFirst(cells)
 		}
 		one, err := parseRow(cells)
 		if err != nil {
@@ -90,6 +93,9 @@ func Parse(document []byte) (*Book, error) {
 			return nil, fault.Invalid("book", "book_line", "Price book line %d: %v.", at, err)
 		}
 		b.add(one)
+	}
+	if first {
+		b.endFirst()
 	}
 	return b, b.check()
 }

@@ -169,6 +169,29 @@ func TestParseRefusesAnAmbiguousBook(t *testing.T) {
 	}
 }
 
+func TestABookOfTheFirstReleaseIsReadAsItWasThen(t *testing.T) {
+	t.Parallel()
+	book, err := pricing.Parse([]byte(`# applied before lines had an end
+kind,name,speed,prompt_over,effective_from,input,output,cache_write_5m,cache_write_1h,cache_read,num,den,source
+rate,claude-sonnet-5-5,standard,0,2026-10-07,2,10,2.50,4,0.10,,,release notes
+rate,claude-sonnet-5-5,standard,0,2026-09-28,2,10,2.50,4,0.20,,,release notes
+rate,claude-haiku-4-5,standard,0,2025-10-01,1,5,1.25,2,0.10,,,models page
+factor,geography:us,,,2025-01-01,,,,,,11,10,models page
+tool,web_search,,,2025-01-01,0.01,,,,,,,
+`))
+	require.NoError(t, err)
+	for at, want := range map[string]int64{"2026-10-06": 200_000, "2026-10-07": 100_000, "2027-01-01": 100_000} {
+		charge, err := book.Price(usage.Counts{Model: "claude-sonnet-5-5", Tokens: usage.Tokens{0, 0, 0, 0, 1_000_000}}, day(at))
+		require.NoError(t, err)
+		require.Equal(t, money.Pico(want*1_000_000), charge.Net, at)
+		require.Empty(t, charge.Provisional)
+	}
+	charge, err := book.Price(usage.Counts{Model: "claude-haiku-4-5", Geography: "us", WebSearches: 1, Tokens: usage.Tokens{1_000_000}}, day("2026-11-01"))
+	require.NoError(t, err)
+	require.Equal(t, "1.110000000000", charge.Net.String()) // 1 x 1.1 + 0.01
+	require.Empty(t, charge.Provisional, "every factor stacked on every rate then")
+}
+
 func TestPriceIsAdditiveOverTokens(t *testing.T) {
 	t.Parallel()
 	book := vendor(t)
