@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -178,9 +179,17 @@ func (h *house) claudeTerminal(t *testing.T) {
 		}
 	}
 	require.Eventually(t, ended(2), time.Minute, 20*time.Millisecond, "the answer and the title\n%s", screen)
-	require.NoError(t, keys.Close()) // the terminal hangs up
-	_ = terminal.Process.Kill()
-	_ = terminal.Wait()
+	left := make(chan struct{})
+	go func() { _ = terminal.Wait(); close(left) }()
+	require.Eventually(t, func() bool {
+		select {
+		case <-left:
+			return true
+		default:
+			_, _ = io.WriteString(keys, "\x03") // the person presses Ctrl-C until it ends
+			return false
+		}
+	}, time.Minute, 200*time.Millisecond, "%s", screen)
 
 	titles := 0
 	for _, p := range front.messages() {
