@@ -179,7 +179,9 @@ func (h *house) startGateway(ctx context.Context, p *parts, spans *span.Exporter
 		p.close = append(p.close, spans.Close)
 	}
 	p.ready = append(p.ready, g.Ready)
-	p.mux.Handle("/gw/", g.Handler())
+	handler := g.Handler()
+	p.mux.Handle("/gw/", handler)
+	p.mux.Handle("/v1/", handler) // a base URL without /gw/<company>: the gateway says so in words that Claude Code shows
 	return g, nil
 }
 

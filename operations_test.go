@@ -100,6 +100,22 @@ func (s *watched) begin(t *testing.T) {
 	})
 }
 
+func TestABaseURLWithoutACompanyIsNamedAsSuch(t *testing.T) {
+	t.Parallel()
+	s := openHouse(t, nil)
+	s.begin(t)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.server.URL+"/v1/messages?beta=true", strings.NewReader(`{"model":"claude-opus-5-5"}`))
+	require.NoError(t, err)
+	res, err := http.DefaultTransport.RoundTrip(r)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusMisdirectedRequest, res.StatusCode)
+	require.Equal(t, "false", res.Header.Get("X-Should-Retry"))
+	require.Contains(t, string(body), "ANTHROPIC_BASE_URL")
+}
+
 func (s *watched) post(t *testing.T, slug, key, path, body string, set ...func(http.Header)) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.server.URL+"/gw/"+slug+path, strings.NewReader(body))
