@@ -21,6 +21,7 @@ import (
 	"tollbook/db"
 	"tollbook/db/postgres"
 	"tollbook/demo"
+	"tollbook/gateway"
 	"tollbook/simulator"
 	"tollbook/simulator/issuer"
 )
@@ -154,6 +155,7 @@ func (d *demoRun) database(ctx context.Context) error {
 // serve seeds once, puts everything on the port, writes demo.json and serves until
 // ctx ends.
 func (d *demoRun) serve(ctx context.Context) error {
+	gateway.MakeRoom()
 	h, err := assemble(ctx, d.settings, d.log)
 	if err != nil {
 		return err

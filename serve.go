@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"tollbook/gateway"
 )
 
 const (
@@ -88,6 +90,9 @@ func runServe(ctx context.Context, only string) error {
 	l, err := listen(s.Listen)
 	if err != nil {
 		return err
+	}
+	if s.runs("gateway") {
+		gateway.MakeRoom()
 	}
 	h, err := assemble(ctx, s, log)
 	if err != nil {

@@ -208,6 +208,7 @@ func (h *house) close() error {
 
 // newGateway is the product's gateway, wired as its own command does.
 func newGateway(told brief) (*service, error) {
+	gateway.MakeRoom()
 	ctx, cancel := context.WithCancel(context.Background())
 	ring, err := secret.NewKeyring(secret.NewText(told.MasterKey))
 	if err != nil {
