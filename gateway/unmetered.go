@@ -28,8 +28,14 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 		return nil
 	}
 	defer x.leave()
+	path, ok := lookupPath(c)
+	if !ok {
+		x.discardBody()
+		g.refuse(c, errPath, x.event)
+		return nil
+	}
 	target := *x.tenant.Upstream
-	target.Path += strings.TrimPrefix(c.Request().URL.Path, "/gw/"+c.Param("tenant"))
+	target.Path += path
 	target.RawQuery = x.r.URL.RawQuery
 	request := &http.Request{
 		Method: x.r.Method, URL: &target, Host: target.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -65,6 +71,32 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 	}
 	return nil
 }
+
+// lookupPath is where a lookup goes at the provider. It is made of the route and not of
+// the path that came: behind encoded slashes and dots that may lead anywhere the
+// company's credential reaches.
+func lookupPath(c echo.Context) (string, bool) {
+	model := c.Param("model")
+	path := strings.TrimPrefix(c.Path(), "/gw/:tenant")
+	if list, one := strings.CutSuffix(path, ":model"); one {
+		return list + model, modelName(model)
+	}
+	return path, true
+}
+
+// modelName tells what may be the name of a model from what a path could hide in.
+func modelName(name string) bool {
+	const others = "-_.:@"
+	for _, c := range []byte(name) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte(others, c) < 0 {
+			return false
+		}
+	}
+	return len(name) <= maxModelName && strings.Trim(name, ".") != ""
+}
+
+// maxModelName is as long as a model's name may be in a request, in bytes.
+const maxModelName = 254
 
 // lookupWithin bounds a lookup, its body included: the provider takes a second or two.
 const lookupWithin = 5 * time.Minute
