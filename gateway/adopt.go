@@ -58,13 +58,14 @@ func Adopt(ctx context.Context, cfg journal.Config, name string, metering *app.M
 	if broken != nil || stuck != nil {
 		return done, fmt.Errorf("read journal %s: %w", name, errors.Join(broken, stuck))
 	}
-	if err := orphan.Remove(); err != nil {
-		return done, fmt.Errorf("remove journal %s: %w", name, err)
-	}
-	// Its replica is gone and owes nothing any more: a day need not wait for it.
+	// Its replica is gone and owes nothing any more: a day need not wait for it. Said
+	// before the journal goes, since nobody would come back to say it afterwards.
 	now := time.Now().UTC()
 	if err := metering.Publish(ctx, app.ReplicaState{ReplicaID: replica, StartedAt: now, SeenAt: now, FlushedThrough: now, EndedAt: &now}); err != nil {
 		return done, fmt.Errorf("end replica %s: %w", name, err)
+	}
+	if err := orphan.Remove(); err != nil {
+		return done, fmt.Errorf("remove journal %s: %w", name, err)
 	}
 	return done, nil
 }
@@ -86,8 +87,10 @@ func replay(orphan *journal.Orphan) (replayed, error) {
 			if err != nil {
 				return err
 			}
+			if found.intents[r.ID] == nil { // one that was carried comes twice
+				found.order = append(found.order, r.ID)
+			}
 			found.intents[r.ID] = in
-			found.order = append(found.order, r.ID)
 		case journal.Outcome:
 			if found.intents[r.ID] == nil {
 				return nil
