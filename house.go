@@ -43,6 +43,7 @@ type house struct {
 	audit     *app.Audit
 	approvals *app.Approvals
 	prices    *app.Prices
+	plans     *app.Plans
 }
 
 // assemble opens the database and makes every area.
@@ -69,6 +70,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.audit = app.NewAudit(h.db, log)
 	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.ring)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
+	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -118,7 +120,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		pages, err := web.New(web.Config{
 			PublicURL: h.settings.PublicURL, Development: h.settings.Development, Log: h.log, Now: time.Now, Version: version,
 			HTTPClient: &http.Client{Timeout: 10 * time.Second},
-		}, web.Areas{Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports, Approvals: h.approvals, Prices: h.prices})
+		}, web.Areas{Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports, Approvals: h.approvals, Prices: h.prices, Plans: h.plans})
 		if err != nil {
 			return p, err
 		}

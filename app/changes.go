@@ -25,6 +25,7 @@ const (
 	changeIssuer   = "issuer"
 	changeUpstream = "upstream"
 	changePrices   = "prices"
+	changePlan     = "plan"
 )
 
 func objectOf(kind string) string {
@@ -43,6 +44,8 @@ func objectOf(kind string) string {
 		return "upstream"
 	case changePrices:
 		return "price"
+	case changePlan:
+		return "plan"
 	}
 	return "tenant"
 }

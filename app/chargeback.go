@@ -26,6 +26,8 @@ type ChargebackRow struct {
 	Treatment   string // capitalization; empty where it does not apply
 	Actual      money.Sum
 	Own         money.Sum // a node's own, without its descendants
+	Capitalized money.Sum // the part of Actual that was to be capitalized when it was charged
+	Plan        *Planned  // nil: nothing is planned for it
 	Requests    int64
 	Errors      int64
 	Provisional int64
@@ -45,18 +47,39 @@ type Chargeback struct {
 	State    period.State
 	Total    money.Sum
 	Suspense money.Sum
-	Requests int64
-	Tokens   int64
+	// Capitalized is the part of Total that was to be capitalized when it was charged; the
+	// rest is expensed.
+	Capitalized money.Sum
+	Requests    int64
+	Tokens      int64
 	// Errors and Provisional count requests that cost nothing and that may still change.
 	Errors, Provisional int64
 	Rows                []ChargebackRow
 	// Control is nil when the actor sees only part of the tenant.
 	Control *Control
+	// Plan is what all of it is compared with; nil while no plan is in force.
+	Plan *MonthPlan
+}
+
+// MonthQuery asks for a posting period by one dimension. Names, places in the tree and
+// the plan are as of an instant, as known at another; zero is now. Charges are all that
+// are posted.
+type MonthQuery struct {
+	Month   period.Month
+	GroupBy string // node, developer, model, key or project
+	AsOf    time.Time
+	Known   time.Time
 }
 
 // Chargeback sums a posting period by node (each with its descendants), developer,
 // model, key or project, as of an instant (zero: now) for names and places in the tree.
 func (r *Reports) Chargeback(ctx context.Context, who Actor, month period.Month, groupBy string, asOf time.Time) (Chargeback, error) {
+	return r.Month(ctx, who, MonthQuery{Month: month, GroupBy: groupBy, AsOf: asOf})
+}
+
+// Month is Chargeback, as known at an instant.
+func (r *Reports) Month(ctx context.Context, who Actor, q MonthQuery) (Chargeback, error) {
+	month, groupBy := q.Month, q.GroupBy
 	if !slices.Contains([]string{"node", "developer", "model", "key", "project"}, groupBy) {
 		return Chargeback{}, fault.Invalid("group_by", "group_by_unknown", "group_by is node, developer, model, key or project.")
 	}
@@ -78,16 +101,20 @@ func (r *Reports) Chargeback(ctx context.Context, who Actor, month period.Month,
 		if err != nil {
 			return err
 		}
-		tree, err := treeAt(tx, asOf)
+		tree, err := treeKnown(tx, q.AsOf, q.Known)
 		if err != nil {
 			return err
 		}
 		if err := out.total(byPlacement, places, tree); err != nil {
 			return err
 		}
+		planned, err := out.plan(tx, q, tree, scope)
+		if err != nil {
+			return err
+		}
 		switch groupBy {
 		case "node", "project":
-			err = out.byNode(byPlacement, places, tree, scope, groupBy == "project")
+			err = out.byNode(byPlacement, places, tree, scope, planned, groupBy == "project")
 		default:
 			err = r.byColumn(tx, &out, groupBy, scope)
 		}
@@ -114,6 +141,9 @@ func (c *Chargeback) total(rows []db.SumRow, places map[id.Placement]placed, tre
 		if places[placement].node == suspense.Node {
 			c.Suspense.AddSum(&amount)
 		}
+		if places[placement].treatment == hierarchy.Capitalize {
+			c.Capitalized.AddSum(&amount)
+		}
 	}
 	return nil
 }
@@ -129,7 +159,7 @@ func readSum(row db.SumRow) (money.Sum, id.Placement, error) {
 
 // byNode walks each placement's charge up to every ancestor: a node's total is its
 // own plus its descendants', where they were when it was charged.
-func (c *Chargeback) byNode(rows []db.SumRow, places map[id.Placement]placed, tree *hierarchy.Tree, scope []id.Node, projectsOnly bool) error {
+func (c *Chargeback) byNode(rows []db.SumRow, places map[id.Placement]placed, tree *hierarchy.Tree, scope []id.Node, planned map[id.Node]*Planned, projectsOnly bool) error {
 	sums := map[id.Node]*ChargebackRow{}
 	at := func(node id.Node) *ChargebackRow {
 		if sums[node] == nil {
@@ -149,8 +179,14 @@ func (c *Chargeback) byNode(rows []db.SumRow, places map[id.Placement]placed, tr
 			sum.Errors += row.Errors
 			sum.Provisional += row.Provisional
 			sum.Tokens += row.Tokens
+			if places[placement].treatment == hierarchy.Capitalize {
+				sum.Capitalized.AddSum(&amount)
+			}
 		}
 		at(places[placement].node).Own.AddSum(&amount)
+	}
+	for node, p := range planned {
+		at(node).Plan = p
 	}
 	for _, v := range tree.All() {
 		if (projectsOnly && v.Kind != hierarchy.KindProject) || (scope != nil && !visible(tree, v.Node, scope)) {

@@ -64,6 +64,7 @@ type house struct {
 	audit     *app.Audit
 	approvals *app.Approvals
 	prices    *app.Prices
+	plans     *app.Plans
 	one, two  *company
 }
 
@@ -104,6 +105,7 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.audit = app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler))
 	h.approvals = app.NewApprovals(h.clone.DB, h.access, h.changes, ring)
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
+	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 }

@@ -168,6 +168,11 @@ func (n *Nodes) List(ctx context.Context, who Actor, asOf time.Time) ([]NodeView
 }
 
 func treeAt(tx *db.Tx, asOf time.Time) (*hierarchy.Tree, error) {
+	return treeKnown(tx, asOf, time.Time{})
+}
+
+// treeKnown is the tree as of an instant as it was known at another; zero is now.
+func treeKnown(tx *db.Tx, asOf, known time.Time) (*hierarchy.Tree, error) {
 	versions, err := tx.NodeVersions()
 	if err != nil {
 		return nil, err
@@ -175,7 +180,7 @@ func treeAt(tx *db.Tx, asOf time.Time) (*hierarchy.Tree, error) {
 	if asOf.IsZero() {
 		asOf = tx.Now
 	}
-	return hierarchy.Build(versions, asOf, time.Time{})
+	return hierarchy.Build(versions, asOf, known)
 }
 
 func visible(tree *hierarchy.Tree, node id.Node, scope []id.Node) bool {

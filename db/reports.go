@@ -239,7 +239,7 @@ func (t *Tx) BatchControl(m period.Month) (requests int64, pico string, err erro
 }
 
 // ProveMonth sums a month from its events, its batches and its rollup, and compares
-// every row of both rollups with the events behind it.
+// every row of the rollups with the events behind it, and the classes with those.
 func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 	var c Control
 	var err error
@@ -260,6 +260,7 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 
 // compareRollups counts rows of either rollup that differ from their events in charge
 // or in requests, or that only one side has. A split request counts at its first part.
+// The classes of a day, placement and model must sum to what the placements' rollup has.
 const compareRollups = `with part as (
 		select (u.occurred_at at time zone 'UTC')::date as day, coalesce(u.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id,
 			u.key_id, coalesce(u.model_served, u.model_requested) as model, u.developer_id,
@@ -274,7 +275,10 @@ const compareRollups = `with part as (
 	select (select count(*) from placed p full join (select * from rollup_placement_day where tenant_id = $1 and posting_period = $2) r
 			using (day, placement_id, key_id, model) where p.pico is distinct from r.charge_pico or p.counts is distinct from r.requests)
 		+ (select count(*) from declared d full join (select * from rollup_developer_day where tenant_id = $1 and posting_period = $2) r
-			using (day, placement_id, developer_id) where d.pico is distinct from r.charge_pico or d.counts is distinct from r.requests)`
+			using (day, placement_id, developer_id) where d.pico is distinct from r.charge_pico or d.counts is distinct from r.requests)
+		+ (select count(*) from (select day, placement_id, model, sum(charge_pico) as pico from rollup_placement_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) p
+			full join (select day, placement_id, model, sum(charge_pico) as pico from rollup_class_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) c
+			using (day, placement_id, model) where coalesce(p.pico, 0) <> coalesce(c.pico, 0))`
 
 // PeriodState reads a month's state; a month nobody has touched is open.
 func (t *Tx) PeriodState(m period.Month) (period.State, error) {

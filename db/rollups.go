@@ -31,7 +31,7 @@ type tally struct {
 	amount                        money.Sum
 }
 
-// Roll adds newly inserted events to both rollups. A split event's counts are
+// Roll adds newly inserted events to the rollups. A split event's counts are
 // split as its charge is, so that every level sums to the whole; the request
 // itself is counted once, at its first placement.
 func (t *Tx) Roll(rated []pricing.Rated, posting period.Month) error {
@@ -42,6 +42,9 @@ func (t *Tx) Roll(rated []pricing.Rated, posting period.Month) error {
 		}
 	}
 	if err := t.rollPlacements(placements, posting); err != nil {
+		return err
+	}
+	if err := t.rollClasses(rated, posting); err != nil {
 		return err
 	}
 	return t.rollDevelopers(developers, posting)

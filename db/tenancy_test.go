@@ -3,6 +3,7 @@ package db_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/app/period"
+	"tollbook/app/plan"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/app/usage"
@@ -92,6 +94,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		_, err = tx.AddPriceVersion(append(pricing.VendorList(), []byte("# "+s.slug+"\n")...), [32]byte{1}, s.change.ID)
 		require.NoError(t, err)
 		require.NoError(t, tx.AddPriceProposal(s.proposal()))
+		require.NoError(t, tx.AddPlan(s.plan(1, s.change.ID), s.grid()))
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
 		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
@@ -106,6 +109,14 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 func (s *scene) proposal() db.PriceProposalRow {
 	vendor := [32]byte{2}
 	return db.PriceProposalRow{ChangeID: s.change.ID, Basis: "vendor", BaseVersion: 1, VendorDigest: vendor[:], Document: []byte(s.mark("document"))}
+}
+
+func (s *scene) plan(number int, change id.Change) plan.Version {
+	return plan.Version{Number: number, Year: plan.CalendarYear(s.month), Ordinal: number - 1, EffectiveFrom: s.month.Start(), Change: change}
+}
+
+func (s *scene) grid() plan.Grid {
+	return plan.Grid{s.node: plan.Row{10: plan.Of(700)}}
 }
 
 func (s *scene) people(t *testing.T, tx *db.Tx) {
@@ -301,6 +312,49 @@ func reading() map[string]query {
 			return c, err
 		}},
 		"PeriodState": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.PeriodState(mine.month) }},
+		"Plans":       {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Plans(500); return text(rows), err }},
+		"PlanGrid": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			grid, err := tx.PlanGrid(mine.plan(1, id.Change{}))
+			if len(grid) != 1 || grid[mine.node] != mine.grid()[mine.node] {
+				err = errors.Join(errors.New("not one's own plan"), err)
+			}
+			return len(grid), err
+		}},
+		"PlanMonth": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			amounts, err := tx.PlanMonth(1, mine.month)
+			if len(amounts) != 1 || amounts[mine.node] != 700 {
+				err = errors.Join(errors.New("not one's own plan"), err)
+			}
+			return len(amounts), err
+		}},
+		"Classes": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			rows, err := tx.Classes(mine.month, mine.month.End(), nil)
+			if other, err := tx.Classes(mine.month, mine.month.End(), []id.Node{theirs.node}); err != nil || len(other) > 0 {
+				return nil, errors.Join(errors.New("classes of another tenant's node"), err)
+			}
+			return text(rows), err
+		}},
+		"PostedDays": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			rows, err := tx.PostedDays(mine.month, mine.month, nil)
+			if err != nil || len(rows) != 1 || rows[0].ChargePico != "7" {
+				return nil, errors.Join(errors.New("not one's own days"), err)
+			}
+			if other, err := tx.PostedDays(mine.month, mine.month, []id.Node{theirs.node}); err != nil || len(other) > 0 {
+				return nil, errors.Join(errors.New("days of another tenant's node"), err)
+			}
+			return text(rows), err
+		}},
+		"Months": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			months, err := tx.Months(500)
+			return len(months), err
+		}},
+		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			last, waiting, err := tx.LogEnd()
+			if last != 0 || waiting != 1 {
+				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
+			}
+			return waiting, err
+		}},
 		"LatestBatch": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LatestBatch()) }},
 	}
 }

@@ -116,6 +116,10 @@ func writing() map[string]query {
 			return onlyError(tx.AddPriceProposal(theirs.proposal()))
 		}},
 		"LockPrices": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPrices()) }},
+		"LockPlans":  {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPlans()) }},
+		"AddPlan": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddPlan(mine.plan(2, mine.change.ID), theirs.grid()))
+		}},
 		"LockChange": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.LockChange(theirs.change.ID)) }},
 		"AddDecision": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddDecision(theirs.change.ID, 1, "rejected", "x", theirs.change.Digest, "withdrawn", "x"))

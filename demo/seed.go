@@ -30,6 +30,7 @@ type Areas struct {
 	Metering  *app.Metering
 	Audit     *app.Audit
 	Labels    *app.Labels
+	Plans     *app.Plans
 }
 
 // Plan says how much to seed.
@@ -66,6 +67,9 @@ func Seed(ctx context.Context, areas Areas, sim *simulator.Simulator, state *Sta
 	who := app.Command(tenant)
 	if err := areas.Nodes.Create(ctx, who, hierarchy(), plan.start(), reason); err != nil {
 		return fmt.Errorf("create the hierarchy: %w", err)
+	}
+	if err := approvePlans(ctx, areas, who, plan); err != nil {
+		return err
 	}
 	keys := map[string]id.Key{}
 	for _, c := range centers() {

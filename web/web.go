@@ -35,6 +35,7 @@ type Areas struct {
 	Reports   *app.Reports
 	Approvals *app.Approvals
 	Prices    *app.Prices
+	Plans     *app.Plans
 }
 
 // Web serves people and programs.

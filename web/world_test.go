@@ -20,6 +20,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/id"
+	"tollbook/app/plan"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/app/usage"
@@ -81,6 +82,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
 		Approvals: app.NewApprovals(clone.DB, access, changes, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
+		Plans: app.NewPlans(clone.DB, access, changes, ring),
 	}
 	w.cfg = web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",
@@ -135,6 +137,13 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	c.change, err = w.areas.Approvals.Propose(ctx, proposer, app.AskDiscount(1234, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), slug+" order form"), "")
 	require.NoError(t, err)
 	c.words = append(c.words, slug+" order form")
+	year, err := plan.ParseYear("2026-01")
+	require.NoError(t, err)
+	_, err = w.areas.Plans.Propose(ctx, who, app.PlanAsk{
+		Year: year, File: []byte("code,2026-10,2026-11,2026-12\n" + prefix + "-11,1.00,0.90,1.10\n" + prefix + "-20,1.00,1.20,1.20\n"), EffectiveFrom: from, Reason: slug + " board",
+	}, "")
+	require.NoError(t, err)
+	c.words = append(c.words, slug+" board")
 	return c
 }
 

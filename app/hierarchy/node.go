@@ -196,6 +196,16 @@ func (t *Tree) PathCodes(node id.Node) []string {
 	return codes
 }
 
+// Above lists the node and its ancestors from the root down; nothing for a node that is
+// not in the tree.
+func (t *Tree) Above(node id.Node) []id.Node {
+	if _, there := t.nodes[node]; !there {
+		return nil
+	}
+	chain, _ := t.ancestors(node)
+	return chain
+}
+
 // Depth is 0 for a root.
 func (t *Tree) Depth(node id.Node) int {
 	chain, _ := t.ancestors(node)

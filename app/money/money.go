@@ -67,8 +67,9 @@ func (p Pico) Net(bps int64) (Pico, error) {
 }
 
 // halfEven divides by a positive divisor, rounding half to even.
-func halfEven(n *big.Int, divisor int64) *big.Int {
-	d := big.NewInt(divisor)
+func halfEven(n *big.Int, divisor int64) *big.Int { return half(n, big.NewInt(divisor)) }
+
+func half(n, d *big.Int) *big.Int {
 	quotient, remainder := new(big.Int).QuoRem(n, d, new(big.Int))
 	twice := new(big.Int).Abs(remainder)
 	twice.Lsh(twice, 1)
@@ -100,11 +101,38 @@ type Sum struct{ n big.Int }
 // Add adds one charge in place.
 func (s *Sum) Add(p Pico) { s.n.Add(&s.n, big.NewInt(int64(p))) }
 
+// AddCents adds an amount of the books in place: a cent is a whole number of pico-dollars.
+func (s *Sum) AddCents(c Cents) {
+	n := big.NewInt(int64(c))
+	s.n.Add(&s.n, n.Mul(n, big.NewInt(picoPerCent)))
+}
+
 // AddSum adds another total in place.
 func (s *Sum) AddSum(other *Sum) { s.n.Add(&s.n, &other.n) }
 
 // SubSum takes another total off in place.
 func (s *Sum) SubSum(other *Sum) { s.n.Sub(&s.n, &other.n) }
+
+// Scaled is the total times a fraction, rounded half to even once; the fraction's
+// lower part must not be zero.
+func (s *Sum) Scaled(up, down *big.Int) Sum {
+	n := new(big.Int).Mul(&s.n, up)
+	d := new(big.Int).Set(down)
+	if d.Sign() < 0 {
+		n.Neg(n)
+		d.Neg(d)
+	}
+	return Sum{n: *half(n, d)}
+}
+
+// Share is the total times part over whole, rounded half to even once; zero when there
+// is no whole.
+func (s *Sum) Share(part, whole *Sum) Sum {
+	if whole.Sign() == 0 {
+		return Sum{}
+	}
+	return s.Scaled(&part.n, &whole.n)
+}
 
 // Cmp compares two totals: -1, 0 or 1.
 func (s *Sum) Cmp(other *Sum) int { return s.n.Cmp(&other.n) }

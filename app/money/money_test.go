@@ -2,6 +2,7 @@ package money_test
 
 import (
 	"math"
+	"math/big"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -121,4 +122,39 @@ func FuzzParsePico(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, p, again)
 	})
+}
+
+func TestCentsAreExactInASum(t *testing.T) {
+	t.Parallel()
+	var s money.Sum
+	s.AddCents(12_345)
+	s.Add(1)
+	require.Equal(t, "123.450000000001", s.String())
+	s.AddCents(-12_346)
+	require.Equal(t, "-0.009999999999", s.String())
+	s.AddCents(math.MaxInt64)
+	require.Equal(t, "92233720368547758.060000000001", s.String())
+}
+
+func TestAFractionOfASumIsRoundedOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		n, up, down int64
+		want        string
+	}{
+		{10, 1, 3, "3"}, {5, 1, 2, "2"}, {7, 1, 2, "4"}, {-5, 1, 2, "-2"}, {5, -1, -2, "2"}, {5, 1, -2, "-2"}, {0, 1, 7, "0"},
+	} {
+		var s money.Sum
+		s.Add(money.Pico(c.n))
+		got := s.Scaled(big.NewInt(c.up), big.NewInt(c.down))
+		require.Equal(t, c.want, got.Digits(), c)
+	}
+	var s, part, whole money.Sum
+	s.AddCents(300)
+	part.AddCents(1)
+	got := s.Share(&part, &whole)
+	require.Zero(t, got.Sign(), "of nothing")
+	whole.AddCents(3)
+	got = s.Share(&part, &whole)
+	require.Equal(t, "1.000000000000", got.String())
 }
