@@ -34,7 +34,7 @@ func NewPlans(d *db.DB, access *Access, changes *Changes, ring *secret.Keyring) 
 const maxPlanVersions = 240
 
 // PlanQuery asks for a year's plan: a version of it, or the one that was in force at an
-// instant (zero: now) as known at another (zero: now).
+// instant (zero: now) as known at another (zero: now). Without a year it is this month's.
 type PlanQuery struct {
 	Year    plan.Year
 	Version int
@@ -98,6 +98,10 @@ func (p *Plans) View(ctx context.Context, who Actor, q PlanQuery) (PlanView, err
 		if err != nil {
 			return err
 		}
+		if q.Year.IsZero() {
+			q.Year = yearOf(rows, period.MonthOf(tx.Now))
+			view.Year = q.Year
+		}
 		tree, err := treeKnown(tx, q.AsOf, q.Known)
 		if err != nil {
 			return err
@@ -119,6 +123,17 @@ func (p *Plans) View(ctx context.Context, who Actor, q PlanQuery) (PlanView, err
 		return err
 	})
 	return view, err
+}
+
+// yearOf is the year that is planned for a month, or the calendar year it is in.
+func yearOf(rows []db.PlanRow, month period.Month) plan.Year {
+	for i := range rows {
+		year := rows[i].Plan().Year
+		if _, holds := year.Place(month); holds {
+			return year
+		}
+	}
+	return plan.CalendarYear(month)
 }
 
 // history lists the year's versions and the years there are.

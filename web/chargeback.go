@@ -13,7 +13,6 @@ import (
 	"tollbook/app/hierarchy"
 	"tollbook/app/money"
 	"tollbook/app/period"
-	"tollbook/web/api"
 	"tollbook/web/chart"
 	"tollbook/web/ui"
 )
@@ -37,6 +36,11 @@ type monthQuery struct {
 	Current period.Month
 	Group   groupBy
 	AsOf    time.Time
+	Known   time.Time
+}
+
+func (q monthQuery) app() app.MonthQuery {
+	return app.MonthQuery{Month: q.Month, GroupBy: q.Group.Key, AsOf: q.AsOf, Known: q.Known}
 }
 
 func (v *visit) monthQuery() (monthQuery, error) {
@@ -55,14 +59,9 @@ func (v *visit) monthQuery() (monthQuery, error) {
 		}
 		q.Group = groupings()[at]
 	}
-	if text := v.QueryParam("as_of"); text != "" {
-		at, err := api.ParseInstant("as_of", text)
-		if err != nil {
-			return q, err
-		}
-		q.AsOf = at.Time
-	}
-	return q, nil
+	var err error
+	q.AsOf, q.Known, err = v.instants()
+	return q, err
 }
 
 // url is the page for a state, without what is the default.
@@ -74,8 +73,10 @@ func (q monthQuery) url(path string) string {
 	if q.Group.Key != "node" {
 		values.Set("group_by", q.Group.Key)
 	}
-	if !q.AsOf.IsZero() {
-		values.Set("as_of", q.AsOf.Format(time.RFC3339))
+	for name, at := range map[string]time.Time{"as_of": q.AsOf, "known_at": q.Known} {
+		if !at.IsZero() {
+			values.Set(name, at.Format(time.RFC3339))
+		}
 	}
 	if len(values) == 0 {
 		return path

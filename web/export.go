@@ -1,16 +1,14 @@
 package web
 
 import (
-	"bytes"
-	"encoding/csv"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"tollbook/app"
 	"tollbook/app/fault"
+	"tollbook/app/money"
 	"tollbook/app/usage"
 )
 
@@ -23,44 +21,68 @@ func cell(text string) string {
 	return text
 }
 
-// sheet is a CSV file that is sent only when all of it was made: a short file looks like
-// a whole one.
-type sheet struct {
-	*csv.Writer
-	content bytes.Buffer
-}
-
-func newSheet(head ...string) *sheet {
-	s := &sheet{}
-	s.Writer = csv.NewWriter(&s.content)
-	_ = s.Write(head) // into memory
-	return s
-}
-
-func (s *sheet) send(v *visit, name string) error {
-	s.Flush()
-	v.Response().Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
-	return v.Blob(http.StatusOK, "text/csv; charset=utf-8", s.content.Bytes())
-}
-
 func (w *Web) exportChargeback(v *visit) error {
 	q, err := v.monthQuery()
 	if err != nil {
 		return err
 	}
-	sum, err := w.areas.Reports.Chargeback(v.Request().Context(), v.who, q.Month, q.Group.Key, q.AsOf)
+	sum, err := w.areas.Reports.Month(v.Request().Context(), v.who, q.app())
 	if err != nil {
 		return err
 	}
-	out := newSheet("period", "period_state", "group_by", "key", "label", "path", "kind", "capitalization", "actual_usd", "own_usd", "requests", "tokens")
+	return monthSheet(&sum, q).send(v, monthFile(v, q))
+}
+
+func monthFile(v *visit, q monthQuery) string {
+	return "chargeback-" + v.slug + "-" + q.Month.String() + "-" + q.Group.Key + ".csv"
+}
+
+// monthSheet is a month by one dimension. A node's line includes what is below it, so
+// that the own amounts are what sums to the total.
+func monthSheet(sum *app.Chargeback, q monthQuery) *sheet {
+	out := newSheet("period", "period_state", "group_by", "key", "label", "path", "kind", "capitalization", "actual_usd", "own_usd", "capitalized_usd", "expensed_usd",
+		"plan_to_date_usd", "variance_usd", "plan_month_usd", "requests", "tokens")
+	out.version = 2 // 2 added plan, variance and capitalization
+	out.filter("period", sum.Period.String())
+	out.filter("group_by", q.Group.Key)
 	for i := range sum.Rows {
 		r := &sum.Rows[i]
+		capitalized, expensed := r.Capitalized.String(), without(&r.Actual, &r.Capitalized)
+		if q.Group.Key != "node" && q.Group.Key != "project" {
+			capitalized, expensed = "", ""
+		}
+		plan := []string{"", "", ""}
+		if r.Plan != nil {
+			over := r.Plan.Variance(&r.Actual)
+			plan = []string{r.Plan.ToDate.String(), over.String(), r.Plan.Month.String()}
+		}
 		_ = out.Write([]string{
 			sum.Period.String(), string(sum.State), q.Group.Key, cell(r.Key), cell(r.Label), cell(r.Path), r.Kind, r.Treatment,
-			r.Actual.String(), r.Own.String(), strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Tokens, 10),
+			r.Actual.String(), r.Own.String(), capitalized, expensed, plan[0], plan[1], plan[2], strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Tokens, 10),
 		})
 	}
-	return out.send(v, "chargeback-"+v.slug+"-"+sum.Period.String()+"-"+q.Group.Key+".csv")
+	out.control("total_usd", sum.Total.String())
+	out.control("capitalized_usd", sum.Capitalized.String())
+	out.control("expensed_usd", without(&sum.Total, &sum.Capitalized))
+	out.control("suspense_usd", sum.Suspense.String())
+	out.control("requests", strconv.FormatInt(sum.Requests, 10))
+	if sum.Plan != nil {
+		out.control("plan_to_date_usd", sum.Plan.ToDate.String())
+		out.control("plan_version", strconv.Itoa(sum.Plan.Version.Number))
+	}
+	if sum.Control != nil {
+		out.control("flushed_usd", sum.Control.Total.String())
+		out.control("difference_usd", sum.Control.Difference.String())
+	}
+	return out
+}
+
+// without is a total less a part of it.
+func without(total, part *money.Sum) string {
+	var rest money.Sum
+	rest.AddSum(total)
+	rest.SubSum(part)
+	return rest.String()
 }
 
 // maxExport bounds one file of requests, and what it takes of memory.
@@ -80,6 +102,7 @@ func (w *Web) exportRequests(v *visit) error {
 		"key_label", "developer", "input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens",
 		"amount_usd", "price_version", "rule",
 	)
+	var total money.Sum
 	for range maxExport / app.MaxRows {
 		page, err := w.areas.Reports.Requests(v.Request().Context(), v.who, filter)
 		if err != nil {
@@ -87,8 +110,12 @@ func (w *Web) exportRequests(v *visit) error {
 		}
 		for i := range page.Rows {
 			writeRequest(out, &page.Rows[i])
+			for _, a := range page.Rows[i].Allocations {
+				total.Add(a.Amount)
+			}
 		}
 		if page.Next == "" {
+			out.control("amount_usd", total.String())
 			return out.send(v, "requests-"+v.slug+".csv")
 		}
 		filter.Cursor = page.Next

@@ -55,7 +55,19 @@ func (w *Web) guardPanic(next echo.HandlerFunc) echo.HandlerFunc {
 
 var errCrossOrigin = fault.New(fault.KindForbidden, "cross_origin", "This form was sent from another site. Open the page here and send it again.")
 
-const maxForm = 64 << 10
+const (
+	maxForm = 64 << 10
+	// maxPlanForm holds a plan's file as a form sends it: each comma takes three bytes.
+	maxPlanForm = 8 << 20
+)
+
+// formLimit bounds the body of a page's form.
+func formLimit(path string) int64 {
+	if path == "/plan" || path == "/plan/check" {
+		return maxPlanForm
+	}
+	return maxForm
+}
 
 // sameOrigin refuses forms sent from other sites and bounds their size. The API needs
 // neither: nothing a browser adds by itself counts there.
@@ -65,7 +77,7 @@ func (w *Web) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := guard.Check(c.Request()); err != nil {
 			return errCrossOrigin.Because(err)
 		}
-		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxForm)
+		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, formLimit(c.Path()))
 		return next(c)
 	}
 }

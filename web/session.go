@@ -94,6 +94,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("usage", "read") || v.may("usage", "read_own") {
 		add("Requests", "/requests")
 	}
+	if v.may("plan", "read") {
+		add("Plan", "/plan")
+	}
 	if v.may("key", "read") {
 		add("Virtual keys", "/keys")
 	}

@@ -86,6 +86,20 @@ for (const table of document.querySelectorAll("table[data-rows]")) {
   }
 }
 
+// In a grid of fields the arrows, and Enter, go to the field above and below.
+for (const grid of document.querySelectorAll("table[data-grid]")) {
+  grid.addEventListener("keydown", (event) => {
+    const by = { ArrowUp: -1, ArrowDown: 1, Enter: 1 }[event.key];
+    const cell = event.target.closest("td");
+    if (!by || !cell || event.target.tagName !== "INPUT") return;
+    event.preventDefault();
+    const rows = [...grid.tBodies[0].rows];
+    const next = rows[rows.indexOf(cell.parentElement) + by]?.cells[cell.cellIndex]?.querySelector("input");
+    next?.focus();
+    next?.select();
+  });
+}
+
 const rowLinks = () => [...document.querySelectorAll("[data-row]")].filter((link) => link.checkVisibility());
 
 function step(by) {
