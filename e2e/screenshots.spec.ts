@@ -20,6 +20,11 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'keys', role: 'engineering_admin', open: (page) => go(page, '/keys') },
   { name: 'key-revoke', role: 'engineering_admin', open: revokeFirst },
   { name: 'prices', role: 'finance_admin', open: (page) => go(page, '/prices') },
+  { name: 'chargeback-movement', role: 'finance_admin', open: (page) => go(page, '/chargeback/movement') },
+  { name: 'plan', role: 'finance_admin', open: (page) => go(page, '/plan') },
+  { name: 'plan-edit', role: 'analyst', open: (page) => go(page, '/plan/edit') },
+  { name: 'plan-import', role: 'analyst', open: refusedPlan },
+  { name: 'plan-check', role: 'analyst', open: checkedPlan },
   { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },
 ];
 
@@ -36,6 +41,24 @@ async function firstRequest(page: Page): Promise<void> {
 async function revokeFirst(page: Page): Promise<void> {
   await go(page, '/keys');
   await page.getByRole('link', { name: /^Revoke/ }).first().click();
+}
+
+async function sendPlan(page: Page, text: string): Promise<void> {
+  await go(page, '/plan/import');
+  await page.getByLabel('Or its text').fill(text);
+  await page.getByRole('button', { name: 'Check what changes' }).click();
+}
+
+async function refusedPlan(page: Page): Promise<void> {
+  const month = `${new Date().getUTCFullYear()}-12`;
+  await sendPlan(page, `code,${month}\nCC-4100,lots\nCC-9999,100\n`);
+  await expect(page.getByRole('heading', { name: 'What is wrong' })).toBeVisible();
+}
+
+async function checkedPlan(page: Page): Promise<void> {
+  const month = `${new Date().getUTCFullYear()}-12`;
+  await sendPlan(page, `code,${month}\nCC-4100,250\nCC-6200,\n`);
+  await expect(page.getByText('Nothing is written yet')).toBeVisible();
 }
 
 async function shoot(page: Page, name: string): Promise<void> {

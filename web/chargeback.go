@@ -99,32 +99,59 @@ func requestsURL(month period.Month, pairs ...string) string {
 
 // chargebackView is the page as it is shown.
 type chargebackView struct {
-	Frame           ui.Frame
-	Query           monthQuery
-	Title, Sub      string
-	Previous, Next  *link
-	Tabs            []tab
-	CSV             string
-	Figures         []figure
-	Rows            []chargebackRow
-	Rest            *chargebackRow // what the rows leave out of the total
-	Total           chargebackRow
-	Caption         string
-	Days            []dayRow
-	Columns         []chart.Day
-	DaysWords       string
-	Tallest         string
-	Latest          []app.Request
-	LatestURL       string
-	Seal            *app.Seal
-	Empty           bool   // the month holds nothing
-	Never           bool   // nor does any other
-	LatestMonth     *link  // where there is something
-	GatewayURL      string // what Claude Code is pointed at
-	MayMakeKeys     bool
-	ShowTreatment   bool
-	ShowCode        bool
-	ShowProvisional bool
+	Frame          ui.Frame
+	Query          monthQuery
+	Title, Sub     string
+	Previous, Next *link
+	Tabs           []tab
+	CSV            string
+	Figures        []figure
+	Counts         []link // of requests, below the title
+	Periods        []option
+	Rows           []chargebackRow
+	Rest           *chargebackRow // what the rows leave out of the total
+	Total          chargebackRow
+	Caption        string
+	Days           []dayRow
+	Columns        []chart.Day
+	DaysWords      string
+	Tallest        string
+	Latest         []app.Request
+	LatestURL      string
+	Seal           *app.Seal
+	Empty          bool   // the month holds nothing
+	Never          bool   // nor does any other
+	LatestMonth    *link  // where there is something
+	GatewayURL     string // what Claude Code is pointed at
+	MayMakeKeys    bool
+	ShowTreatment  bool
+	ShowCode       bool
+	ShowPlan       bool
+	PlanURL        string
+	Forecast       *forecastView
+	Booked         []bookedRow
+	Trend          []trendRow
+	TrendColumns   []chart.Day
+	TrendTallest   string
+	TrendWords     string
+	Manifest       *manifestView
+}
+
+// bookedRow is one treatment's part of the month.
+type bookedRow struct {
+	Label, Share string
+	Permille     int
+	Amount       money.Sum
+}
+
+// trendRow is one month of the trend.
+type trendRow struct {
+	Month    period.Month
+	URL      string
+	Actual   money.Sum
+	Plan     *app.Planned
+	Variance money.Sum
+	Partial  bool
 }
 
 type tab struct {
@@ -142,6 +169,16 @@ type chargebackRow struct {
 	Permille          int
 	Requests, Tokens  int64
 	URL               string
+	Plan              *app.Planned // nil: nothing is planned
+	Variance          money.Sum
+	Used              *usedBar
+}
+
+// usedBar is how much of the month's plan is used, against how much of the month is gone.
+type usedBar struct {
+	Permille, Pace int
+	Over           bool
+	Words          string
 }
 
 type dayRow struct {
@@ -161,15 +198,11 @@ func (w *Web) showChargeback(v *visit) error {
 		return err
 	}
 	ctx := v.Request().Context()
-	sum, err := w.areas.Reports.Chargeback(ctx, v.who, q.Month, q.Group.Key, q.AsOf)
+	sum, err := w.areas.Reports.Month(ctx, v.who, q.app())
 	if err != nil {
 		return err
 	}
-	days, err := w.areas.Reports.Days(ctx, v.who, q.Month)
-	if err != nil {
-		return err
-	}
-	before, err := w.areas.Reports.Days(ctx, v.who, q.Month.Previous())
+	trend, err := w.areas.Reports.Trend(ctx, v.who, q.app())
 	if err != nil {
 		return err
 	}
@@ -182,8 +215,14 @@ func (w *Web) showChargeback(v *visit) error {
 		return err
 	}
 	view := chargebackOf(&sum, q, w.cfg.Now())
-	view.days(q, days, before, w.cfg.Now())
-	view.Figures = figures(&sum, q, days, before, w.cfg.Now())
+	view.days(q, trend.Days, trend.Before, w.cfg.Now())
+	view.trend(&trend, q, w.cfg.Now())
+	view.Figures = figures(&sum, q, &trend)
+	view.Counts = requestCounts(&sum, q)
+	view.Forecast = forecastOf(&sum, &trend)
+	if view.Manifest, err = monthSheet(&sum, q).printed(v, monthFile(v, q)); err != nil {
+		return err
+	}
 	view.Frame = v.frame(view.Title)
 	view.Latest, view.LatestURL = latest.Rows, requestsURL(q.Month)
 	view.GatewayURL = w.cfg.PublicURL.JoinPath("gw", v.slug).String()
@@ -198,7 +237,7 @@ func (w *Web) showChargeback(v *visit) error {
 	return render(v, http.StatusOK, chargebackPage(view))
 }
 
-const latestShown = 12
+const latestShown = 6
 
 func monthName(m period.Month) string { return m.Start().Format("January 2006") }
 
@@ -209,7 +248,7 @@ func chargebackOf(sum *app.Chargeback, q monthQuery, now time.Time) *chargebackV
 		Previous:      &link{Label: q.Month.Previous().Start().Format("Jan 2006"), URL: q.with(q.Month.Previous()).url("/")},
 		Empty:         sum.Requests == 0,
 		ShowTreatment: q.Group.Key == "node" || q.Group.Key == "project", ShowCode: q.Group.Key == "node" || q.Group.Key == "project",
-		Caption: captionOf(q),
+		Caption: captionOf(sum, q), ShowPlan: sum.Plan != nil && (q.Group.Key == "node" || q.Group.Key == "project"),
 	}
 	if q.Month.Start().Before(q.Current.Start()) {
 		view.Next = &link{Label: q.Month.Next().Start().Format("Jan 2006"), URL: q.with(q.Month.Next()).url("/")}
@@ -228,18 +267,107 @@ func chargebackOf(sum *app.Chargeback, q monthQuery, now time.Time) *chargebackV
 	}
 	view.Rest = restOf(sum, q)
 	view.Total = chargebackRow{Actual: sum.Total, Requests: sum.Requests, Tokens: sum.Tokens, URL: requestsURL(q.Month)}
+	if sum.Plan != nil {
+		view.Total.compare(&sum.Plan.Planned, sum.Plan)
+		view.PlanURL = planQuery{Year: sum.Plan.Version.Year, Version: sum.Plan.Version.Number}.url("/plan")
+	}
+	view.booked(sum)
 	return view
 }
 
-func captionOf(q monthQuery) string {
+func captionOf(sum *app.Chargeback, q monthQuery) string {
 	text := "US dollars, list less contract discount, UTC days."
 	if q.Group.Key == "node" {
 		text += " A row includes what is below it."
 	}
+	if sum.Plan != nil && (q.Group.Key == "node" || q.Group.Key == "project") {
+		text += " " + planBasis(sum.Plan)
+	}
 	if !q.AsOf.IsZero() {
-		text += " Names and places as of " + ui.Instant(q.AsOf) + "."
+		text += " Names, places and plan as of " + ui.Instant(q.AsOf) + "."
+	}
+	if !q.Known.IsZero() {
+		text += " As known at " + ui.Instant(q.Known) + "; charges are all that are posted."
 	}
 	return text
+}
+
+// planBasis says what plan to date is.
+func planBasis(p *app.MonthPlan) string {
+	if p.Elapsed == p.Days {
+		return "Plan: " + p.Version.Name() + ", the whole month."
+	}
+	return fmt.Sprintf("Plan to date: %d of %d days of %s, today counted whole.", p.Elapsed, p.Days, lower(p.Version.Name()))
+}
+
+// compare sets a row against its plan.
+func (r *chargebackRow) compare(p *app.Planned, month *app.MonthPlan) {
+	r.Plan, r.Variance = p, p.Variance(&r.Actual)
+	if p.Month == 0 {
+		return // there is no part of nothing
+	}
+	var whole money.Sum
+	whole.AddCents(p.Month)
+	r.Used = &usedBar{Permille: ui.Permille(&r.Actual, &whole), Pace: month.Elapsed * 1000 / month.Days, Over: r.Variance.Sign() > 0}
+	r.Used.Words = fmt.Sprintf("%s of the month's plan used, %d%% of days gone", ui.Percent(&r.Actual, &whole, 0), month.Elapsed*100/month.Days)
+}
+
+// booked splits the month by how it is booked.
+func (v *chargebackView) booked(sum *app.Chargeback) {
+	var expensed money.Sum
+	expensed.AddSum(&sum.Total)
+	expensed.SubSum(&sum.Capitalized)
+	for _, b := range []bookedRow{{Label: "Capitalized", Amount: sum.Capitalized}, {Label: "Expensed", Amount: expensed}} {
+		b.Share, b.Permille = ui.Percent(&b.Amount, &sum.Total, 1), ui.Permille(&b.Amount, &sum.Total)
+		v.Booked = append(v.Booked, b)
+	}
+}
+
+// trend shapes the months before, with their plans as marks, and the choice of months.
+func (v *chargebackView) trend(t *app.Trend, q monthQuery, now time.Time) {
+	var tallest money.Sum
+	for i := range t.Months {
+		m := &t.Months[i]
+		row := trendRow{Month: m.Month, URL: q.with(m.Month).url("/"), Actual: m.Actual, Plan: m.Plan, Partial: m.Month == period.MonthOf(now)}
+		if m.Actual.Cmp(&tallest) > 0 {
+			tallest = m.Actual
+		}
+		if m.Plan != nil {
+			row.Variance = m.Plan.Variance(&m.Actual)
+			if whole := planned(m.Plan.Month); whole.Cmp(&tallest) > 0 {
+				tallest = whole
+			}
+		}
+		v.Trend = append(v.Trend, row)
+	}
+	for i := range v.Trend {
+		r := &v.Trend[i]
+		column := chart.Day{Height: ui.Permille(&r.Actual, &tallest), Before: -1, Partial: r.Partial, Words: monthName(r.Month) + ": " + ui.Dollars(&r.Actual)}
+		if r.Plan != nil {
+			whole := planned(r.Plan.Month)
+			column.Before = ui.Permille(&whole, &tallest)
+			column.Words += "; plan " + ui.Dollars(&whole)
+		}
+		v.TrendColumns = append(v.TrendColumns, column)
+	}
+	v.TrendTallest = ui.Dollars(&tallest)
+	v.TrendWords = fmt.Sprintf("Spend by month with the month's plan as a line; the axis ends at %s. The table below holds the same numbers.", v.TrendTallest)
+	choices := t.Choices
+	for _, m := range []period.Month{q.Current, q.Month} {
+		if !slices.Contains(choices, m) {
+			choices = append(choices, m)
+		}
+	}
+	slices.SortFunc(choices, func(a, b period.Month) int { return b.Start().Compare(a.Start()) })
+	for _, m := range choices {
+		v.Periods = append(v.Periods, option{Value: m.String(), Label: monthName(m), Selected: m == q.Month})
+	}
+}
+
+func planned(c money.Cents) money.Sum {
+	var sum money.Sum
+	sum.AddCents(c)
+	return sum
 }
 
 func rowOf(sum *app.Chargeback, r *app.ChargebackRow, q monthQuery, shallowest int) chargebackRow {
@@ -255,7 +383,24 @@ func rowOf(sum *app.Chargeback, r *app.ChargebackRow, q monthQuery, shallowest i
 		parameter = "node"
 	}
 	row.URL = requestsURL(q.Month, parameter, r.Key)
+	if r.Plan != nil && sum.Plan != nil {
+		row.compare(r.Plan, sum.Plan)
+	}
+	row.Treatment = treatmentOf(r)
 	return row
+}
+
+// treatmentOf is how a row is booked: as its charges were, where there are any.
+func treatmentOf(r *app.ChargebackRow) string {
+	switch {
+	case r.Actual.Sign() == 0:
+		return r.Treatment
+	case r.Capitalized.Sign() == 0:
+		return "expense"
+	case r.Capitalized.Cmp(&r.Actual) == 0:
+		return "capitalize"
+	}
+	return "mixed"
 }
 
 // maxIndent is how deep the style sheet indents.
@@ -268,6 +413,10 @@ func restOf(sum *app.Chargeback, q monthQuery) *chargebackRow {
 	}
 	rest := chargebackRow{Label: "On no project", Requests: sum.Requests, Tokens: sum.Tokens}
 	rest.Actual.AddSum(&sum.Total)
+	var left app.Planned
+	if sum.Plan != nil {
+		left = sum.Plan.Planned
+	}
 	for i := range sum.Rows {
 		r := &sum.Rows[i]
 		inside := slices.ContainsFunc(sum.Rows, func(o app.ChargebackRow) bool { return strings.HasPrefix(r.Path, o.Path+hierarchy.PathSeparator) })
@@ -275,7 +424,14 @@ func restOf(sum *app.Chargeback, q monthQuery) *chargebackRow {
 			rest.Actual.SubSum(&r.Actual)
 			rest.Requests -= r.Requests
 			rest.Tokens -= r.Tokens
+			if r.Plan != nil {
+				left.Month -= r.Plan.Month
+				left.ToDate -= r.Plan.ToDate
+			}
 		}
+	}
+	if sum.Plan != nil {
+		rest.compare(&left, sum.Plan)
 	}
 	rest.Share, rest.Permille = ui.Percent(&rest.Actual, &sum.Total, 1), ui.Permille(&rest.Actual, &sum.Total)
 	return &rest

@@ -2,9 +2,11 @@ package web
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"tollbook/app"
+	"tollbook/app/forecast"
 	"tollbook/app/money"
 	"tollbook/app/period"
 	"tollbook/web/ui"
@@ -27,8 +29,134 @@ type figureTag struct {
 }
 
 // figures are the four numbers a month is read by.
-func figures(sum *app.Chargeback, q monthQuery, days, before []app.DayTotal, now time.Time) []figure {
-	return []figure{attributed(sum, q), requests(sum, q), compared(q, days, before, now), controlled(sum)}
+func figures(sum *app.Chargeback, q monthQuery, trend *app.Trend) []figure {
+	return []figure{attributed(sum, q), againstPlan(sum, q, trend), moved(&trend.Movement), controlled(sum)}
+}
+
+// againstPlan sets the month against the plan to date, and the month's end against the
+// whole of it.
+func againstPlan(sum *app.Chargeback, q monthQuery, trend *app.Trend) figure {
+	f := figure{Label: "Against plan", Value: "–"}
+	expected := forecastOf(sum, trend)
+	if sum.Plan == nil {
+		f.Notes = []link{{Label: "No plan is in force for this month", URL: "/plan"}}
+		if expected != nil {
+			f.Notes[0].Label += ";"
+			f.Notes = append(f.Notes, link{Label: "month forecast"}, link{Label: expected.Short, URL: "#forecast"})
+		}
+		return f
+	}
+	p := sum.Plan
+	difference, toDate, whole := p.Variance(&sum.Total), planned(p.ToDate), planned(p.Month)
+	f.Label = "Against plan, " + q.Month.Start().Format("January 2006")
+	if p.Elapsed < p.Days {
+		f.Label = fmt.Sprintf("Against plan, 1–%d %s", p.Elapsed, q.Month.Start().Format("Jan"))
+	}
+	f.Value, f.URL = ui.Signed(&difference), planQuery{Year: p.Version.Year, Version: p.Version.Number}.url("/plan")
+	f.tone(&difference)
+	word := map[int]string{1: "over", 0: "apart from", -1: "under"}[difference.Sign()]
+	f.Notes = []link{{Label: fmt.Sprintf("%s %s %s", unsigned(ui.Percent(&difference, &toDate, 1)), word, ui.Dollars(&toDate))}}
+	switch {
+	case expected != nil:
+		f.Notes[0].Label += ";"
+		f.Notes = append(f.Notes, link{Label: "month forecast"}, link{Label: expected.Short, URL: "#forecast"}, link{Label: "of " + ui.Dollars(&whole)})
+	case q.Month == q.Current:
+		f.Notes[0].Label += "; no whole week to forecast from yet"
+	}
+	return f
+}
+
+// tone says in color and shape which way a difference goes.
+func (f *figure) tone(difference *money.Sum) {
+	switch difference.Sign() {
+	case 1:
+		f.Tone, f.Sign = "over", "▲"
+	case -1:
+		f.Tone, f.Sign = "under", "▼"
+	}
+}
+
+// unsigned takes the sign off a percentage that a word states.
+func unsigned(percent string) string { return strings.TrimPrefix(percent, "\u2212") }
+
+// moved sets the month against the one before over the same whole days, with the reasons.
+func moved(m *app.Movement) figure {
+	name := m.Earlier.Start().Format("Jan")
+	f := figure{Label: fmt.Sprintf("Against 1–%d %s", m.Before, name), Value: "–"}
+	if m.Whole() {
+		f.Label = "Against " + monthName(m.Earlier)
+	}
+	total := &m.Split.Total
+	switch {
+	case m.Through == 0:
+		f.Label, f.Notes = "Against "+name, []link{{Label: "The first day of the month is not over"}}
+		return f
+	case total.Before.Sign() == 0:
+		f.Notes = []link{{Label: "Nothing was spent then"}}
+		return f
+	}
+	f.Value, f.URL = ui.Signed(&total.Difference), movementURL("/chargeback/movement", m.Month)
+	f.tone(&total.Difference)
+	reasons := fmt.Sprintf("price %s, volume %s, mix %s", points(&total.Price, &total.Before), points(&total.Volume, &total.Before), points(&total.Mix, &total.Before))
+	if total.Tools.Sign() != 0 {
+		reasons += ", tools " + points(&total.Tools, &total.Before)
+	}
+	f.Notes = []link{
+		{Label: unsigned(ui.Percent(&total.Difference, &total.Before, 1)) + ":"},
+		{Label: reasons + " points", URL: f.URL},
+		{Label: fmt.Sprintf("of %s, whole days", ui.Dollars(&total.Before))},
+	}
+	return f
+}
+
+// points is a part of a difference in per cent of what it was, with its sign.
+func points(part, whole *money.Sum) string {
+	text := strings.TrimSuffix(ui.Percent(part, whole, 1), "%")
+	if part.Sign() > 0 {
+		return "+" + text
+	}
+	return text
+}
+
+// forecastView is what the month may come to, and how that is known.
+type forecastView struct {
+	Short    string // for the figure
+	Month    *forecast.Month
+	Spent    money.Sum
+	Plan     *money.Sum // the whole month's
+	Variance money.Sum
+	Method   string
+	Range    string
+}
+
+func forecastOf(sum *app.Chargeback, trend *app.Trend) *forecastView {
+	m := trend.Forecast
+	if m == nil {
+		return nil
+	}
+	view := &forecastView{Month: m, Spent: sum.Total, Short: whole(&m.Expected)}
+	if m.HasRange {
+		view.Short += fmt.Sprintf(", range %s–%s", strings.TrimPrefix(whole(&m.Low), "$"), strings.TrimPrefix(whole(&m.High), "$"))
+	}
+	if sum.Plan != nil {
+		month := planned(sum.Plan.Month)
+		view.Plan = &month
+		view.Variance.AddSum(&m.Expected)
+		view.Variance.SubSum(&month)
+	}
+	view.Method = fmt.Sprintf("What is spent, and for today's rest and %s to come the mean of the same weekday in the last %s.",
+		ui.Plural(int64(m.DaysLeft), "day"), ui.Plural(int64(m.Weeks), "whole week"))
+	view.Range = fmt.Sprintf("The same method, tried at %s: its widest misses either way, put on what is to come.", ui.Plural(int64(m.Tests), "earlier week"))
+	if !m.HasRange {
+		view.Range = "None: there are too few earlier weeks to try the method at."
+	}
+	return view
+}
+
+// whole prints dollars without cents: a forecast has none.
+func whole(s *money.Sum) string {
+	text, _, _ := strings.Cut(ui.Dollars(s), ".")
+	return text
 }
 
 func attributed(sum *app.Chargeback, q monthQuery) figure {
@@ -47,17 +175,16 @@ func attributed(sum *app.Chargeback, q monthQuery) figure {
 	return f
 }
 
-func requests(sum *app.Chargeback, q monthQuery) figure {
-	f := figure{Label: "Requests", Value: ui.Count(sum.Requests), URL: requestsURL(q.Month), Notes: []link{{Label: tokenWords(sum.Tokens) + ";"}}}
+// requestCounts are the requests behind a month, and those that may still change.
+func requestCounts(sum *app.Chargeback, q monthQuery) []link {
+	counts := []link{{Label: ui.Plural(sum.Requests, "request"), URL: requestsURL(q.Month)}, {Label: tokenWords(sum.Tokens)}}
 	if sum.Errors > 0 {
-		f.Notes = append(f.Notes, link{Label: ui.Plural(sum.Errors, "error") + ", not charged", URL: requestsURL(q.Month, "state", "error")})
-	} else {
-		f.Notes = append(f.Notes, link{Label: "no errors"})
+		counts = append(counts, link{Label: ui.Plural(sum.Errors, "error") + ", not charged", URL: requestsURL(q.Month, "state", "error")})
 	}
 	if sum.Provisional > 0 {
-		f.Notes = append(f.Notes, link{Label: ui.Count(sum.Provisional) + " provisional", URL: requestsURL(q.Month, "state", app.Provisional)})
+		counts = append(counts, link{Label: ui.Count(sum.Provisional) + " provisional", URL: requestsURL(q.Month, "state", app.Provisional)})
 	}
-	return f
+	return counts
 }
 
 // tokenWords rounds down to three places: the exact count is in the table.

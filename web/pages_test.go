@@ -29,6 +29,8 @@ func TestPages(t *testing.T) {
 			must: []string{
 				"Chargeback, November 2026", "day 23 of 30", "Acme Rockets", "Propulsion unit", "AC-10", "agrees", "1 error, not charged", "1 provisional",
 				"/requests?from=2026-11-01&amp;node=AC-11&amp;to=2026-12-01", "Ledger through batch", "waiting for its place in the audit log", "Against 1–22 Oct",
+				"Against plan, 1–23 Nov", "−$0.11", "6.7% under $1.61", "month forecast", "too few earlier weeks", "Plan to date: 23 of 30 days of original, today counted whole", "0.69", "+0.03", "the month&#39;s plan used, 76% of days gone",
+				"Capitalized and expensed", "To month's end", "mean of the same weekday", "By month", "Choose a month", "with manifest", "SHA-256 of chargeback-acme-2026-11-node.csv",
 				`href="/?period=2026-10"`, "Finance admin", "/keys",
 			},
 			mustNot: []string{"Jan 2027", "Dec 2026"},
@@ -37,6 +39,20 @@ func TestPages(t *testing.T) {
 			name: "a subtree sees only itself", role: app.RoleBudgetOwner, target: "/", status: 200,
 			must: []string{"Propulsion unit", "Shown to whoever sees the whole company"}, mustNot: []string{"Propulsion office", "AC-20", `href="/keys"`},
 		},
+		{
+			name: "a month that is over", role: app.RoleFinanceAdmin, target: "/?period=2026-10", status: 200,
+			must: []string{"Chargeback, October 2026", "all 31 days"}, mustNot: []string{"To month's end", "month forecast"},
+		},
+		{
+			name: "as it was known before there was a plan", role: app.RoleAuditor, target: "/?known_at=2026-11-01", status: 200,
+			must: []string{"No plan is in force for this month", "As known at 1 Nov 2026 00:00:00 UTC; charges are all that are posted"}, mustNot: []string{"Plan to date: "},
+		},
+		{
+			name: "why a month differs", role: app.RoleAnalyst, target: "/chargeback/movement?period=2026-11", status: 200,
+			must: []string{"Why November 2026 differs from October 2026", "1 to 22 Nov against 1 to 22 Oct", "Cache read", "What the parts are", "/chargeback/movement.csv?period=2026-11"},
+		},
+		{name: "a month that is to come differs from nothing", role: app.RoleAnalyst, target: "/chargeback/movement?period=2027-03", status: 200, must: []string{"Nothing to compare", "is not over"}},
+		{name: "why, not a developer's", role: app.RoleDeveloper, target: "/chargeback/movement", status: 403},
 		{name: "by project, with what is on none", role: app.RoleAnalyst, target: "/?group_by=project", status: 200, must: []string{"Propulsion project", "On no project"}},
 		{
 			name: "by developer, with what names none", role: app.RoleAuditor, target: "/?group_by=developer", status: 200,

@@ -36,6 +36,8 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodPost, "/prices/discount", w.proposeDiscount, "price", "propose"),
 		w.page(http.MethodGet, "/prices/changes/:id", w.showProposal, "price", "read"),
 		w.page(http.MethodPost, "/prices/changes/:id/decision", w.decideProposal, "finance", "approve"),
+		w.page(http.MethodGet, "/chargeback/movement", w.showMovement, "chargeback", "read"),
+		w.page(http.MethodGet, "/chargeback/movement.csv", w.exportMovement, "chargeback", "read"),
 		w.page(http.MethodGet, "/plan", w.showPlan, "plan", "read"),
 		w.page(http.MethodGet, "/plan.csv", w.exportPlan, "plan", "read"),
 		w.page(http.MethodGet, "/plan/edit", w.editPlan, "plan", "propose"),

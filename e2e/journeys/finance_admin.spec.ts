@@ -1,8 +1,8 @@
 // The finance admin looks at the month, walks a figure down to one request, exports,
-// and makes and ends a virtual key.
+// makes and ends a virtual key, reads why a month differs, and plans a year.
 import { expect, test } from '@playwright/test';
 import { readFileSync } from 'node:fs';
-import { expectAccessible, signIn, watch } from './support.js';
+import { card, expectAccessible, signIn, watch } from './support.js';
 
 test('walks the month down to a request', async ({ page }) => {
   const complaints = watch(page);
@@ -181,4 +181,84 @@ test('reads the prices and proposes a discount that the controller turns down', 
   await expect(controller.getByText('× Rejected')).toBeVisible();
   await expect(controller.getByText('not before it is signed')).toBeVisible();
   await expectAccessible(controller);
+});
+
+test('reads the month against plan, the month before and its end', async ({ page }) => {
+  const complaints = watch(page);
+  await signIn(page, 'finance_admin');
+  const figures = page.locator('dl.figures');
+  await expect(figures.getByText(/^Against plan, /)).toBeVisible();
+  await expect(figures.getByText('✓ agrees')).toBeVisible();
+  await expect(page.getByRole('columnheader', { name: 'Plan to date' }).first()).toBeVisible();
+  await expect(page.getByRole('row', { name: /Perception platform/ }).getByRole('img')).toHaveAttribute('aria-label', /of the month's plan used, \d+% of days gone/);
+
+  await page.goto(`${card().web_url}/?period=${lastMonth()}`);
+  await figures.getByRole('link', { name: /^price .* points$/ }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(/^Why .* differs from /);
+  await expect(page.getByRole('heading', { name: 'What the parts are' })).toBeVisible();
+  await expectAccessible(page);
+
+  await page.getByRole('link', { name: 'Chargeback' }).first().click();
+  await page.locator('section[aria-labelledby=trend] summary').click();
+  await expect(page.locator('section[aria-labelledby=trend]').getByRole('columnheader', { name: 'Variance' })).toBeVisible();
+  await page.getByRole('combobox', { name: 'Month' }).selectOption(lastMonth());
+  await page.getByRole('button', { name: 'Show' }).click();
+  await expect(page).toHaveURL(new RegExp(`period=${lastMonth()}`));
+  await expectAccessible(page);
+  const [archive] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'with manifest' }).click()]);
+  expect(archive.suggestedFilename()).toMatch(/^chargeback-meridian-.*\.zip$/);
+  expect(complaints).toEqual([]);
+});
+
+function lastMonth(): string {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1, 1)).toISOString().slice(0, 7);
+}
+
+test('plans a year in the grid and from a file, by keyboard', async ({ page }) => {
+  const complaints = watch(page);
+  const year = new Date().getUTCFullYear() + 1;
+  await signIn(page, 'finance_admin');
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Plan' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(/^Plan, /);
+  await expect(page.getByText('✓ In force')).toBeVisible();
+  await expectAccessible(page);
+
+  await page.goto(`${card().web_url}/plan/edit?year=${year}-01`);
+  await expectAccessible(page);
+  const amount = String(1000 + (Date.now() % 9000));
+  await page.getByLabel(`CC-4100 Jan ${year}`).fill('much');
+  await page.getByLabel(`CC-4100 Jan ${year}`).press('ArrowDown');
+  await expect(page.getByLabel(`P-4100-07 Jan ${year}`)).toBeFocused();
+  await page.keyboard.type(amount);
+  await page.getByRole('button', { name: 'Check what changes' }).press('Enter');
+  await expect(page.getByRole('alert')).toContainText('1 error');
+  await expect(page.getByLabel(`CC-4100 Jan ${year}`)).toHaveValue('much');
+  await expectAccessible(page);
+  await page.getByLabel(`CC-4100 Jan ${year}`).fill('$1,250.50');
+  await page.getByRole('button', { name: 'Check what changes' }).press('Enter');
+  await expect(page.getByText('Nothing is written yet')).toBeVisible();
+  await expectAccessible(page);
+  await page.getByLabel('Why').fill('a journey');
+  await page.getByRole('button', { name: /^Approve/ }).press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(`Plan, ${year}`);
+  await expect(page.getByRole('cell', { name: 'a journey' }).first()).toBeVisible();
+
+  const [exported] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Export CSV' }).click()]);
+  const file = readFileSync(await exported.path(), 'utf8');
+  expect(file).toContain('1250.50');
+  await page.goto(`${card().web_url}/plan/import?year=${year}-01`);
+  await page.getByLabel('CSV file').setInputFiles({ name: 'plan.csv', mimeType: 'text/csv', buffer: Buffer.from(file.replace('1250.50', 'x').replace('CC-6400', 'CC-9999')) });
+  await page.getByRole('button', { name: 'Check what changes' }).click();
+  await expect(page.getByRole('alert')).toContainText('2 errors: nothing was taken');
+  await expect(page.getByText('No node has the code "CC-9999"')).toBeVisible();
+  await expectAccessible(page);
+  await page.getByLabel('CSV file').setInputFiles({ name: 'plan.csv', mimeType: 'text/csv', buffer: Buffer.from(file.replace('1250.50', String(2000 + (Date.now() % 7000)))) });
+  await page.getByRole('button', { name: 'Check what changes' }).click();
+  await page.getByLabel('Why').fill('from the board');
+  await page.getByRole('button', { name: /^Approve/ }).click();
+  await expect(page.getByText('✓ In force')).toBeVisible();
+  await expect(page.getByRole('cell', { name: 'from the board' }).first()).toBeVisible();
+  // A refused form is a page with status 422, which the browser notes.
+  expect(complaints.filter((c) => !c.includes('422'))).toEqual([]);
 });
