@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
 	"tollbook/app/money"
+	"tollbook/app/period"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
 	"tollbook/app/usage"
@@ -37,7 +39,11 @@ const MaxRows = 500
 const (
 	Undeclared  = "undeclared"  // developer: requests that named none
 	Provisional = "provisional" // state: whatever may still change
+	Dearest     = "dearest"     // order: the highest charge first; what costs nothing is left out
 )
+
+// readLimit ends what a reader asks for without knowing what it takes (DESIGN 10).
+const readLimit = 3 * time.Second
 
 // RequestFilter narrows a list of requests; zero fields do not narrow.
 type RequestFilter struct {
@@ -49,9 +55,13 @@ type RequestFilter struct {
 	Session   string
 	RequestID string // the upstream's
 	Event     id.Event
-	State     string // one of usage's states, or Provisional
-	Cursor    string // from the page before
-	Limit     int    // at most MaxRows; 0 means 100
+	State     string      // one of usage's states, or Provisional
+	TagKey    string      // requests with this tag
+	TagValue  string      // of TagKey; empty: any
+	Min, Max  *money.Pico // of the charge, both included
+	Order     string      // newest first, or Dearest
+	Cursor    string      // from the page before
+	Limit     int         // at most MaxRows; 0 means 100
 }
 
 // Allocation is one node's share of a request.
@@ -79,6 +89,8 @@ type Request struct {
 	MessageID         string
 	SessionID         string
 	AgentID           string
+	ParentAgentID     string
+	Class             string // what Claude Code said the request is for: main, subagent, auxiliary, compaction
 	OccurredAt        time.Time
 	RecordedAt        time.Time
 	State             string
@@ -93,6 +105,10 @@ type Request struct {
 	DeveloperVerified bool
 	Tokens            usage.Tokens
 	Charges           []ClassCharge
+	Rates             pricing.Rates
+	DiscountBps       int64
+	Batch             id.Batch
+	Posting           period.Month
 	Amount            money.Pico
 	List              money.Pico
 	PriceVersion      int
@@ -116,13 +132,8 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 	}
 	var page RequestPage
 	err = r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := r.narrow(tx, f, &filter); err != nil {
+		if err := r.complete(tx, f, &filter); err != nil {
 			return err
-		}
-		if f.NodeCode != "" {
-			if filter.Node, err = findNode(tx, f.NodeCode, filter.Within); err != nil {
-				return err
-			}
 		}
 		rows, err := tx.Usage(filter)
 		if err != nil {
@@ -130,29 +141,84 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 		}
 		if len(rows) == filter.Limit {
 			rows = rows[:filter.Limit-1]
-			last := rows[len(rows)-1]
-			page.Next = last.OccurredAt.UTC().Format(time.RFC3339Nano) + "_" + last.EventID.String()
+			page.Next = cursorAfter(&rows[len(rows)-1], filter.Order)
 		}
-		places, err := placements(tx)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			one, err := r.request(row, places)
-			if err != nil {
-				return err
-			}
-			if filter.Within != nil {
-				// Who sees a request for its share of it does not see whose the rest is.
-				one.Allocations = slices.DeleteFunc(one.Allocations, func(a Allocation) bool {
-					return !slices.ContainsFunc(places[a.Placement].ancestors, func(n id.Node) bool { return slices.Contains(filter.Within, n) })
-				})
-			}
-			page.Rows = append(page.Rows, one)
-		}
-		return nil
+		page.Rows, err = r.requests(tx, rows, filter.Within)
+		return err
 	})
 	return page, err
+}
+
+// complete reads what a filter names: a developer, a node.
+func (r *Reports) complete(tx *db.Tx, f RequestFilter, out *db.UsageFilter) error {
+	if err := tx.LimitStatements(readLimit); err != nil {
+		return err
+	}
+	if err := r.narrow(tx, f, out); err != nil {
+		return err
+	}
+	var err error
+	if f.NodeCode != "" {
+		out.Node, err = findNode(tx, f.NodeCode, out.Within)
+	}
+	return err
+}
+
+// requests shapes rows, each with the shares that the reader may see.
+func (r *Reports) requests(tx *db.Tx, rows []db.UsageRow, within []id.Node) ([]Request, error) {
+	places, err := placements(tx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Request, 0, len(rows))
+	for i := range rows {
+		one, err := r.request(&rows[i], places)
+		if err != nil {
+			return nil, err
+		}
+		if within != nil {
+			// Who sees a request for its share of it does not see whose the rest is.
+			one.Allocations = slices.DeleteFunc(one.Allocations, func(a Allocation) bool { return !places[a.Placement].below(within) })
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// below tells whether a placement lies in one of the subtrees.
+func (p placed) below(nodes []id.Node) bool {
+	return slices.ContainsFunc(p.ancestors, func(n id.Node) bool { return slices.Contains(nodes, n) })
+}
+
+// cursorAfter is what the next page begins behind.
+func cursorAfter(last *db.UsageRow, order db.Order) string {
+	text := last.OccurredAt.UTC().Format(time.RFC3339Nano) + "_" + last.EventID.String()
+	if order == db.OrderDearest {
+		text = strconv.FormatInt(last.ChargePico, 10) + "_" + text
+	}
+	return text
+}
+
+func readCursor(text string, out *db.UsageFilter) error {
+	if text == "" {
+		return nil
+	}
+	var err error
+	if out.Order == db.OrderDearest {
+		amount, rest, _ := strings.Cut(text, "_")
+		if out.BeforePico, err = strconv.ParseInt(amount, 10, 64); err != nil {
+			return errCursor
+		}
+		text = rest
+	}
+	at, event, ok := strings.Cut(text, "_")
+	if out.BeforeAt, err = time.Parse(time.RFC3339Nano, at); err != nil || !ok {
+		return errCursor
+	}
+	if out.BeforeID, err = id.ParseEvent(event); err != nil || out.BeforeID.IsZero() {
+		return errCursor
+	}
+	return nil
 }
 
 // findNode accepts a code or an id; "not yours" and "not there" look the same.
@@ -172,7 +238,9 @@ func findNode(tx *db.Tx, text string, scope []id.Node) (id.Node, error) {
 }
 
 func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
-	out := db.UsageFilter{From: f.From, To: f.To, Key: f.Key, Session: f.Session, RequestID: f.RequestID, Event: f.Event, Model: f.Model, Limit: f.Limit}
+	out := db.UsageFilter{
+		From: f.From, To: f.To, Key: f.Key, Session: f.Session, RequestID: f.RequestID, Event: f.Event, Model: f.Model, TagKey: f.TagKey, TagValue: f.TagValue, Limit: f.Limit,
+	}
 	switch {
 	case r.access.Check(who, "usage", "read") == nil:
 		out.Within = r.access.Scope(who, "usage", "read")
@@ -197,17 +265,26 @@ func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
 	case f.State != "":
 		return out, fault.Invalid("state", "state_unknown", "A state is complete, incomplete, estimated, unpriced, error or open; provisional is all that may still change.")
 	}
-	if f.Cursor != "" {
-		at, event, ok := strings.Cut(f.Cursor, "_")
-		var err error
-		if out.BeforeAt, err = time.Parse(time.RFC3339Nano, at); err != nil || !ok {
-			return out, errCursor
-		}
-		if out.BeforeID, err = id.ParseEvent(event); err != nil || out.BeforeID.IsZero() {
-			return out, errCursor
+	switch f.Order {
+	case "":
+	case Dearest:
+		out.Order = db.OrderDearest
+	default:
+		return out, fault.Invalid("sort", "order_unknown", "Requests are sorted newest first, or dearest first.")
+	}
+	for _, bound := range []struct {
+		from *money.Pico
+		to   **int64
+	}{{f.Min, &out.MinPico}, {f.Max, &out.MaxPico}} {
+		if bound.from != nil {
+			pico := int64(*bound.from)
+			*bound.to = &pico
 		}
 	}
-	return out, nil
+	if out.MinPico != nil && out.MaxPico != nil && *out.MinPico > *out.MaxPico {
+		return out, fault.Invalid("max", "range_empty", "The highest charge must not be below the lowest.")
+	}
+	return out, readCursor(f.Cursor, &out)
 }
 
 // narrow takes the developer a filter names: a declared label's id is the tenant's secret.
@@ -236,9 +313,10 @@ func (r *Reports) narrow(tx *db.Tx, f RequestFilter, out *db.UsageFilter) error 
 
 var errCursor = fault.Invalid("cursor", "cursor_syntax", "The cursor is not one this list gave out. Start without it.")
 
-func (r *Reports) request(row db.UsageRow, places map[id.Placement]placed) (Request, error) {
+func (r *Reports) request(row *db.UsageRow, places map[id.Placement]placed) (Request, error) {
 	one := Request{
 		ID: row.EventID, RequestID: deref(row.RequestID), MessageID: deref(row.MessageID), SessionID: deref(row.SessionID), AgentID: deref(row.AgentID),
+		ParentAgentID: deref(row.ParentAgentID), Class: deref(row.RequestClass), DiscountBps: row.DiscountBps, Batch: row.BatchID, Posting: period.MonthOf(row.PostingPeriod),
 		OccurredAt: row.OccurredAt.UTC(), RecordedAt: row.RecordedAt.UTC(), State: row.State, HTTPStatus: row.HTTPStatus,
 		ModelRequested: row.ModelRequested, ModelServed: deref(row.ModelServed), Key: row.KeyID, KeyLabel: row.KeyLabel,
 		DeveloperID: row.DeveloperID, DeveloperVerified: row.DeveloperVerified,
@@ -252,10 +330,12 @@ func (r *Reports) request(row db.UsageRow, places map[id.Placement]placed) (Requ
 	if row.Flags != nil && *row.Flags != "" {
 		one.Flags = strings.Split(*row.Flags, "\x1f")
 	}
-	rates := [...]int64{row.InputRate, row.OutputRate, row.CacheWrite5mRate, row.CacheWrite1hRate, row.CacheReadRate}
+	for class, rate := range [...]int64{row.InputRate, row.OutputRate, row.CacheWrite5mRate, row.CacheWrite1hRate, row.CacheReadRate} {
+		one.Rates[class] = money.Pico(rate)
+	}
 	amounts := [...]int64{row.InputCharge, row.OutputCharge, row.CacheWrite5mCharge, row.CacheWrite1hCharge, row.CacheReadCharge}
 	for class := range usage.ClassCount {
-		one.Charges = append(one.Charges, ClassCharge{Class: class.String(), Quantity: one.Tokens[class], Rate: money.Pico(rates[class]), Amount: money.Pico(amounts[class])})
+		one.Charges = append(one.Charges, ClassCharge{Class: class.String(), Quantity: one.Tokens[class], Rate: one.Rates[class], Amount: money.Pico(amounts[class])})
 	}
 	if row.Lines != nil {
 		var lines []pricing.Line

@@ -172,6 +172,14 @@ type Tx struct {
 	db      *DB
 	jobs    []queued
 	notices []string
+	limited bool // by LimitStatements
+}
+
+// LimitStatements ends every statement of this transaction that takes longer than a
+// limit, with ErrSlow: for what a reader asks for without knowing what it takes.
+func (t *Tx) LimitStatements(limit time.Duration) error {
+	t.limited = true
+	return t.exec("limit statements", `select set_config('statement_timeout', $1, true)`, strconv.FormatInt(limit.Milliseconds(), 10))
 }
 
 // InTenant opens a transaction, sets the tenant for row-level security, freezes
@@ -191,6 +199,7 @@ func (d *DB) inTenant(ctx context.Context, tenant id.Tenant, options []*sql.TxOp
 	if tenant.IsZero() {
 		return errors.New("open transaction: no tenant")
 	}
+	limited := false
 	err := d.app.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		sqlTx, ok := g.Statement.ConnPool.(*sql.Tx)
 		if !ok {
@@ -201,6 +210,7 @@ func (d *DB) inTenant(ctx context.Context, tenant id.Tenant, options []*sql.TxOp
 		}
 		tx := &Tx{Tenant: tenant, Now: d.now().UTC().Truncate(time.Microsecond), ctx: ctx, g: g, sql: sqlTx, db: d}
 		if err := fn(tx); err != nil {
+			limited = tx.limited
 			return err
 		}
 		if err := tx.insertJobs(); err != nil {
@@ -208,6 +218,9 @@ func (d *DB) inTenant(ctx context.Context, tenant id.Tenant, options []*sql.TxOp
 		}
 		return tx.sendNotices()
 	}, options...)
+	if limited && timedOut(err) {
+		return ErrSlow.Because(err)
+	}
 	return translate(err)
 }
 

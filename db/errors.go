@@ -20,6 +20,16 @@ var ErrTaken = fault.New(fault.KindConflict, "taken", "That exists already.")
 // ErrRowRefused reports a row the schema does not accept: trying again is no use.
 var ErrRowRefused = fault.New(fault.KindInvalid, "row_refused", "The database refused a row.")
 
+// ErrSlow reports a statement that a limit of LimitStatements ended.
+var ErrSlow = fault.New(fault.KindInvalid, "query_slow",
+	"This would read more requests than three seconds allow. Narrow it: fewer days first, then a cost center, a key, a developer or a model.")
+
+// timedOut tells a statement that ran out of its time from one that was called off.
+func timedOut(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "57014" && strings.Contains(pg.Message, "statement timeout")
+}
+
 // translate turns what Postgres says into kinds, once, at the opener.
 func translate(err error) error {
 	if err == nil {

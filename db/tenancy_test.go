@@ -279,6 +279,7 @@ func reading() map[string]query {
 			}
 			return text(all), nil
 		}},
+		"UsageStory": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.UsageStory(theirs.rated.Event.ID) }},
 		"Placements": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Placements()) }},
 		"MonthBy": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			var all []db.SumRow

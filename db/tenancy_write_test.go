@@ -48,7 +48,8 @@ func writing() map[string]query {
 		"Enqueue": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
 			return onlyError(tx.Enqueue(job.ProveSums{Tenant: tx.Tenant.String()}))
 		}},
-		"Notify": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { tx.Notify(); return nil, nil }},
+		"LimitStatements": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LimitStatements(time.Minute)) }},
+		"Notify":          {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { tx.Notify(); return nil, nil }},
 		"SQL": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			var n int64
 			err := tx.SQL().QueryRow(`select count(*) from usage_event where tenant_id = $1`, theirs.tenant).Scan(&n)

@@ -97,6 +97,7 @@ func (w *Web) exportRequests(v *visit) error {
 		return err
 	}
 	filter.Limit = app.MaxRows
+	filter.Cursor = "" // a file is the whole list, whichever page it was asked from
 	out := newSheet(
 		"id", "request_id", "session_id", "agent_id", "occurred_at", "state", "http_status", "model_requested", "model_served", "charged_to", "share", "key_id",
 		"key_label", "developer", "input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens",

@@ -9,20 +9,22 @@ import (
 	"tollbook/app"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/web/api"
 	"tollbook/web/ui"
 )
 
 // requestsQuery is the state of the list: all of it is in the URL.
 type requestsQuery struct {
-	Node, Key, Developer, Model, Session, State, From, To, RequestID, Cursor string
+	Node, Key, Developer, Model, Session, State, From, To, RequestID, Tag, Min, Max, Sort, Cursor string
 }
 
 func (v *visit) requestsQuery() requestsQuery {
 	get := func(name string) string { return strings.TrimSpace(v.QueryParam(name)) }
 	return requestsQuery{
 		Node: get("node"), Key: get("key"), Developer: get("developer"), Model: get("model"), Session: get("session"), State: get("state"),
-		From: get("from"), To: get("to"), RequestID: get("request_id"), Cursor: get("cursor"),
+		From: get("from"), To: get("to"), RequestID: get("request_id"), Tag: get("tag"), Min: get("min"), Max: get("max"), Sort: get("sort"),
+		Cursor: get("cursor"),
 	}
 }
 
@@ -30,7 +32,7 @@ func (q requestsQuery) values() url.Values {
 	values := url.Values{}
 	for name, value := range map[string]string{
 		"node": q.Node, "key": q.Key, "developer": q.Developer, "model": q.Model, "session": q.Session, "state": q.State,
-		"from": q.From, "to": q.To, "request_id": q.RequestID, "cursor": q.Cursor,
+		"from": q.From, "to": q.To, "request_id": q.RequestID, "tag": q.Tag, "min": q.Min, "max": q.Max, "sort": q.Sort, "cursor": q.Cursor,
 	} {
 		if value != "" {
 			values.Set(name, value)
@@ -46,16 +48,21 @@ func (q requestsQuery) url(path string) string {
 	return path
 }
 
-// narrowed tells whether anything but the page was chosen.
+// narrowed tells whether anything but the page and its order was chosen.
 func (q requestsQuery) narrowed() bool {
-	q.Cursor = ""
+	q.Cursor, q.Sort = "", ""
 	return len(q.values()) > 0
+}
+
+// folded tells whether anything is chosen among the fields that are folded away.
+func (q requestsQuery) folded() bool {
+	return q.Key != "" || q.Model != "" || q.RequestID != "" || q.Tag != "" || q.Min != "" || q.Max != ""
 }
 
 // filter reads the texts; the two bounds are half-open, as everywhere.
 func (q requestsQuery) filter() (app.RequestFilter, error) {
 	f := app.RequestFilter{
-		NodeCode: q.Node, Developer: q.Developer, Model: q.Model, Session: q.Session, State: q.State, RequestID: q.RequestID, Cursor: q.Cursor,
+		NodeCode: q.Node, Developer: q.Developer, Model: q.Model, Session: q.Session, State: q.State, RequestID: q.RequestID, Order: q.Sort, Cursor: q.Cursor,
 	}
 	if q.Key != "" {
 		key, err := id.ParseKey(q.Key)
@@ -64,34 +71,63 @@ func (q requestsQuery) filter() (app.RequestFilter, error) {
 		}
 		f.Key = key
 	}
+	if event, err := id.ParseEvent(q.RequestID); err == nil && q.RequestID != "" {
+		f.Event, f.RequestID = event, "" // ours, where the provider's was asked for
+	}
+	f.TagKey, f.TagValue, _ = strings.Cut(q.Tag, "=")
+	var err error
+	if f.Min, err = amount("min", q.Min); err != nil {
+		return f, err
+	}
+	if f.Max, err = amount("max", q.Max); err != nil {
+		return f, err
+	}
+	f.From, f.To, err = between(q.From, q.To)
+	return f, err
+}
+
+// amount reads US dollars; nil when there are none.
+func amount(field, text string) (*money.Pico, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // no bound
+	}
+	pico, err := money.ParsePico(strings.TrimPrefix(text, "$"))
+	if err != nil {
+		return nil, fault.Invalid(field, "amount_syntax", "A charge is US dollars, such as 0.25; %.40q is not.", text)
+	}
+	return &pico, nil
+}
+
+// between reads the two bounds of a range; either may be open.
+func between(from, to string) (start, end time.Time, err error) {
 	for _, bound := range []struct {
 		name, text string
-		set        func(api.Instant)
-	}{
-		{"from", q.From, func(at api.Instant) { f.From = at.Time }},
-		{"to", q.To, func(at api.Instant) { f.To = at.Time }},
-	} {
+		into       *time.Time
+	}{{"from", from, &start}, {"to", to, &end}} {
 		if bound.text == "" {
 			continue
 		}
 		at, err := api.ParseInstant(bound.name, bound.text)
 		if err != nil {
-			return f, err
+			return start, end, err
 		}
-		bound.set(at)
+		*bound.into = at.Time
 	}
-	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
-		return f, fault.Invalid("to", "range_empty", "The end must be after the start; the start is included, the end is not.")
+	if !start.IsZero() && !end.IsZero() && !start.Before(end) {
+		return start, end, fault.Invalid("to", "range_empty", "The end must be after the start; the start is included, the end is not.")
 	}
-	return f, nil
+	return start, end, nil
 }
 
 type requestsView struct {
 	Frame      ui.Frame
 	Query      requestsQuery
 	Alert      string
+	Field      string // the one at fault
 	Nodes      []option
 	States     []option
+	Keys       []option // none where the reader may not list keys
+	Sorts      []tab
 	Rows       []app.Request
 	Older      string
 	Newest     string
@@ -131,7 +167,8 @@ func (w *Web) showRequests(v *visit) error {
 	}
 	status := http.StatusOK
 	if fault.KindOf(err) == fault.KindInvalid {
-		status, view.Alert, err = http.StatusUnprocessableEntity, fault.From(err).Message, nil
+		f := fault.From(err)
+		status, view.Alert, view.Field, err = http.StatusUnprocessableEntity, f.Message, f.Field, nil
 	}
 	if err != nil {
 		return err
@@ -174,19 +211,38 @@ func (r *requestsView) choices(v *visit) error {
 	for _, s := range []string{"complete", app.Provisional, "incomplete", "estimated", "unpriced", "open", "error"} {
 		r.States = append(r.States, option{Value: s, Label: ui.Words(s), Selected: s == r.Query.State})
 	}
-	for _, chip := range []struct {
-		label string
-		value *string
-	}{{"Virtual key", &r.Query.Key}, {"Model", &r.Query.Model}, {"Request", &r.Query.RequestID}} {
-		if *chip.value == "" {
-			continue
+	for _, o := range []struct{ sort, label string }{{"", "Newest"}, {app.Dearest, "Dearest"}} {
+		sorted := r.Query
+		sorted.Sort, sorted.Cursor = o.sort, ""
+		r.Sorts = append(r.Sorts, tab{Label: o.label, URL: sorted.url("/requests"), Current: o.sort == r.Query.Sort})
+	}
+	return r.keyChoices(v)
+}
+
+// keyChoices offers the keys there are, and the chosen one even where they may not be
+// listed.
+func (r *requestsView) keyChoices(v *visit) error {
+	if !v.may("key", "read") {
+		if r.Query.Key != "" {
+			without := r.Query
+			without.Key, without.Cursor = "", ""
+			r.Chips = append(r.Chips, link{Label: "Virtual key " + ui.ShortID(r.Query.Key), URL: without.url("/requests")})
 		}
-		kept := *chip.value
-		*chip.value = ""
-		without := r.Query
-		without.Cursor = ""
-		*chip.value = kept
-		r.Chips = append(r.Chips, link{Label: chip.label + " " + ui.ShortID(kept), URL: without.url("/requests")})
+		return nil
+	}
+	page, err := v.web.areas.Keys.List(v.Request().Context(), v.who, id.Key{}, app.MaxRows)
+	if err != nil {
+		return err
+	}
+	r.Keys = []option{{Label: "All keys"}}
+	known := r.Query.Key == ""
+	for _, k := range page.Rows {
+		o := option{Value: k.ID.String(), Label: k.Label, Selected: k.ID.String() == r.Query.Key}
+		known = known || o.Selected
+		r.Keys = append(r.Keys, o)
+	}
+	if !known {
+		r.Keys = append(r.Keys, option{Value: r.Query.Key, Label: ui.ShortID(r.Query.Key), Selected: true})
 	}
 	return nil
 }
@@ -200,58 +256,4 @@ func allocatedTo(r *app.Request) string {
 		return r.Allocations[0].Code
 	}
 	return "split among " + ui.Count(int64(len(r.Allocations)))
-}
-
-type requestView struct {
-	Frame   ui.Frame
-	Request *app.Request
-	Total   int64 // tokens
-}
-
-func (w *Web) showRequest(v *visit) error {
-	event, err := id.ParseEvent(v.Param("id"))
-	if err != nil {
-		return errPageAbsent
-	}
-	page, err := w.areas.Reports.Requests(v.Request().Context(), v.who, app.RequestFilter{Event: event, Limit: 1})
-	if err != nil {
-		return err
-	}
-	if len(page.Rows) == 0 {
-		return errPageAbsent
-	}
-	r := &page.Rows[0]
-	view := &requestView{Frame: v.frame("Request " + ui.ShortID(r.ID.String())), Request: r}
-	for _, n := range r.Tokens {
-		view.Total += n
-	}
-	return render(v, http.StatusOK, requestPage(view))
-}
-
-// charged are the lines of a request's charge that say something.
-func charged(r *app.Request) []app.ClassCharge {
-	var lines []app.ClassCharge
-	for _, l := range r.Charges {
-		if l.Quantity != 0 || l.Amount != 0 {
-			lines = append(lines, l)
-		}
-	}
-	return lines
-}
-
-// ruleWords says in words what decided where a request is charged.
-func ruleWords(rule string) string {
-	switch rule {
-	case "key":
-		return "The virtual key's cost center."
-	case "project":
-		return "The project the request declared, which the key may charge."
-	case "key:project_unknown":
-		return "The virtual key's cost center: the request declared a project no node has as its code."
-	case "key:project_outside":
-		return "The virtual key's cost center: the request declared a project this key may not charge."
-	case "suspense":
-		return "Suspense: the key's cost center did not exist at that time."
-	}
-	return "Rule " + rule + "."
 }

@@ -169,6 +169,10 @@ func (w *world) use(t *testing.T, c *company, keys ...app.MadeKey) {
 		}
 		e.Replica = id.ReplicaFromBytes(e.ID.Bytes())
 		switch i {
+		case 0:
+			at := e.OccurredAt()
+			e.UpstreamStartedAt, e.FirstByteAt, e.EndedAt = at.Add(4*time.Millisecond), at.Add(320*time.Millisecond), at.Add(4500*time.Millisecond)
+			e.RawUsage, e.StopReason = []byte(`{"input_tokens":100,"cache_read_input_tokens":30000}`), "end_turn"
 		case 1:
 			e.State, e.HTTPStatus, e.MessageID, e.Counts = usage.StateError, 529, "", usage.Counts{}
 		case 2:

@@ -11,7 +11,7 @@ func Codes() []string {
 		// How it was asked.
 		"body_syntax", "body_too_large", "content_type", "cursor_syntax", "endpoint_absent", "field_type", "field_unknown", "group_by_unknown",
 		"id_syntax", "idempotency_key_length", "idempotency_mismatch", "instant_syntax", "limit_range", "method_refused", "parameter_repeated",
-		"parameter_unknown", "period_syntax", "range_empty", "state_unknown",
+		"order_unknown", "parameter_unknown", "period_syntax", "query_slow", "range_empty", "state_unknown",
 		// What it was about.
 		"book_empty", "book_factor", "book_fraction", "book_gap", "book_line", "book_overlap", "book_size", "book_syntax",
 		"change_absent", "change_state", "digest_changed", "discount_day", "discount_range", "kind_unknown", "price_version_absent", "prices_absent",

@@ -139,6 +139,9 @@ func Signed(s *money.Sum) string {
 // Instant prints a time to the second.
 func Instant(at time.Time) string { return at.UTC().Format("2 Jan 2006 15:04:05") + " UTC" }
 
+// Millis prints a time to the millisecond, for a column whose head says UTC.
+func Millis(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05.000") }
+
 // Minute prints a time to the minute.
 func Minute(at time.Time) string { return at.UTC().Format("2 Jan 2006 15:04") + " UTC" }
 

@@ -1,0 +1,30 @@
+package db
+
+import (
+	"strings"
+
+	"tollbook/app/id"
+)
+
+// What lists ask the database, for the tests that look at how it is answered.
+
+// UsageQuery is one reading of a list of requests; the days, if any, bound it.
+func UsageQuery(tenant id.Tenant, f UsageFilter, byDay bool) (string, []any) {
+	var spans []span
+	if byDay {
+		spans = []span{{f.From, f.To}}
+	}
+	return usageQuery(tenant, f, spans)
+}
+
+// UsageDaysQuery finds the days a list has to read.
+func UsageDaysQuery(tenant id.Tenant, f UsageFilter) (string, []any) {
+	return usageDaysQuery(tenant, f)
+}
+
+// Explain is the plan of a query.
+func Explain(t *Tx, query string, args ...any) (string, error) {
+	var lines []string
+	err := t.g.Raw("explain "+query, args...).Scan(&lines).Error
+	return strings.Join(lines, "\n"), err
+}
