@@ -22,6 +22,18 @@ func UsageDaysQuery(tenant id.Tenant, f UsageFilter) (string, []any) {
 	return usageDaysQuery(tenant, f)
 }
 
+// SessionHeadsQuery reads requests in search of sessions.
+func SessionHeadsQuery(tenant id.Tenant, f UsageFilter) (string, []any) {
+	f.Sessions = true
+	s := f.rows(tenant, "u.session_id, u.occurred_at, u.event_id", nil)
+	return s.text, s.args
+}
+
+// SessionSumsQuery sums sessions.
+func SessionSumsQuery(tenant id.Tenant, sessions []string, within []id.Node, developer id.Developer) (string, []any) {
+	return sessionSumsQuery(tenant, sessions, within, developer)
+}
+
 // Explain is the plan of a query.
 func Explain(t *Tx, query string, args ...any) (string, error) {
 	var lines []string

@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -77,6 +78,19 @@ func plansOfRequests(s *scene) map[string]planned {
 	return plans
 }
 
+// plansOfSessions are the plans that the list of sessions relies on.
+func plansOfSessions(s *scene) map[string]planned {
+	heads, headArgs := db.SessionHeadsQuery(s.tenant, db.UsageFilter{Limit: 4000})
+	sums, sumArgs := db.SessionSumsQuery(s.tenant, []string{"session-7", "session-8"}, nil, id.Developer{})
+	subtree, subtreeArgs := db.SessionSumsQuery(s.tenant, []string{"session-7"}, []id.Node{s.node}, id.Developer{})
+	const bySession = "using usage_event_2026_10_tenant_id_session_id_occurred_at_idx"
+	return map[string]planned{
+		"sessions by their latest request": with(heads, headArgs, "Index Scan Backward using usage_event_2026_11_pkey", "Limit"),
+		"sums of sessions":                 with(sums, sumArgs, "usage_event_2026_10_tenant_id_session_id_occurred_at_idx"),
+		"sums of a subtree's session":      with(subtree, subtreeArgs, bySession),
+	}
+}
+
 // TestPlans looks at how the database answers what pages ask: by the indexes that are
 // there for it, never by reading every request. The tables are small, so reading them
 // whole is made dear, as it is where they are not.
@@ -85,7 +99,9 @@ func TestPlans(t *testing.T) {
 	clone := dbtest.New(t)
 	s := newScene("one").furnish(t, clone)
 	crowd(t, clone, s)
-	for name, p := range plansOfRequests(s) {
+	all := plansOfRequests(s)
+	maps.Copy(all, plansOfSessions(s))
+	for name, p := range all {
 		require.NoError(t, clone.ReadTenant(t.Context(), s.tenant, func(tx *db.Tx) error {
 			_, err := tx.SQL().Exec(`set local enable_seqscan = off`)
 			require.NoError(t, err)

@@ -30,6 +30,8 @@ type UsageFilter struct {
 	Event     id.Event
 	Model     string
 	States    []string
+	// Sessions keeps requests that belong to a Claude Code session.
+	Sessions bool
 	// Undeclared keeps requests that name no developer.
 	Undeclared bool
 	TagKey     string // requests with this tag
@@ -105,23 +107,38 @@ const usageColumnsRead = `u.event_id, u.occurred_at, u.recorded_at, u.posting_pe
 // Usage lists requests in the filter's order. Where the rollups know which days hold
 // what is asked for, only those days are read.
 func (t *Tx) Usage(f UsageFilter) ([]UsageRow, error) {
+	var rows []UsageRow
+	err := t.walk(f, func(limit int, spans []span) (int, error) {
+		part := f
+		part.Limit = limit
+		more, err := t.usage(part, spans)
+		rows = append(rows, more...)
+		return len(more), err
+	})
+	return rows, err
+}
+
+// walk reads up to the filter's limit of rows: at once, or of some days after the other
+// where the rollups know which hold what is asked for. read says how many it found.
+func (t *Tx) walk(f UsageFilter, read func(limit int, spans []span) (int, error)) error {
 	if !f.byDays() {
-		return t.usage(f, nil)
+		_, err := read(f.Limit, nil)
+		return err
 	}
 	days, err := t.usageDays(f)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var rows []UsageRow
-	for want := int64(f.Limit); len(days) > 0 && len(rows) < f.Limit; want *= 4 {
+	left := f.Limit
+	for want := int64(f.Limit); len(days) > 0 && left > 0; want *= 4 {
 		some, rest := firstDays(days, want)
-		more, err := t.usage(f, ranges(some))
+		n, err := read(left, ranges(some))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		rows, days = append(rows, more[:min(len(more), f.Limit-len(rows))]...), rest
+		left, days = left-n, rest
 	}
-	return rows, nil
+	return nil
 }
 
 // byDays says whether the rollups narrow a list more than its indexes do.
@@ -227,32 +244,47 @@ func (t *Tx) usage(f UsageFilter, spans []span) ([]UsageRow, error) {
 	return rows, err
 }
 
+// clause is the order as SQL has it.
+func (o Order) clause() string {
+	switch o {
+	case OrderOldest:
+		return "occurred_at, event_id"
+	case OrderDearest:
+		return "charge_pico desc, occurred_at desc, event_id desc"
+	case OrderNewest:
+	}
+	return "occurred_at desc, event_id desc"
+}
+
 // usageQuery reads the rows first and names keys and developers of what is left of them.
 func usageQuery(tenant id.Tenant, f UsageFilter, spans []span) (string, []any) {
-	order := map[Order]string{
-		OrderNewest:  "occurred_at desc, event_id desc",
-		OrderOldest:  "occurred_at, event_id",
-		OrderDearest: "charge_pico desc, occurred_at desc, event_id desc",
-	}[f.Order]
-	s := &statement{text: `select ` + usageColumnsRead + ` from usage_event u where u.tenant_id = ?`, args: []any{tenant}}
+	s := f.rows(tenant, usageColumnsRead, spans)
+	s.text = `select u.*, k.label as key_label, d.label_sealed from (` + s.text + `) u
+		join virtual_key k on k.tenant_id = ? and k.key_id = u.key_id
+		left join developer d on d.tenant_id = ? and d.developer_id = u.developer_id order by ` + f.Order.clause()
+	s.args = append(s.args, tenant, tenant)
+	return s.text, s.args
+}
+
+// rows reads some columns of what a filter asks for; columns name what the order needs.
+func (f *UsageFilter) rows(tenant id.Tenant, columns string, spans []span) *statement {
+	s := &statement{text: `select ` + columns + ` from usage_event u where u.tenant_id = ?`, args: []any{tenant}}
 	f.narrow(tenant, s)
 	if len(spans) > 0 {
 		s.and("u.occurred_at >= span.starts and u.occurred_at < span.ends")
 	}
-	s.add(` order by `+order+` limit ?`, f.Limit)
-	if len(spans) > 0 {
-		var from, to []string
-		for _, r := range spans {
-			from, to = append(from, r.from.Format(time.RFC3339)), append(to, r.to.Format(time.RFC3339))
-		}
-		s.text = `select u.* from unnest(string_to_array(?, ',')::timestamptz[], string_to_array(?, ',')::timestamptz[]) as span(starts, ends) cross join lateral (` + s.text + `) u order by ` + order + ` limit ?`
-		s.args = append(append([]any{strings.Join(from, ","), strings.Join(to, ",")}, s.args...), f.Limit)
+	s.add(` order by `+f.Order.clause()+` limit ?`, f.Limit)
+	if len(spans) == 0 {
+		return s
 	}
-	s.text = `select u.*, k.label as key_label, d.label_sealed from (` + s.text + `) u
-		join virtual_key k on k.tenant_id = ? and k.key_id = u.key_id
-		left join developer d on d.tenant_id = ? and d.developer_id = u.developer_id order by ` + order
-	s.args = append(s.args, tenant, tenant)
-	return s.text, s.args
+	var from, to []string
+	for _, r := range spans {
+		from, to = append(from, r.from.Format(time.RFC3339)), append(to, r.to.Format(time.RFC3339))
+	}
+	s.text = `select u.* from unnest(string_to_array(?, ',')::timestamptz[], string_to_array(?, ',')::timestamptz[]) as span(starts, ends)
+		cross join lateral (` + s.text + `) u order by ` + f.Order.clause() + ` limit ?`
+	s.args = append(append([]any{strings.Join(from, ","), strings.Join(to, ",")}, s.args...), f.Limit)
+	return s
 }
 
 // statement is a query that grows by conditions.
@@ -284,6 +316,9 @@ func (f *UsageFilter) narrow(tenant id.Tenant, s *statement) {
 	}
 	if f.Session != "" {
 		s.and("u.session_id = ?", f.Session)
+	}
+	if f.Sessions {
+		s.and("u.session_id is not null")
 	}
 	if f.RequestID != "" {
 		s.and("u.request_id = ?", f.RequestID)

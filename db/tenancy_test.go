@@ -279,6 +279,22 @@ func reading() map[string]query {
 			}
 			return text(all), nil
 		}},
+		"SessionHeads": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			all, _, err := tx.SessionHeads(db.UsageFilter{Limit: 50})
+			if len(all) != 1 || all[0].SessionID != mine.mark("session") {
+				err = errors.Join(errors.New("not one's own session"), err)
+			}
+			for _, f := range []db.UsageFilter{{Node: theirs.node}, {Within: []id.Node{theirs.node}}, {Key: theirs.key}, {Developer: theirs.developer}} {
+				f.Limit = 50
+				if rows, _, err := tx.SessionHeads(f); err != nil || len(rows) > 0 {
+					return nil, errors.Join(errors.New("a filter found another tenant's session"), err)
+				}
+			}
+			return text(all), err
+		}},
+		"SessionSums": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.SessionSums([]string{theirs.mark("session")}, nil, id.Developer{})
+		}},
 		"UsageStory": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.UsageStory(theirs.rated.Event.ID) }},
 		"Placements": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Placements()) }},
 		"MonthBy": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {

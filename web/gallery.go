@@ -18,6 +18,7 @@ type galleryView struct {
 	Figures []figure
 	Sums    []money.Sum
 	Columns []chart.Day
+	Stacks  []chart.Column
 	Seal    *app.Seal
 	Keys    *keysView
 }
@@ -39,6 +40,13 @@ func gallery(frame ui.Frame) *galleryView {
 	}
 	for n := range 30 {
 		v.Columns = append(v.Columns, chart.Day{Height: n * 33, Before: 1000 - n*33, Words: "made up", Partial: n == 22, Upcoming: n > 22})
+	}
+	for n := range 12 {
+		column := chart.Column{Words: "made up"}
+		for series := 1; series <= 7; series++ {
+			column.Parts = append(column.Parts, chart.Part{Permille: 20 + 10*((n+series)%12), Series: series})
+		}
+		v.Stacks = append(v.Stacks, column)
 	}
 	at := time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC)
 	var batch id.Batch

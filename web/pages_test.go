@@ -92,7 +92,7 @@ func TestPages(t *testing.T) {
 			must: []string{
 				event, "req_acmea", "Charge by class", "price book version 1", "Cache read", "30,000", "0.20", "AC-10 / AC-11", "100%", "The virtual key&#39;s cost center.",
 				"23 Nov 2026 14:02:00 UTC", "declared", "data-copy", "Sent to the provider", "+320 ms", "+4.5 s", "&#34;input_tokens&#34;: 100", "end_turn", "the main one",
-				"its record waits for its place", "posted to November 2026", `/prices?era=all&amp;model=claude-opus-5-5&amp;version=1`,
+				"/sessions/session-acme", "its record waits for its place", "posted to November 2026", `/prices?era=all&amp;model=claude-opus-5-5&amp;version=1`,
 			},
 		},
 		{
@@ -105,6 +105,25 @@ func TestPages(t *testing.T) {
 		{name: "another company's request", role: app.RoleFinanceAdmin, target: "/requests/" + w.two.events[0].ID.String(), status: 404},
 		{name: "somebody else's request", role: app.RoleDeveloper, target: "/requests/" + w.one.events[3].ID.String(), status: 404},
 		{name: "no id", role: app.RoleAuditor, target: "/requests/evt_zzz", status: 404},
+		{
+			name: "sessions", role: app.RoleFinanceAdmin, target: "/sessions", status: 200,
+			must: []string{"1 session on this page", `href="/sessions/session-acme"`, "13 days", "developer@acme.test", "and 1 more", "/sessions.csv", "/requests?session=session-acme"},
+		},
+		{name: "one's own sessions", role: app.RoleDeveloper, target: "/sessions", status: 200, must: []string{"My sessions", "session-acme"}, mustNot: []string{`name="developer"`}},
+		{name: "sessions below a node", role: app.RoleBudgetOwner, target: "/sessions?node=AC-11", status: 200, must: []string{"session-acme"}},
+		{name: "sessions filtered out", role: app.RoleAnalyst, target: "/sessions?developer=undeclared&to=2026-10-02", status: 200, must: []string{"No session matches", "Clear the filter"}},
+		{name: "sessions of an absent node", role: app.RoleAnalyst, target: "/sessions?node=NOPE", status: 422, must: []string{"No node has the code"}},
+		{
+			name: "a session", role: app.RoleAuditor, target: "/sessions/session-acme", status: 200,
+			must: []string{
+				"Without the prompt cache", "every prompt token at its request&#39;s own rate of input", "The cache saved", "Turns 1 to 12 of 12", "/requests/" + event,
+				"Cost over time", "a column is 6 hours", "Main", "Sub-agents", "agent-2", "/sessions/session-acme/turns.csv", "1 error, not charged",
+			},
+		},
+		{name: "a turn far into a session", role: app.RoleAuditor, target: "/sessions/session-acme?turn=12", status: 200, must: []string{"Turns 12 to 12 of 12", "Earlier turns"}},
+		{name: "no such turn", role: app.RoleAuditor, target: "/sessions/session-acme?turn=13", status: 422, must: []string{"numbered 1 to 12"}},
+		{name: "no such session", role: app.RoleAuditor, target: "/sessions/none", status: 404},
+		{name: "another company's session", role: app.RoleAuditor, target: "/sessions/session-zenith", status: 404},
 		{name: "keys to make", role: app.RoleEngineeringAdmin, target: "/keys", status: 200, must: []string{"Propulsion key", "Make a virtual key", "Revoke"}, mustNot: []string{"tbk_"}},
 		{name: "keys to look at", role: app.RoleAuditor, target: "/keys", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Make a virtual key", "Revoke"}},
 		{name: "keys not permitted", role: app.RoleBudgetOwner, target: "/keys", status: 403, must: []string{"Not permitted", "Ask a tenant owner", "Propulsion budget_owner, Budget owner"}},

@@ -197,15 +197,9 @@ func (w *Web) showRequests(v *visit) error {
 
 // choices fills the fields of the filter.
 func (r *requestsView) choices(v *visit) error {
-	nodes, err := v.web.areas.Nodes.List(v.Request().Context(), v.who, time.Time{})
-	if err != nil {
+	var err error
+	if r.Nodes, err = v.nodeChoices(r.Query.Node); err != nil {
 		return err
-	}
-	r.Nodes = []option{{Label: "All cost centers"}}
-	for _, n := range nodes {
-		r.Nodes = append(r.Nodes, option{
-			Value: n.Code, Label: strings.Repeat("\u2003", n.Depth) + n.Code + " " + n.Name, Selected: n.Code == r.Query.Node || n.Node.String() == r.Query.Node,
-		})
 	}
 	r.States = []option{{Label: "All states"}}
 	for _, s := range []string{"complete", app.Provisional, "incomplete", "estimated", "unpriced", "open", "error"} {
@@ -217,6 +211,21 @@ func (r *requestsView) choices(v *visit) error {
 		r.Sorts = append(r.Sorts, tab{Label: o.label, URL: sorted.url("/requests"), Current: o.sort == r.Query.Sort})
 	}
 	return r.keyChoices(v)
+}
+
+// nodeChoices offers the nodes a reader may see, the chosen one by code or id.
+func (v *visit) nodeChoices(chosen string) ([]option, error) {
+	nodes, err := v.web.areas.Nodes.List(v.Request().Context(), v.who, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	list := []option{{Label: "All cost centers"}}
+	for _, n := range nodes {
+		list = append(list, option{
+			Value: n.Code, Label: strings.Repeat("\u2003", n.Depth) + n.Code + " " + n.Name, Selected: n.Code == chosen || n.Node.String() == chosen,
+		})
+	}
+	return list, nil
 }
 
 // keyChoices offers the keys there are, and the chosen one even where they may not be

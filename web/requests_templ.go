@@ -589,15 +589,15 @@ func requestsFilter(v *requestsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = textField(v, "session", "Session", v.Query.Session, "").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "session", "Session", v.Query.Session, "").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textField(v, "from", "From, UTC", v.Query.From, "2026-11-01").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "from", "From, UTC", v.Query.From, "2026-11-01").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textField(v, "to", "Before, UTC", v.Query.To, "2026-12-01").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "to", "Before, UTC", v.Query.To, "2026-12-01").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -685,23 +685,23 @@ func requestsFilter(v *requestsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = textField(v, "model", "Model served", v.Query.Model, "claude-opus-5-5").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "model", "Model served", v.Query.Model, "claude-opus-5-5").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textField(v, "request_id", "Request id, ours or the provider's", v.Query.RequestID, "evt_… or req_…").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "request_id", "Request id, ours or the provider's", v.Query.RequestID, "evt_… or req_…").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textField(v, "tag", "Tag", v.Query.Tag, "team=perception").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "tag", "Tag", v.Query.Tag, "team=perception").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textField(v, "min", "Charge from, USD", v.Query.Min, "0.25").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "min", "Charge from, USD", v.Query.Min, "0.25").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textField(v, "max", "Charge to, USD", v.Query.Max, "1.00").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textField(v.Field, "max", "Charge to, USD", v.Query.Max, "1.00").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -815,7 +815,7 @@ func requestsFilter(v *requestsView) templ.Component {
 	})
 }
 
-func textField(v *requestsView, name, label, value, placeholder string) templ.Component {
+func textField(bad, name, label, value, placeholder string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -918,7 +918,7 @@ func textField(v *requestsView, name, label, value, placeholder string) templ.Co
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if v.Field == name {
+		if bad == name {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 90, " aria-invalid=\"true\" aria-describedby=\"filter-alert\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

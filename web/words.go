@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"tollbook/app"
 )
@@ -123,4 +124,18 @@ func endOfList(sort string) string {
 		return "These are the least dear."
 	}
 	return "These are the oldest."
+}
+
+// lasted says how long lay between two starts.
+func lasted(first, last time.Time) string {
+	switch d := last.Sub(first); {
+	case d < time.Minute:
+		return "under a minute"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
 }

@@ -181,6 +181,10 @@ func (w *world) use(t *testing.T, c *company, keys ...app.MadeKey) {
 			e.Developer, e.DeveloperLabel = id.Developer{}, nil
 		case 4:
 			e.Tags = map[string]string{"team": c.slug + "-team"}
+		case 6:
+			e.AgentID, e.RequestClass = "agent-1", "subagent"
+		case 7:
+			e.AgentID, e.ParentAgentID, e.RequestClass = "agent-2", "agent-1", "subagent"
 		}
 		c.events = append(c.events, e)
 	}

@@ -48,19 +48,26 @@ func dollars(text string) string {
 }
 
 // Fine prints a charge at six decimals: a single request costs cents or less.
-func Fine(p money.Pico) string {
-	n, unit := big.NewInt(int64(p)), big.NewInt(1_000_000)
-	micro, rest := new(big.Int).QuoRem(n, unit, new(big.Int))
+func Fine(p money.Pico) string { return rounded(big.NewInt(int64(p)), 6) }
+
+// Cost prints an exact total at four decimals: what a session's parts cost is cents and
+// less.
+func Cost(s *money.Sum) string { return rounded(integer(s), 4) }
+
+// rounded prints pico-dollars at some decimals, rounded half away from zero.
+func rounded(n *big.Int, decimals int) string {
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(12-decimals)), nil)
+	quotient, rest := new(big.Int).QuoRem(n, unit, new(big.Int))
 	if twice := new(big.Int).Abs(rest); twice.Lsh(twice, 1).Cmp(unit) >= 0 {
-		micro.Add(micro, big.NewInt(int64(n.Sign())))
+		quotient.Add(quotient, big.NewInt(int64(n.Sign())))
 	}
 	sign := ""
-	if micro.Sign() < 0 {
+	if quotient.Sign() < 0 {
 		sign = "-"
 	}
-	digits := fmt.Sprintf("%07s", new(big.Int).Abs(micro).String())
-	digits = strings.ReplaceAll(digits, " ", "0")
-	return group(sign + digits[:len(digits)-6] + "." + digits[len(digits)-6:])
+	digits := new(big.Int).Abs(quotient).String()
+	digits = strings.Repeat("0", max(decimals+1-len(digits), 0)) + digits
+	return group(sign + digits[:len(digits)-decimals] + "." + digits[len(digits)-decimals:])
 }
 
 // Exact prints a charge with every decimal it has.

@@ -31,6 +31,15 @@ func TestMoney(t *testing.T) {
 	require.Equal(t, "$0.00", ui.Signed(sum(t, "0")))
 }
 
+func TestCost(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"0": "0.0000", "0.00005": "0.0001", "0.000049999999": "0.0000", "12.34565": "12.3457", "-0.00005": "−0.0001", "12345.6": "12,345.6000",
+	} {
+		require.Equal(t, want, ui.Cost(sum(t, text)), text)
+	}
+}
+
 func TestFine(t *testing.T) {
 	t.Parallel()
 	for pico, want := range map[money.Pico]string{
