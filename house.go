@@ -44,6 +44,7 @@ type house struct {
 	approvals *app.Approvals
 	prices    *app.Prices
 	plans     *app.Plans
+	views     *app.Views
 }
 
 // assemble opens the database and makes every area.
@@ -71,6 +72,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.ring)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
+	h.views = app.NewViews(h.db, h.access, h.changes)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -120,7 +122,10 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		pages, err := web.New(web.Config{
 			PublicURL: h.settings.PublicURL, Development: h.settings.Development, Log: h.log, Now: time.Now, Version: version,
 			HTTPClient: &http.Client{Timeout: 10 * time.Second},
-		}, web.Areas{Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports, Approvals: h.approvals, Prices: h.prices, Plans: h.plans})
+		}, web.Areas{
+			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
+			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views,
+		})
 		if err != nil {
 			return p, err
 		}

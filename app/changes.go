@@ -16,16 +16,19 @@ import (
 // The kinds of changes there are, each with the object a maker needs the right to
 // propose for.
 const (
-	changeTenant   = "tenant"
-	changeNode     = "node"
-	changeKey      = "key"
-	changeKeyEnd   = "key_revocation"
-	changeMember   = "member"
-	changeToken    = "api_token"
-	changeIssuer   = "issuer"
-	changeUpstream = "upstream"
-	changePrices   = "prices"
-	changePlan     = "plan"
+	changeTenant       = "tenant"
+	changeNode         = "node"
+	changeKey          = "key"
+	changeKeyEnd       = "key_revocation"
+	changeMember       = "member"
+	changeToken        = "api_token"
+	changeIssuer       = "issuer"
+	changeUpstream     = "upstream"
+	changePrices       = "prices"
+	changeSavedView    = "saved_view"
+	changeSavedViewEnd = "saved_view_removal"
+	changeTags         = "tag_declaration"
+	changePlan         = "plan"
 )
 
 func objectOf(kind string) string {
@@ -46,6 +49,10 @@ func objectOf(kind string) string {
 		return "price"
 	case changePlan:
 		return "plan"
+	case changeSavedView, changeSavedViewEnd:
+		return "view"
+	case changeTags:
+		return "tag"
 	}
 	return "tenant"
 }

@@ -65,6 +65,7 @@ type house struct {
 	approvals *app.Approvals
 	prices    *app.Prices
 	plans     *app.Plans
+	views     *app.Views
 	one, two  *company
 }
 
@@ -106,6 +107,7 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.approvals = app.NewApprovals(h.clone.DB, h.access, h.changes, ring)
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)
+	h.views = app.NewViews(h.clone.DB, h.access, h.changes)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 }

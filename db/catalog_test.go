@@ -91,6 +91,7 @@ func appendOnly() []string {
 	return []string{
 		"tenant", "change", "change_move", "audit_record", "audit_leaf", "node", "node_version", "placement", "virtual_key", "key_revocation",
 		"key_assignment", "member_role", "upstream", "price_version", "price_proposal", "usage_batch", "usage_event",
+		"saved_view", "saved_view_removal", "tag_declaration",
 	}
 }
 

@@ -34,6 +34,9 @@ func SessionSumsQuery(tenant id.Tenant, sessions []string, within []id.Node, dev
 	return sessionSumsQuery(tenant, sessions, within, developer)
 }
 
+// ExploreQuery sums by up to two groupings.
+func ExploreQuery(tenant id.Tenant, e Exploring) (string, []any) { return exploreQuery(tenant, e) }
+
 // Explain is the plan of a query.
 func Explain(t *Tx, query string, args ...any) (string, error) {
 	var lines []string

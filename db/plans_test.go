@@ -26,6 +26,9 @@ func crowd(t *testing.T, clone *dbtest.Clone, s *scene) {
 		`insert into usage_event select (c).* from (select jsonb_populate_record(u, jsonb_build_object('event_id', gen_random_uuid(), 'occurred_at', u.occurred_at - n * interval '10 minutes',
 			'state', case when n % 100 = 0 then 'error' else 'complete' end, 'charge_pico', n, 'request_id', 'request-' || n, 'session_id', 'session-' || (n / 20))) as c
 			from copy u, generate_series(1, 6000) n where u.occurred_at - n * interval '10 minutes' >= date_trunc('month', u.occurred_at) - interval '1 month') x`,
+		`insert into developer (tenant_id, developer_id, verified, recorded_at) select '` + s.tenant.UUID() + `', gen_random_uuid(), false, now() from generate_series(1, 300)`,
+		`insert into rollup_developer_day select r.tenant_id, r.day - n, r.posting_period, r.placement_id, d.developer_id, 1, 1, 1
+			from rollup_developer_day r, generate_series(1, 20) n, developer d where r.tenant_id = '` + s.tenant.UUID() + `' and d.tenant_id = r.tenant_id`,
 		`analyze usage_event`, `analyze rollup_placement_day`, `analyze rollup_developer_day`,
 	} {
 		_, err := admin.Exec(statement)
@@ -91,6 +94,22 @@ func plansOfSessions(s *scene) map[string]planned {
 	}
 }
 
+// plansOfExploring are the plans that the spend explorer relies on.
+func plansOfExploring(s *scene) map[string]planned {
+	plans := map[string]planned{}
+	explore := func(name string, source db.Source, by [2]db.Grouping, must ...string) {
+		query, args := db.ExploreQuery(s.tenant, db.Exploring{
+			UsageFilter: db.UsageFilter{From: s.month.Start(), To: s.month.Start().AddDate(0, 0, 7)}, Source: source, By: by, Tag: "team", Limit: 100,
+		})
+		plans[name] = with(query, args, must...)
+	}
+	explore("explored by placement and day", db.SourcePlacements, [2]db.Grouping{db.GroupPlacement, db.GroupDay}, "using rollup_placement_day_day")
+	explore("explored by developer", db.SourceDevelopers, [2]db.Grouping{db.GroupDeveloper}, "using rollup_developer_day_day")
+	explore("explored by tag and model", db.SourceRequests, [2]db.Grouping{db.GroupTag, db.GroupModel}, "usage_event_2026_11_pkey")
+	explore("explored by placement and tag", db.SourceRequests, [2]db.Grouping{db.GroupPlacement, db.GroupTag}, "usage_event_2026_11_pkey", "usage_event_2026_11_tenant_id_occurred_at_idx")
+	return plans
+}
+
 // TestPlans looks at how the database answers what pages ask: by the indexes that are
 // there for it, never by reading every request. The tables are small, so reading them
 // whole is made dear, as it is where they are not.
@@ -101,6 +120,7 @@ func TestPlans(t *testing.T) {
 	crowd(t, clone, s)
 	all := plansOfRequests(s)
 	maps.Copy(all, plansOfSessions(s))
+	maps.Copy(all, plansOfExploring(s))
 	for name, p := range all {
 		require.NoError(t, clone.ReadTenant(t.Context(), s.tenant, func(tx *db.Tx) error {
 			_, err := tx.SQL().Exec(`set local enable_seqscan = off`)

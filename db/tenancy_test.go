@@ -42,6 +42,7 @@ type scene struct {
 	session   id.Session
 	token     id.Token
 	upstream  id.Version
+	view      id.View
 	batch     db.Batch
 	rated     pricing.Rated
 	month     period.Month
@@ -60,7 +61,7 @@ func newScene(slug string) *scene {
 	s := &scene{
 		slug: slug, tenant: id.NewTenant(at), node: id.NewNode(at), version: id.NewVersion(at), key: id.NewKey(at), person: id.NewPerson(at), member: id.NewMember(at),
 		developer: id.DeriveDeveloper([]byte(slug)), issuer: id.NewIssuer(at), signIn: id.NewSignIn(at), session: id.NewSession(at), token: id.NewToken(at),
-		upstream: id.NewVersion(at), month: period.MonthOf(at),
+		upstream: id.NewVersion(at), view: id.NewView(at), month: period.MonthOf(at),
 	}
 	s.batch = db.Batch{ID: id.NewBatch(at), Posting: s.month, Requests: 1, Record: id.NewRecord(at), Canonical: []byte(s.mark("bytes"))}
 	return s
@@ -128,6 +129,8 @@ func (s *scene) people(t *testing.T, tx *db.Tx) {
 	require.NoError(t, tx.AddIssuer(db.IssuerRow{IssuerID: s.issuer, Name: s.mark("issuer"), URL: "https://idp", ClientID: "x", ClientSecretSealed: []byte("sealed")}, s.change.ID))
 	require.NoError(t, tx.AddSignIn(s.signIn, s.issuer, s.hash("state"), []byte("sealed"), "/", tx.Now.Add(time.Hour)))
 	require.NoError(t, tx.AddSession(s.session, s.member, s.hash("session"), []byte("sealed"), tx.Now, tx.Now.Add(time.Hour)))
+	require.NoError(t, tx.AddView(s.view, s.member, s.mark("view"), "by=day", s.change.ID))
+	require.NoError(t, tx.DeclareTags([]string{s.mark("tag"), "team"}, s.change.ID))
 	require.NoError(t, tx.AddToken(s.token, s.member, s.mark("token"), s.hash("token"), tx.Now.Add(time.Hour), s.change.ID))
 }
 
@@ -294,6 +297,40 @@ func reading() map[string]query {
 		}},
 		"SessionSums": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.SessionSums([]string{theirs.mark("session")}, nil, id.Developer{})
+		}},
+		"Explore": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			var all []db.Explored
+			for _, source := range []db.Source{db.SourcePlacements, db.SourceDevelopers, db.SourceRequests} {
+				ask := db.Exploring{UsageFilter: db.UsageFilter{From: mine.month.Start(), To: mine.month.End()}, Source: source, By: [2]db.Grouping{db.GroupPlacement, db.GroupDay}, Limit: 50}
+				rows, err := tx.Explore(ask)
+				if err != nil || len(rows) != 1 || rows[0].ChargePico != "7" || rows[0].Tokens != 3 {
+					return nil, errors.Join(fmt.Errorf("not one's own sum of %s: %+v", source, rows), err)
+				}
+				all = append(all, rows...)
+				ask.Node = theirs.node
+				if rows, err = tx.Explore(ask); err != nil || len(rows) > 0 {
+					return nil, errors.Join(fmt.Errorf("a sum of another tenant's node of %s", source), err)
+				}
+			}
+			return all, nil
+		}},
+		"ExploreSize": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			f := db.UsageFilter{From: mine.month.Start(), To: mine.month.End()}
+			own, err := tx.ExploreSize(db.Exploring{UsageFilter: f, Limit: 50})
+			f.Key = theirs.key
+			other, err2 := tx.ExploreSize(db.Exploring{UsageFilter: f, Limit: 50})
+			if own != 1 || other != 0 {
+				err = errors.Join(fmt.Errorf("%d of one's own, %d of another's", own, other), err)
+			}
+			return own, errors.Join(err, err2)
+		}},
+		"Views": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Views(theirs.member) }},
+		"DeclaredTags": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			keys, err := tx.DeclaredTags()
+			if len(keys) != 2 || keys[0] != mine.mark("tag") {
+				err = errors.Join(errors.New("not one's own tags"), err)
+			}
+			return keys, err
 		}},
 		"UsageStory": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.UsageStory(theirs.rated.Event.ID) }},
 		"Placements": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Placements()) }},

@@ -48,6 +48,15 @@ func writing() map[string]query {
 		"Enqueue": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
 			return onlyError(tx.Enqueue(job.ProveSums{Tenant: tx.Tenant.String()}))
 		}},
+		"AddView": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddView(id.NewView(tx.Now), theirs.member, "x", "x", mine.change.ID))
+		}},
+		"RemoveView": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.RemoveView(theirs.view, mine.change.ID))
+		}},
+		"DeclareTags": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.DeclareTags([]string{"x"}, theirs.change.ID))
+		}},
 		"LimitStatements": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LimitStatements(time.Minute)) }},
 		"Notify":          {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { tx.Notify(); return nil, nil }},
 		"SQL": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {

@@ -124,6 +124,28 @@ func TestPages(t *testing.T) {
 		{name: "no such turn", role: app.RoleAuditor, target: "/sessions/session-acme?turn=13", status: 422, must: []string{"numbered 1 to 12"}},
 		{name: "no such session", role: app.RoleAuditor, target: "/sessions/none", status: 404},
 		{name: "another company's session", role: app.RoleAuditor, target: "/sessions/session-zenith", status: 404},
+		{
+			name: "the spend explorer", role: app.RoleFinanceAdmin, target: "/explore", status: 200,
+			must: []string{
+				"US dollars by cost center and model, 1 Nov 2026 to 23 Nov 2026", "from the daily sums", "AC-10 Propulsion unit", "claude-opus-99", "Saved views", "Tags to group by",
+				"/requests?from=2026-11-01&amp;model=claude-opus-99&amp;node=AC-10&amp;to=2026-11-24", "/explore.csv",
+			},
+		},
+		{
+			name: "explored by day", role: app.RoleAuditor, target: "/explore?by=model&and=day&measure=tokens", status: 200,
+			must: []string{"Tokens by day and model", "The table below holds the same numbers", "22 Nov 2026", "from=2026-11-21&amp;model=claude-opus-99&amp;to=2026-11-22"}, mustNot: []string{"Saved views", "Tags to group by"},
+		},
+		{name: "explored by class", role: app.RoleAnalyst, target: "/explore?by=class&and=none", status: 200, must: []string{"Cache write 5m", "read one by one"}, mustNot: []string{"Tags to group by"}},
+		{name: "cache hits", role: app.RoleAnalyst, target: "/explore?by=week&measure=cache_hits", status: 200, must: []string{"Cache hit rate by week", "Week of 16 Nov 2026", "93."}},
+		{name: "errors", role: app.RoleAnalyst, target: "/explore?by=key&and=none&measure=errors", status: 200, must: []string{"Propulsion office key", "state=error"}},
+		{name: "one's own spend explored", role: app.RoleDeveloper, target: "/explore?by=day&and=developer", status: 200, must: []string{"developer@acme.test", "Saved views"}, mustNot: []string{"Undeclared", `name="developer"`}},
+		{name: "a subtree explored", role: app.RoleBudgetOwner, target: "/explore", status: 200, must: []string{"AC-10 Propulsion unit"}, mustNot: []string{"AC-20"}},
+		{name: "nothing to explore", role: app.RoleAnalyst, target: "/explore?from=2025-01-01&to=2025-02-01", status: 200, must: []string{"Nothing to show", "Start over"}},
+		{name: "explored by nonsense", role: app.RoleAnalyst, target: "/explore?by=mood", status: 422, must: []string{"Spend is grouped by"}},
+		{name: "no such level", role: app.RoleAnalyst, target: "/explore?level=x", status: 422, must: []string{"A level of the tree"}},
+		{name: "no such day", role: app.RoleAnalyst, target: "/explore?from=yesterday", status: 422, must: []string{"A day is written as", `value="yesterday"`, `aria-invalid="true"`}},
+		{name: "too many days", role: app.RoleAnalyst, target: "/explore?from=2020-01-01", status: 422, must: []string{"1 to 366 days"}},
+		{name: "explored by an undeclared tag", role: app.RoleAnalyst, target: "/explore?by=tag:team", status: 422},
 		{name: "keys to make", role: app.RoleEngineeringAdmin, target: "/keys", status: 200, must: []string{"Propulsion key", "Make a virtual key", "Revoke"}, mustNot: []string{"tbk_"}},
 		{name: "keys to look at", role: app.RoleAuditor, target: "/keys", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Make a virtual key", "Revoke"}},
 		{name: "keys not permitted", role: app.RoleBudgetOwner, target: "/keys", status: 403, must: []string{"Not permitted", "Ask a tenant owner", "Propulsion budget_owner, Budget owner"}},
@@ -227,6 +249,62 @@ func TestKeyIsMadeShownOnceAndRevoked(t *testing.T) {
 	require.Equal(t, 409, post(path, url.Values{"reason": {"lost"}}).status)
 }
 
+func TestViewsAndTagsOfTheExplorer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	post := func(role app.Role, target string, form url.Values) answer {
+		r := request(http.MethodPost, target, form.Encode())
+		r.AddCookie(w.session(t, w.one, role))
+		return w.do(r)
+	}
+	query := "by=day&and=key&measure=requests"
+	saved := post(app.RoleAnalyst, "/explore/views", url.Values{"name": {"Keys by day"}, "query": {query + "&run=1"}})
+	require.Equal(t, 303, saved.status, saved.body)
+	require.Equal(t, "/explore?and=key&by=day&measure=requests", saved.header.Get("Location"))
+	page := w.see(t, w.one, app.RoleAnalyst, saved.header.Get("Location"))
+	require.Contains(t, page.body, `<a href="/explore?and=key&amp;by=day&amp;measure=requests">Keys by day</a>`)
+	require.NotContains(t, w.see(t, w.one, app.RoleController, "/explore").body, "Keys by day", "another person's")
+	again := post(app.RoleAnalyst, "/explore/views", url.Values{"name": {"keys by day"}, "query": {query}})
+	require.Equal(t, 422, again.status)
+	for _, text := range []string{"a saved view of that name", `value="keys by day"`, `aria-invalid="true"`, "Requests by day and virtual key"} {
+		require.Contains(t, again.body, text)
+	}
+	remove := regexp.MustCompile(`/explore/views/viw_[0-9a-f]{32}/remove`).FindString(page.body)
+	require.Equal(t, 404, post(app.RoleController, remove, url.Values{}).status)
+	require.Equal(t, 403, post(app.RoleAuditor, remove, url.Values{}).status)
+	require.Equal(t, 303, post(app.RoleAnalyst, remove, url.Values{"query": {query}}).status)
+	require.NotContains(t, w.see(t, w.one, app.RoleAnalyst, "/explore").body, "Keys by day")
+
+	bad := post(app.RoleEngineeringAdmin, "/explore/tags", url.Values{"keys": {"a,b,c,d,e,f"}, "reason": {"to group"}})
+	require.Equal(t, 422, bad.status)
+	require.Contains(t, bad.body, "At most 5 tag keys")
+	require.Contains(t, bad.body, `value="a,b,c,d,e,f"`)
+	require.Equal(t, 303, post(app.RoleEngineeringAdmin, "/explore/tags", url.Values{"keys": {"team, ticket"}, "reason": {"to group"}}).status)
+	got := w.see(t, w.one, app.RoleAnalyst, "/explore?by=tag:team&and=none")
+	for _, text := range []string{"acme-team", "Without this tag", "tag=team%3Dacme-team", "Tag ticket"} {
+		require.Contains(t, got.body, text)
+	}
+	require.Equal(t, 422, w.see(t, w.two, app.RoleAnalyst, "/explore?by=tag:team").status, "another company's tags are not this one's")
+}
+
+// TestWhatTakesTimeSaysSoFirst explores more requests than are read without a word.
+func TestWhatTakesTimeSaysSoFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.clone.Admin(t).Exec(`update rollup_placement_day set requests = requests + 60000 where tenant_id = $1 and day = '2026-11-23'`, w.one.tenant)
+	require.NoError(t, err)
+	first := w.see(t, w.one, app.RoleAnalyst, "/explore?by=class&and=none")
+	require.Equal(t, 200, first.status)
+	require.Contains(t, first.body, "requests one by one")
+	next := regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=([^"]+)"`).FindStringSubmatch(first.body)
+	require.NotEmpty(t, next)
+	wholesome(t, first)
+	second := w.see(t, w.one, app.RoleAnalyst, strings.ReplaceAll(next[1], "&amp;", "&"))
+	require.Contains(t, second.body, "read one by one")
+	require.NotContains(t, second.body, "http-equiv")
+	require.NotContains(t, w.see(t, w.one, app.RoleAnalyst, "/explore").body, "http-equiv", "the daily sums are there at once")
+}
+
 func TestFormsFromOtherSitesAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -241,6 +319,21 @@ func TestFormsFromOtherSitesAreRefused(t *testing.T) {
 	r.Header.Set("Origin", "https://evil.example")
 	r.AddCookie(w.session(t, w.one, app.RoleFinanceAdmin))
 	require.Equal(t, 403, w.do(r).status)
+}
+
+func TestExportsOfSessionsAndSpend(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for file, target := range map[string]string{
+		"sessions.csv": "/sessions.csv", "turns.csv": "/sessions/session-acme/turns.csv", "spend.csv": "/explore.csv?by=day&and=class", "spend-node.csv": "/explore.csv",
+	} {
+		got := w.see(t, w.one, app.RoleAnalyst, target)
+		require.Equal(t, 200, got.status, target)
+		require.Equal(t, "text/csv; charset=utf-8", got.header.Get("Content-Type"))
+		golden(t, file, got.body)
+	}
+	require.Equal(t, 422, w.see(t, w.one, app.RoleAnalyst, "/explore.csv?by=mood").status)
+	require.Equal(t, 404, w.see(t, w.one, app.RoleAnalyst, "/sessions/session-zenith/turns.csv").status)
 }
 
 func TestExports(t *testing.T) {

@@ -94,6 +94,7 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("usage", "read") || v.may("usage", "read_own") {
 		add("Requests", "/requests")
 		add("Sessions", "/sessions")
+		add("Spend explorer", "/explore")
 	}
 	if v.may("plan", "read") {
 		add("Plan", "/plan")

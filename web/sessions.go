@@ -234,10 +234,13 @@ func sessionFigures(s *app.Session) []figure {
 	}
 	difference := figure{Label: "The cache saved", Value: ui.Dollars(&saved), URL: "#agents", Tone: "under", Sign: "▼", Notes: []link{{Label: ui.Percent(&saved, &spend.Uncached, 1) + " of what it would have cost"}}}
 	if saved.Sign() < 0 {
-		difference = figure{Label: "The cache cost more", Value: ui.Signed(&saved), URL: "#agents", Tone: "over", Sign: "▲", Notes: []link{{Label: "writes cost more than input, and few were read again"}}}
+		var more money.Sum
+		more.SubSum(&saved)
+		difference = figure{Label: "The cache cost more", Value: ui.Dollars(&more), URL: "#agents", Tone: "over", Sign: "▲", Notes: []link{{Label: "writes cost more than input, and few were read again"}}}
 	}
 	read, written := spend.Tokens[usage.ClassCacheRead], spend.Tokens[usage.ClassCacheWrite5m]+spend.Tokens[usage.ClassCacheWrite1h]
-	cache := figure{Label: "Read from the cache", Value: rate(read, spend.Tokens.Prompt()), URL: "#classes", Notes: []link{{Label: fmt.Sprintf("of %s prompt tokens: %s read, %s written", ui.Count(spend.Tokens.Prompt()), ui.Count(read), ui.Count(written))}}}
+	cache := figure{Label: "Read from the cache", Value: rate(read, spend.Tokens.Prompt()), URL: "#classes"}
+	cache.Notes = []link{{Label: fmt.Sprintf("of %s prompt tokens: %s read, %s written", ui.Count(spend.Tokens.Prompt()), ui.Count(read), ui.Count(written))}}
 	return []figure{cost, without, difference, cache}
 }
 

@@ -36,6 +36,7 @@ type Areas struct {
 	Approvals *app.Approvals
 	Prices    *app.Prices
 	Plans     *app.Plans
+	Views     *app.Views
 }
 
 // Web serves people and programs.

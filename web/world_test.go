@@ -83,6 +83,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
 		Approvals: app.NewApprovals(clone.DB, access, changes, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
 		Plans: app.NewPlans(clone.DB, access, changes, ring),
+		Views: app.NewViews(clone.DB, access, changes),
 	}
 	w.cfg = web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",

@@ -150,6 +150,7 @@ type (
 	record    struct{}
 	event     struct{}
 	batch     struct{}
+	view      struct{}
 	replica   struct{}
 	grant     struct{}
 )
@@ -209,6 +210,9 @@ func (event) Prefix() string { return "evt_" }
 func (batch) Prefix() string { return "bat_" }
 
 // Prefix implements Kind.
+func (view) Prefix() string { return "viw_" }
+
+// Prefix implements Kind.
 func (replica) Prefix() string { return "rep_" }
 
 // Prefix implements Kind.
@@ -234,6 +238,7 @@ type (
 	Record    = Of[record]
 	Event     = Of[event]
 	Batch     = Of[batch]
+	View      = Of[view]
 	Replica   = Of[replica]
 	Grant     = Of[grant]
 )
@@ -277,6 +282,9 @@ func NewRecord(now time.Time) Record { return New[record](now) }
 // NewEvent makes a usage event's id: its millisecond is the request's start.
 func NewEvent(now time.Time) Event { return New[event](now) }
 
+// NewView makes a saved view's id.
+func NewView(now time.Time) View { return New[view](now) }
+
 // NewBatch makes a usage batch's id.
 func NewBatch(now time.Time) Batch { return New[batch](now) }
 
@@ -312,6 +320,9 @@ func ParseSignIn(text string) (SignIn, error) { return Parse[signIn](text) }
 
 // ParseIssuer reads an issuer's id.
 func ParseIssuer(text string) (Issuer, error) { return Parse[issuer](text) }
+
+// ParseView reads a saved view's id.
+func ParseView(text string) (View, error) { return Parse[view](text) }
 
 // ParseChange reads a change's id.
 func ParseChange(text string) (Change, error) { return Parse[change](text) }
