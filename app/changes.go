@@ -29,13 +29,14 @@ const (
 	changeSavedViewEnd = "saved_view_removal"
 	changeTags         = "tag_declaration"
 	changePlan         = "plan"
+	changeKeySecret    = "key_secret"
 )
 
 func objectOf(kind string) string {
 	switch kind {
 	case changeNode:
 		return "node"
-	case changeKey, changeKeyEnd:
+	case changeKey, changeKeyEnd, changeKeySecret:
 		return "key"
 	case changeMember:
 		return "member"

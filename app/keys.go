@@ -34,6 +34,9 @@ type NewKey struct {
 	CostCenter string   // its code
 	Projects   []string // codes of nodes outside the cost center's subtree it may charge
 	ExpiresAt  time.Time
+	Models     []string `json:",omitempty"` // names, or beginnings of names followed by *; none for all
+	// RequestsPerMinute bounds billed requests at each gateway replica; 0 for no limit.
+	RequestsPerMinute int64 `json:",omitempty"`
 }
 
 // MadeKey is a fresh virtual key: the only time its secret is seen.
@@ -46,8 +49,9 @@ type MadeKey struct {
 }
 
 const (
-	keyPrefix      = "tbk_"
-	maxKeyProjects = 50
+	keyPrefix            = "tbk_"
+	maxKeyProjects       = 50
+	maxRequestsPerMinute = 100_000
 )
 
 // Create makes a virtual key as one change; gateways accept it within a second.
@@ -81,14 +85,8 @@ func (k *Keys) CreateOnce(ctx context.Context, who Actor, want NewKey, reason, o
 }
 
 func (k *Keys) create(tx *db.Tx, who Actor, want NewKey, reason string) (MadeKey, error) {
-	want.Label = strings.TrimSpace(want.Label)
-	switch {
-	case want.Label == "" || len(want.Label) > 200:
-		return MadeKey{}, fault.Invalid("label", "label_length", "A key needs a label of 1 to 200 bytes.")
-	case !want.ExpiresAt.IsZero() && !want.ExpiresAt.After(tx.Now):
-		return MadeKey{}, fault.Invalid("expires_at", "expires_past", "expires_at is in the past.")
-	case len(want.Projects) > maxKeyProjects:
-		return MadeKey{}, fault.Invalid("projects", "projects_many", "A key names at most %d projects.", maxKeyProjects)
+	if err := want.check(tx.Now); err != nil {
+		return MadeKey{}, err
 	}
 	tree, err := treeAt(tx, time.Time{})
 	if err != nil {
@@ -99,23 +97,58 @@ func (k *Keys) create(tx *db.Tx, who Actor, want NewKey, reason string) (MadeKey
 		return MadeKey{}, err
 	}
 	made := MadeKey{ID: id.NewKey(tx.Now), Label: want.Label, CostCenter: want.CostCenter, Secret: secret.Mint(keyPrefix)}
-	plain := made.Secret.Reveal()
-	hash, hint := k.hasher.Current(plain), plain[len(plain)-4:]
-	payload := map[string]any{
-		"key": made.ID.String(), "label": want.Label, "cost_center": want.CostCenter, "projects": want.Projects,
-		"key_hash": hex.EncodeToString(hash[:]), "hint": hint,
-	}
-	if !want.ExpiresAt.IsZero() {
-		payload["expires_at"] = want.ExpiresAt.UTC().Format(time.RFC3339)
-	}
-	p := proposal{kind: changeKey, payload: payload, reason: reason}
+	fresh := db.FreshKey{ID: made.ID, Label: want.Label, ExpiresAt: want.ExpiresAt, Models: want.Models, RequestsPerMinute: want.RequestsPerMinute}
+	fresh.Hash, fresh.Hint = k.stored(made.Secret)
+	p := proposal{kind: changeKey, payload: want.payload(fresh), reason: reason}
 	made.Change, err = k.changes.change(tx, who, p, func(c approval.Change) error {
-		if err := tx.AddKey(made.ID, want.Label, hint, hash, want.ExpiresAt, c.ID); err != nil {
+		if err := tx.AddKey(fresh, c.ID); err != nil {
 			return err
 		}
 		return tx.AssignKey(id.NewVersion(tx.Now), made.ID, node.Node, projects, c.EffectiveFrom, c.ID)
 	})
 	return made, err
+}
+
+// stored is what is kept of a secret: its keyed hash, and its end for people to know it by.
+func (k *Keys) stored(plain secret.Text) (secret.Hash, string) {
+	text := plain.Reveal()
+	return k.hasher.Current(text), text[len(text)-4:]
+}
+
+// check tidies what was asked for and refuses what no key can be.
+func (want *NewKey) check(now time.Time) error {
+	want.Label = strings.TrimSpace(want.Label)
+	switch {
+	case want.Label == "" || len(want.Label) > 200:
+		return fault.Invalid("label", "label_length", "A key needs a label of 1 to 200 bytes.")
+	case !want.ExpiresAt.IsZero() && !want.ExpiresAt.After(now):
+		return fault.Invalid("expires_at", "expires_past", "expires_at is in the past.")
+	case len(want.Projects) > maxKeyProjects:
+		return fault.Invalid("projects", "projects_many", "A key names at most %d projects.", maxKeyProjects)
+	case want.RequestsPerMinute < 0 || want.RequestsPerMinute > maxRequestsPerMinute:
+		return fault.Invalid("requests_per_minute", "requests_per_minute_range", "A limit is 1 to %d requests a minute; leave it out for none.", maxRequestsPerMinute)
+	}
+	var err error
+	want.Models, err = checkModels(want.Models)
+	return err
+}
+
+// payload is what the change says of the key: everything but its secret.
+func (want *NewKey) payload(fresh db.FreshKey) map[string]any {
+	payload := map[string]any{
+		"key": fresh.ID.String(), "label": want.Label, "cost_center": want.CostCenter, "projects": want.Projects,
+		"key_hash": hex.EncodeToString(fresh.Hash[:]), "hint": fresh.Hint,
+	}
+	if !want.ExpiresAt.IsZero() {
+		payload["expires_at"] = want.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	if len(want.Models) > 0 {
+		payload["models"] = want.Models
+	}
+	if want.RequestsPerMinute > 0 {
+		payload["requests_per_minute"] = want.RequestsPerMinute
+	}
+	return payload
 }
 
 // reach resolves what a key may charge and refuses what lies outside the maker's
@@ -160,19 +193,12 @@ func (k *Keys) RevokeOnce(ctx context.Context, who Actor, key id.Key, reason, on
 }
 
 func (k *Keys) revoke(tx *db.Tx, who Actor, key id.Key, reason string) (KeyView, error) {
-	tree, err := treeAt(tx, time.Time{})
+	row, tree, err := k.locked(tx, who, key)
 	if err != nil {
 		return KeyView{}, err
-	}
-	row, err := tx.Key(key)
-	if err != nil {
-		return KeyView{}, err
-	}
-	if scope := k.access.Scope(who, "key", "propose"); scope != nil && !visible(tree, row.NodeID, scope) {
-		return KeyView{}, db.ErrKeyAbsent
 	}
 	if row.RevokedAt != nil {
-		return KeyView{}, fault.New(fault.KindConflict, "key_revoked", "That key is revoked already.")
+		return KeyView{}, errKeyRevoked
 	}
 	p := proposal{kind: changeKeyEnd, payload: map[string]any{"key": key.String()}, reason: reason}
 	if _, err = k.changes.change(tx, who, p, func(c approval.Change) error { return tx.RevokeKey(key, reason, c.ID) }); err != nil {
@@ -182,16 +208,45 @@ func (k *Keys) revoke(tx *db.Tx, who Actor, key id.Key, reason string) (KeyView,
 	return keyView(row, tree), nil
 }
 
+var errKeyRevoked = fault.New(fault.KindConflict, "key_revoked", "That key is revoked already.")
+
+// locked finds a key the actor may change and keeps others from changing it meanwhile.
+func (k *Keys) locked(tx *db.Tx, who Actor, key id.Key) (db.KeyRow, *hierarchy.Tree, error) {
+	if err := tx.LockKey(key); err != nil {
+		return db.KeyRow{}, nil, err
+	}
+	return k.within(tx, who, key, "propose")
+}
+
+// within finds a key in the part of the tenant an action reaches.
+func (k *Keys) within(tx *db.Tx, who Actor, key id.Key, action string) (db.KeyRow, *hierarchy.Tree, error) {
+	tree, err := treeAt(tx, time.Time{})
+	if err != nil {
+		return db.KeyRow{}, nil, err
+	}
+	row, err := tx.Key(key)
+	if err != nil {
+		return db.KeyRow{}, nil, err
+	}
+	if scope := k.access.Scope(who, "key", action); scope != nil && !visible(tree, row.NodeID, scope) {
+		return db.KeyRow{}, nil, db.ErrKeyAbsent
+	}
+	return row, tree, nil
+}
+
 // KeyView is a virtual key as lists show it.
 type KeyView struct {
-	ID         id.Key
-	Label      string
-	Hint       string
-	CostCenter string
-	ExpiresAt  time.Time
-	RecordedAt time.Time
-	RevokedAt  time.Time
-	Reason     string
+	ID                id.Key
+	Label             string
+	Hint              string
+	CostCenter        string
+	Projects          []string // codes of nodes outside the cost center's subtree
+	Models            []string // empty for all
+	RequestsPerMinute int64    // 0 for no limit
+	ExpiresAt         time.Time
+	RecordedAt        time.Time
+	RevokedAt         time.Time
+	Reason            string
 }
 
 // KeyPage is one page of virtual keys, newest first.
@@ -242,16 +297,9 @@ func (k *Keys) Find(ctx context.Context, who Actor, key id.Key) (KeyView, error)
 	}
 	var view KeyView
 	err := k.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		tree, err := treeAt(tx, time.Time{})
+		row, tree, err := k.within(tx, who, key, "read")
 		if err != nil {
 			return err
-		}
-		row, err := tx.Key(key)
-		if err != nil {
-			return err
-		}
-		if scope := k.access.Scope(who, "key", "read"); scope != nil && !visible(tree, row.NodeID, scope) {
-			return db.ErrKeyAbsent
 		}
 		view = keyView(row, tree)
 		return nil
@@ -261,10 +309,21 @@ func (k *Keys) Find(ctx context.Context, who Actor, key id.Key) (KeyView, error)
 
 func keyView(r db.KeyRow, tree *hierarchy.Tree) KeyView {
 	node, _ := tree.Node(r.NodeID)
-	return KeyView{
-		ID: r.ID, Label: r.Label, Hint: r.Hint, CostCenter: node.Code, RecordedAt: r.RecordedAt.UTC(),
+	view := KeyView{
+		ID: r.ID, Label: r.Label, Hint: r.Hint, CostCenter: node.Code, RecordedAt: r.RecordedAt.UTC(), RequestsPerMinute: r.RequestsPerMinute,
 		ExpiresAt: orZero(r.ExpiresAt), RevokedAt: orZero(r.RevokedAt), Reason: r.Reason,
 	}
+	for text := range strings.SplitSeq(r.Projects, ",") {
+		if project, err := id.ParseNode(text); err == nil {
+			if v, ok := tree.Node(project); ok {
+				view.Projects = append(view.Projects, v.Code)
+			}
+		}
+	}
+	if r.Models != "" {
+		view.Models = strings.Split(r.Models, ",")
+	}
+	return view
 }
 
 func orZero(at *time.Time) time.Time {

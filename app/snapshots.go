@@ -62,12 +62,14 @@ type TenantSnapshot struct {
 	Pseudonyms *Pseudonyms
 }
 
-// SnapshotKey is one accepted virtual key.
+// SnapshotKey is one accepted secret of a virtual key.
 type SnapshotKey struct {
-	ID        id.Key
-	ExpiresAt time.Time
-	Facts     attribution.Facts
-	Answer    attribution.Answer // without a declared project, decided once
+	ID                id.Key
+	ExpiresAt         time.Time // the key's, or this secret's
+	Facts             attribution.Facts
+	Answer            attribution.Answer // without a declared project, decided once
+	Models            *AllowedModels     // nil for all
+	RequestsPerMinute int64              // 0 for no limit
 }
 
 // Current is the snapshot in force.
@@ -166,7 +168,10 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		t.Credential = secret.NewText(string(plain))
 	}
 	for _, k := range row.Keys {
-		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID}}
+		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID}, RequestsPerMinute: k.RequestsPerMinute}
+		if k.Models != "" {
+			key.Models = allowedModels(strings.Split(k.Models, ","))
+		}
 		if k.ExpiresAt != nil {
 			key.ExpiresAt = *k.ExpiresAt
 		}

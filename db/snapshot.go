@@ -7,15 +7,18 @@ import (
 	"tollbook/app/id"
 )
 
-// SnapshotKey is what a gateway needs of one virtual key.
+// SnapshotKey is what a gateway needs of one secret of a virtual key.
 type SnapshotKey struct {
 	TenantID  id.Tenant
 	KeyID     id.Key
 	KeyHash   []byte
 	Label     string
-	ExpiresAt *time.Time
+	ExpiresAt *time.Time // the key's end, or this secret's where a newer one replaces it
 	NodeID    id.Node
 	Projects  string // ids of projects outside the cost center, separated by commas
+	Models    string // names and prefixes, separated by commas; empty for all
+	// RequestsPerMinute bounds the key at each gateway; 0 for no limit.
+	RequestsPerMinute int64
 }
 
 // SnapshotTenant is everything a gateway needs of one tenant.
@@ -42,10 +45,12 @@ func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 		return nil, err
 	}
 	var keys []SnapshotKey
-	if err := t.scan("read keys", &keys, `select k.tenant_id, k.key_id, k.key_hash, k.label, k.expires_at, a.node_id, array_to_string(a.project_ids, ',') as projects
-		from virtual_key k join lateral (select node_id, project_ids from key_assignment a where a.tenant_id = k.tenant_id and a.key_id = k.key_id
+	if err := t.scan("read keys", &keys, `select k.tenant_id, k.key_id, s.key_hash, k.label, least(k.expires_at, s.ends_at) as expires_at, a.node_id,
+			array_to_string(a.project_ids, ',') as projects, array_to_string(k.models, ',') as models, k.requests_per_minute
+		from virtual_key k join `+secretsOf+` s on s.tenant_id = k.tenant_id and s.key_id = k.key_id
+		join lateral (select node_id, project_ids from key_assignment a where a.tenant_id = k.tenant_id and a.key_id = k.key_id
 			and a.effective_from <= @now and (a.effective_to is null or a.effective_to > @now) order by a.recorded_at desc limit 1) a on true
-		where (cast(@only as uuid) is null or k.tenant_id = @only ) and (k.expires_at is null or k.expires_at > @now)
+		where (cast(@only as uuid) is null or k.tenant_id = @only ) and (k.expires_at is null or k.expires_at > @now) and (s.ends_at is null or s.ends_at > @now)
 		and not exists (select from key_revocation r where r.tenant_id = k.tenant_id and r.key_id = k.key_id)`, t.named(only)); err != nil {
 		return nil, err
 	}

@@ -89,7 +89,8 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.placement, err = tree.Place(s.node)
 		require.NoError(t, err)
 		require.NoError(t, tx.AddPlacement(s.placement))
-		require.NoError(t, tx.AddKey(s.key, s.mark("key"), "hint", s.hash("key"), time.Time{}, s.change.ID))
+		require.NoError(t, tx.AddKey(db.FreshKey{ID: s.key, Label: s.mark("key"), Hint: "hint", Hash: s.hash("key"), Models: []string{s.mark("model")}}, s.change.ID))
+		require.NoError(t, tx.AddKeySecret(s.secret(s.key), s.change.ID))
 		require.NoError(t, tx.AssignKey(id.NewVersion(tx.Now), s.key, s.node, []id.Node{s.node}, tx.Now, s.change.ID))
 		s.people(t, tx)
 		_, err = tx.AddPriceVersion(append(pricing.VendorList(), []byte("# "+s.slug+"\n")...), [32]byte{1}, s.change.ID)
@@ -118,6 +119,10 @@ func (s *scene) plan(number int, change id.Change) plan.Version {
 
 func (s *scene) grid() plan.Grid {
 	return plan.Grid{s.node: plan.Row{10: plan.Of(700)}}
+}
+
+func (s *scene) secret(key id.Key) db.FreshSecret {
+	return db.FreshSecret{Version: id.NewVersion(time.Now()), Key: key, Place: 2, Hash: s.hash("secret"), Hint: s.mark("hint"), EarlierUntil: s.month.End()}
 }
 
 func (s *scene) people(t *testing.T, tx *db.Tx) {
@@ -207,8 +212,17 @@ func reading() map[string]query {
 			digest, _, found, err := tx.Remembered("actor", "once")
 			return many(string(digest), found, err)
 		}},
-		"Keys":         {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Keys(id.Key{}, 500)) }},
-		"Key":          {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Key(theirs.key) }},
+		"Keys":       {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Keys(id.Key{}, 500)) }},
+		"Key":        {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Key(theirs.key) }},
+		"KeySecrets": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeySecrets(theirs.key) }},
+		"KeyHistory": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyHistory(theirs.key) }},
+		"KeyUse": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			rows, err := tx.KeyUse(mine.month, mine.month)
+			if len(rows) != 1 || rows[0].KeyID != mine.key || rows[0].ChargePico != "7" {
+				err = errors.Join(errors.New("not one's own key's use"), err)
+			}
+			return rows, err
+		}},
 		"KeyLabels":    {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyLabels([]string{theirs.key.UUID()}) }},
 		"NodeVersions": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.NodeVersions()) }},
 		"Members":      {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Members(500); return text(rows), err }},

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -65,8 +64,12 @@ func writing() map[string]query {
 			return n, err
 		}},
 		"AddKey": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			return onlyError(tx.AddKey(id.NewKey(tx.Now), "x", "x", theirs.hash("key"), time.Time{}, theirs.change.ID))
+			return onlyError(tx.AddKey(db.FreshKey{ID: id.NewKey(tx.Now), Label: "x", Hint: "x", Hash: theirs.hash("key")}, theirs.change.ID))
 		}},
+		"AddKeySecret": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddKeySecret(mine.secret(theirs.key), mine.change.ID))
+		}},
+		"LockKey": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.LockKey(theirs.key)) }},
 		"AssignKey": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AssignKey(id.NewVersion(tx.Now), mine.key, theirs.node, nil, tx.Now, mine.change.ID))
 		}},

@@ -18,6 +18,9 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'requests-own', role: 'developer', open: (page) => go(page, '/') },
   { name: 'request', role: 'auditor', open: firstRequest },
   { name: 'keys', role: 'engineering_admin', open: (page) => go(page, '/keys') },
+  { name: 'key', role: 'engineering_admin', open: firstKey },
+  { name: 'key-new', role: 'engineering_admin', open: (page) => go(page, '/keys/new') },
+  { name: 'key-rotate', role: 'engineering_admin', open: rotateFirst },
   { name: 'key-revoke', role: 'engineering_admin', open: revokeFirst },
   { name: 'prices', role: 'finance_admin', open: (page) => go(page, '/prices') },
   { name: 'chargeback-movement', role: 'finance_admin', open: (page) => go(page, '/chargeback/movement') },
@@ -59,6 +62,16 @@ async function checkedPlan(page: Page): Promise<void> {
   const month = `${new Date().getUTCFullYear()}-12`;
   await sendPlan(page, `code,${month}\nCC-4100,250\nCC-6200,\n`);
   await expect(page.getByText('Nothing is written yet')).toBeVisible();
+}
+
+async function firstKey(page: Page): Promise<void> {
+  await go(page, '/keys');
+  await page.locator('tbody a[data-row]').first().click();
+}
+
+async function rotateFirst(page: Page): Promise<void> {
+  await go(page, '/keys');
+  await page.getByRole('link', { name: /^Rotate/ }).first().click();
 }
 
 async function shoot(page: Page, name: string): Promise<void> {

@@ -11,7 +11,7 @@
 // outcome is synced; nothing of a body or a stream is changed; nothing is retried
 // after a byte was sent; if the journal fails, the client's connection is cut
 // rather than answered; nothing is taken on beyond its bound, overall and for one
-// tenant (load.go), and what is refused for want of room never reached the provider;
+// tenant (load.go), nor by a key beyond its own limit at this replica (pace.go), and what is refused for want of room never reached the provider;
 // a journal segment is released only after the ledger has committed; counting a
 // request allocates nothing, and what tells counts apart comes from closed lists.
 //

@@ -108,7 +108,8 @@ type Gateway struct {
 	saidFull  atomic.Int64 // Unix second at which the log last said that the journal is full
 	load      load
 	stuck     stuck
-	loads     sync.Map      // id.Tenant -> *load
+	loads     sync.Map // id.Tenant -> *load
+	paces     paces
 	leaving   chan struct{} // closed: nobody waits for clients that left
 	left      sync.Once     // closes it
 	stop      context.CancelFunc

@@ -51,6 +51,11 @@ func (g *Gateway) messages(c echo.Context) error {
 		g.refuse(c, err, x.event)
 		return nil
 	}
+	if err := x.pace(); err != nil {
+		x.discardBody()
+		g.refuse(c, err, x.event)
+		return nil
+	}
 	if err := x.enterBilled(); err != nil {
 		x.discardBody()
 		g.refuse(c, err, x.event)
@@ -119,11 +124,14 @@ func (x *exchange) read() error {
 		return err
 	}
 	x.body = taken
-	if x.request, err = anthropic.ScanRequest(taken.bytes()); err != nil {
-		taken.release()
-		return err
+	x.request, err = anthropic.ScanRequest(taken.bytes())
+	if err == nil && !x.key.Models.Allow(x.request.Model) {
+		err = fault.Invalid("model", "model_denied", "model %.100q is not one this key may use. It may use: %s. Choose one with /model, or ask whoever issued the key.", x.request.Model, x.key.Models)
 	}
-	return nil
+	if err != nil {
+		taken.release()
+	}
+	return err
 }
 
 // attribute decides once, from the numbered snapshot, where the request goes, and

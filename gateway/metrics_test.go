@@ -19,7 +19,7 @@ import (
 func TestEveryReasonToRefuseIsCountedByName(t *testing.T) {
 	t.Parallel()
 	faults := []error{
-		errKey, errBodyTooLarge, errEncoded, errStale, errNoUpstream, errUpstream, errNotMetered, errPath, errBaseURL, errBusy, errTenantBusy, journal.ErrFull, journal.ErrNoSpace,
+		errKey, errBodyTooLarge, errEncoded, errStale, errNoUpstream, errUpstream, errNotMetered, errPath, errBaseURL, errBusy, errTenantBusy, errPace, journal.ErrFull, journal.ErrNoSpace,
 		fault.From(http.ErrBodyNotAllowed), // no fault: internal
 	}
 	for _, body := range []string{"", `{"messages":[]}`, `{"model":"a","model":"b"}`, `{"model":3}`} {

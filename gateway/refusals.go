@@ -65,6 +65,9 @@ func refusal(f *fault.Fault) (status int, typ string, retry bool) {
 // waitSeconds is when room, or the database, may be back; whole seconds are what
 // Claude Code reads. Empty where waiting is no use, or nobody knows.
 func waitSeconds(f *fault.Fault) string {
+	if wait, ok := errors.AsType[waitError](f); ok {
+		return strconv.FormatInt(int64(wait), 10)
+	}
 	switch {
 	case errors.Is(f, errBusy), errors.Is(f, errTenantBusy):
 		return "2"

@@ -80,6 +80,10 @@ func TestAPIProblems(t *testing.T) {
 		{"in the past", "/keys", `{"label":"x","cost_center":"AC-11","expires_at":"2020-01-01"}`, app.RoleFinanceAdmin, 400, "expires_past", "expires_at"},
 		{"may not make", "/keys", `{"label":"x","cost_center":"AC-11"}`, app.RoleAuditor, 403, "not_allowed", ""},
 		{"no reason", "/keys/" + w.one.key.ID.String() + "/revoke", `{}`, app.RoleFinanceAdmin, 400, "reason_missing", "reason"},
+		{"no model", "/keys", `{"label":"x","cost_center":"AC-11","models":["*"]}`, app.RoleFinanceAdmin, 400, "model_name", "models"},
+		{"no rotation", "/keys/" + w.two.key.ID.String() + "/rotate", `{"reason":"x"}`, app.RoleFinanceAdmin, 404, "key_absent", ""},
+		{"rotated late", "/keys/" + w.one.key.ID.String() + "/rotate", `{"earlier_until":"2030-01-01"}`, app.RoleFinanceAdmin, 400, "earlier_until_late", "earlier_until"},
+		{"may not rotate", "/keys/" + w.one.key.ID.String() + "/rotate", `{}`, app.RoleAuditor, 403, "not_allowed", ""},
 		{"no key", "/keys/key_00000000000000000000000000000001/revoke", `{"reason":"x"}`, app.RoleFinanceAdmin, 404, "key_absent", ""},
 		{"long idempotency key", "/keys", `{"label":"x","cost_center":"AC-11"}`, app.RoleFinanceAdmin, 400, "idempotency_key_length", "Idempotency-Key"},
 	} {
@@ -158,6 +162,27 @@ func TestAPIKeysAreIdempotent(t *testing.T) {
 	require.Equal(t, "revoked", ended.json(t)["state"])
 	require.Equal(t, ended.body, w.call(w.one, app.RoleServiceAccount, path, `{"reason":"done"}`, "Idempotency-Key", "c").body)
 	require.Equal(t, 409, w.call(w.one, app.RoleServiceAccount, path, `{"reason":"done"}`).status)
+}
+
+func TestAPIRotatesAKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.call(w.one, app.RoleServiceAccount, "/keys", `{"label":"terms","cost_center":"AC-11","models":["claude-haiku-*"],"requests_per_minute":5}`).json(t)
+	id, _ := made["id"].(string)
+	first := w.call(w.one, app.RoleServiceAccount, "/keys/"+id+"/rotate", `{"earlier_until":"2026-11-24"}`, "Idempotency-Key", "r")
+	require.Equal(t, 200, first.status, first.body)
+	require.NotEqual(t, made["secret"], first.json(t)["secret"])
+	require.Equal(t, id, first.json(t)["id"])
+	require.Equal(t, first.body, w.call(w.one, app.RoleServiceAccount, "/keys/"+id+"/rotate", `{"earlier_until":"2026-11-24"}`, "Idempotency-Key", "r").body)
+	for _, one := range w.call(w.one, app.RoleServiceAccount, "/keys", "").json(t)["data"].([]any) {
+		key, _ := one.(map[string]any)
+		if key["id"] == id {
+			require.Equal(t, []any{"claude-haiku-*"}, key["models"])
+			require.EqualValues(t, 5, key["requests_per_minute"])
+			secret, _ := first.json(t)["secret"].(string)
+			require.Equal(t, secret[len(secret)-4:], key["hint"])
+		}
+	}
 }
 
 func TestAPIPaging(t *testing.T) {

@@ -20,7 +20,7 @@ type galleryView struct {
 	Columns []chart.Day
 	Stacks  []chart.Column
 	Seal    *app.Seal
-	Keys    *keysView
+	Key     *newKeyView
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -52,6 +52,6 @@ func gallery(frame ui.Frame) *galleryView {
 	var batch id.Batch
 	_ = batch.UnmarshalText([]byte("bat_01a20a7692cb7c3d9f1e5a6b7c8d9e0f")) // a constant that parses
 	v.Seal = &app.Seal{Batch: batch, At: at}
-	v.Keys = &keysView{MayMake: true, Form: keyForm{Alert: "A key needs a label of 1 to 200 bytes.", Field: "label"}, Nodes: []option{{Label: "Choose"}}}
+	v.Key = &newKeyView{Form: keyForm{Alert: "A key needs a label of 1 to 200 bytes.", Field: "label"}, Nodes: []option{{Label: "Choose"}}}
 	return v
 }

@@ -385,7 +385,7 @@ func galleryPage(v *galleryView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = newKeyForm(v.Keys).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = newKeyForm(v.Key.Form, v.Key.Nodes).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

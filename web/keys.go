@@ -2,155 +2,285 @@ package web
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"tollbook/app"
 	"tollbook/app/fault"
-	"tollbook/app/hierarchy"
-	"tollbook/app/id"
-	"tollbook/app/secret"
-	"tollbook/web/api"
+	"tollbook/app/period"
 	"tollbook/web/ui"
 )
 
+// keysQuery is the state of the list: all of it is in the URL.
+type keysQuery struct {
+	Text, Node, State, Sort string
+	Page                    int // 0 for the first
+}
+
+func (v *visit) keysQuery() (keysQuery, error) {
+	get := func(name string) string { return strings.TrimSpace(v.QueryParam(name)) }
+	q := keysQuery{Text: get("q"), Node: get("node"), State: get("state"), Sort: get("sort")}
+	if text := get("page"); text != "" {
+		page, err := strconv.Atoi(text)
+		if err != nil || page < 1 || page > app.MaxKeys {
+			return q, fault.Invalid("page", "page_syntax", "%.20q is no page of this list.", text)
+		}
+		q.Page = page - 1
+	}
+	return q, nil
+}
+
+func (q keysQuery) url(path string) string {
+	values := url.Values{}
+	for name, value := range map[string]string{"q": q.Text, "node": q.Node, "state": q.State, "sort": q.Sort} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	if q.Page > 0 {
+		values.Set("page", strconv.Itoa(q.Page+1))
+	}
+	if len(values) == 0 {
+		return path
+	}
+	return path + "?" + values.Encode()
+}
+
+// narrowed tells whether anything but order and page was chosen.
+func (q keysQuery) narrowed() bool { return q.Text != "" || q.Node != "" || q.State != "" }
+
+func (q keysQuery) filter() app.KeyFilter {
+	return app.KeyFilter{Text: q.Text, NodeCode: q.Node, State: q.State, Sort: q.Sort}
+}
+
+// sorting is a column head that sorts.
+type sorting struct {
+	Label, URL string
+	Aria       string // ascending, descending or empty
+	Number     bool
+}
+
+// sorted is the head of a column: following it sorts by it, and once more reverses.
+func (q keysQuery) sorted(by, label string, number bool) sorting {
+	q.Page = 0
+	s := sorting{Label: label, Number: number}
+	switch q.Sort {
+	case by:
+		s.Aria = "ascending"
+	case "-" + by:
+		s.Aria = "descending"
+	}
+	up, down := by, "-"+by
+	switch {
+	case q.Sort == up:
+		q.Sort = down
+	case q.Sort == down:
+		q.Sort = up
+	case number || by == "last_used" || by == "made":
+		q.Sort = down // the largest and the latest are looked for
+	default:
+		q.Sort = up
+	}
+	s.URL = q.url("/keys")
+	return s
+}
+
 type keysView struct {
 	Frame   ui.Frame
-	Rows    []app.KeyView
+	Query   keysQuery
+	Alert   string
+	Book    app.KeyBook
+	Rows    []app.KeyUsed // of this page
 	Now     time.Time
-	Older   string
-	Newest  bool
-	MayMake bool
-	Form    keyForm
+	Heads   []sorting
 	Nodes   []option
+	States  []option
+	CSV     string
+	Older   string
+	Newer   string
+	MayMake bool
 }
-
-// keyForm is what was filled in, and what was wrong with it.
-type keyForm struct {
-	Label, CostCenter, ExpiresAt, Reason, Once string
-	Alert, Field                               string
-}
-
-func (w *Web) showKeys(v *visit) error { return w.listKeys(v, http.StatusOK, keyForm{}) }
 
 const keysShown = 100
 
-func (w *Web) listKeys(v *visit, status int, form keyForm) error {
-	var after id.Key
-	if text := v.QueryParam("cursor"); text != "" {
-		var err error
-		if after, err = id.ParseKey(text); err != nil {
-			return err
-		}
+func (w *Web) showKeys(v *visit) error {
+	q, err := v.keysQuery()
+	view := &keysView{Query: q, Now: w.cfg.Now(), CSV: q.url("/keys.csv"), MayMake: v.may("key", "propose")}
+	if err == nil {
+		view.Book, err = w.areas.Keys.Browse(v.Request().Context(), v.who, q.filter())
 	}
-	page, err := w.areas.Keys.List(v.Request().Context(), v.who, after, keysShown)
+	status := http.StatusOK
+	if err != nil && fault.KindOf(err) == fault.KindInvalid {
+		status, view.Alert, err = http.StatusUnprocessableEntity, fault.From(err).Message, nil
+	}
 	if err != nil {
 		return err
 	}
-	view := &keysView{Frame: v.frame("Virtual keys"), Rows: page.Rows, Now: w.cfg.Now(), Newest: !after.IsZero(), MayMake: v.may("key", "propose"), Form: form}
-	if !page.Next.IsZero() {
-		view.Older = "/keys?cursor=" + page.Next.String()
+	view.Frame = v.frame("Virtual keys")
+	from := min(q.Page*keysShown, len(view.Book.Rows))
+	view.Rows = view.Book.Rows[from:min(from+keysShown, len(view.Book.Rows))]
+	if from+keysShown < len(view.Book.Rows) {
+		view.Older = q.at(q.Page + 1).url("/keys")
 	}
-	if view.MayMake {
-		// The form carries its own idempotency key: sent twice, it makes one key.
-		view.Form.Once = secret.Mint("form_").Reveal()
-		nodes, err := w.areas.Nodes.List(v.Request().Context(), v.who, time.Time{})
-		if err != nil {
-			return err
-		}
-		view.Nodes = append(view.Nodes, option{Label: "Choose"})
-		for _, n := range nodes {
-			if n.Kind == hierarchy.KindBusinessUnit || n.Code == hierarchy.SuspenseCode {
-				continue
-			}
-			view.Nodes = append(view.Nodes, option{Value: n.Code, Label: n.Code + " " + n.Name, Selected: n.Code == form.CostCenter})
-		}
+	if q.Page > 0 {
+		view.Newer = q.at(q.Page - 1).url("/keys")
+	}
+	month := monthName(period.MonthOf(view.Now))
+	view.Heads = []sorting{
+		q.sorted("label", "Label", false), {Label: "Key"}, q.sorted("cost_center", "Cost center", false), {Label: "State"}, q.sorted("spend", month+", USD", true),
+		{Label: "Requests", Number: true}, q.sorted("last_used", "Last used", false), q.sorted("made", "Made", false), q.sorted("ends", "Ends", false),
+	}
+	if view.Nodes, err = w.nodeChoices(v, "All cost centers", q.Node); err != nil {
+		return err
+	}
+	view.States = []option{{Label: "All states"}}
+	for _, s := range []string{app.KeyActive, app.KeyExpired, app.KeyRevoked} {
+		view.States = append(view.States, option{Value: s, Label: ui.Words(s), Selected: s == q.State})
 	}
 	return render(v, status, keysPage(view))
 }
 
-type madeKeyView struct {
-	Frame      ui.Frame
-	Key        app.MadeKey
-	GatewayURL string
+func (q keysQuery) at(page int) keysQuery {
+	q.Page = page
+	return q
 }
 
-func (w *Web) createKey(v *visit) error {
-	form := keyForm{
-		Label: v.FormValue("label"), CostCenter: v.FormValue("cost_center"), ExpiresAt: strings.TrimSpace(v.FormValue("expires_at")),
-		Reason: v.FormValue("reason"), Once: v.FormValue("once"),
+// nodeChoices lists the nodes the actor sees, as a tree.
+func (w *Web) nodeChoices(v *visit, none, chosen string) ([]option, error) {
+	nodes, err := w.areas.Nodes.List(v.Request().Context(), v.who, time.Time{})
+	list := []option{{Label: none}}
+	for _, n := range nodes {
+		list = append(list, option{Value: n.Code, Label: strings.Repeat("\u2003", n.Depth) + n.Code + " " + n.Name, Selected: n.Code == chosen})
 	}
-	want := app.NewKey{Label: form.Label, CostCenter: form.CostCenter}
-	var err error
-	if form.ExpiresAt != "" {
-		var at api.Instant
-		at, err = api.ParseInstant("expires_at", form.ExpiresAt)
-		want.ExpiresAt = at.Time
-	}
-	var made app.MadeKey
-	if err == nil {
-		made, err = w.areas.Keys.CreateOnce(v.Request().Context(), v.who, want, form.Reason, form.Once)
-	}
-	if fault.KindOf(err) == fault.KindInvalid && err != nil {
-		f := fault.From(err)
-		form.Alert, form.Field = f.Message, f.Field
-		return w.listKeys(v, http.StatusUnprocessableEntity, form)
-	}
+	return list, err
+}
+
+func (w *Web) exportKeys(v *visit) error {
+	q, err := v.keysQuery()
 	if err != nil {
 		return err
 	}
-	// The answer to the form is the page itself: a redirect would have to carry the secret.
-	return render(v, http.StatusCreated, madeKeyPage(&madeKeyView{
-		Frame: v.frame("Virtual key made"), Key: made, GatewayURL: w.cfg.PublicURL.JoinPath("gw", v.slug).String(),
-	}))
-}
-
-type revokeView struct {
-	Frame  ui.Frame
-	Key    app.KeyView
-	State  string
-	Reason string
-	Alert  string
-}
-
-func (w *Web) findKey(v *visit) (app.KeyView, error) {
-	key, err := id.ParseKey(v.Param("id"))
-	if err != nil {
-		return app.KeyView{}, errPageAbsent
-	}
-	return w.areas.Keys.Find(v.Request().Context(), v.who, key)
-}
-
-// confirmRevoke restates what will end before it does.
-func (w *Web) confirmRevoke(v *visit) error {
-	if !v.may("key", "propose") {
-		return app.ErrNotAllowed
-	}
-	key, err := w.findKey(v)
+	book, err := w.areas.Keys.Browse(v.Request().Context(), v.who, q.filter())
 	if err != nil {
 		return err
 	}
-	return render(v, http.StatusOK, revokePage(&revokeView{Frame: v.frame("Revoke a virtual key"), Key: key, State: key.State(w.cfg.Now())}))
+	out := newSheet("id", "label", "hint", "cost_center", "projects", "models", "requests_per_minute", "state", "made_at", "expires_at", "revoked_at", "revoked_reason",
+		"period", "spend_usd", "requests", "last_used_day")
+	now := w.cfg.Now()
+	for i := range book.Rows {
+		k := &book.Rows[i]
+		_ = out.Write([]string{
+			k.ID.String(), cell(k.Label), k.Hint, cell(k.CostCenter), cell(strings.Join(k.Projects, " ")), cell(strings.Join(k.Models, " ")), countOrNone(k.RequestsPerMinute),
+			k.State(now), stamp(k.RecordedAt), stamp(k.ExpiresAt), stamp(k.RevokedAt), cell(k.Reason),
+			book.Month.String(), k.Spend.String(), strconv.FormatInt(k.Requests, 10), dayOrNone(k.LastDay),
+		})
+	}
+	return out.send(v, "keys-"+v.slug+".csv")
 }
 
-func (w *Web) revokeKey(v *visit) error {
-	id, err := id.ParseKey(v.Param("id"))
-	if err != nil {
-		return errPageAbsent
+func countOrNone(n int64) string {
+	if n == 0 {
+		return ""
 	}
-	reason := v.FormValue("reason")
-	err = w.areas.Keys.Revoke(v.Request().Context(), v.who, id, reason)
-	if fault.KindOf(err) == fault.KindInvalid && err != nil {
-		key, findErr := w.findKey(v)
-		if findErr != nil {
-			return findErr
-		}
-		return render(v, http.StatusUnprocessableEntity, revokePage(&revokeView{
-			Frame: v.frame("Revoke a virtual key"), Key: key, State: key.State(w.cfg.Now()), Reason: reason, Alert: fault.From(err).Message,
-		}))
+	return strconv.FormatInt(n, 10)
+}
+
+func stamp(at time.Time) string {
+	if at.IsZero() {
+		return ""
 	}
+	return at.UTC().Format(time.RFC3339)
+}
+
+func dayOrNone(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.DateOnly)
+}
+
+type keyView struct {
+	Frame   ui.Frame
+	Key     app.KeyStory
+	State   string
+	Now     time.Time
+	Month   period.Month
+	Figures []figure
+	MayMake bool
+}
+
+// showKey is one key with everything that is known of it.
+func (w *Web) showKey(v *visit) error {
+	key, err := keyParam(v)
 	if err != nil {
 		return err
 	}
-	return v.Redirect(http.StatusSeeOther, "/keys")
+	story, err := w.areas.Keys.Story(v.Request().Context(), v.who, key)
+	if err != nil {
+		return err
+	}
+	now := w.cfg.Now()
+	view := &keyView{Frame: v.frame("Virtual key " + story.Label), Key: story, State: story.State(now), Now: now, Month: period.MonthOf(now), MayMake: v.may("key", "propose")}
+	view.Figures = view.figures()
+	return render(v, http.StatusOK, keyPage(view))
+}
+
+func (k *keyView) figures() []figure {
+	requests := requestsURL(k.Month, "key", k.Key.ID.String())
+	used := figure{Label: "Last used", Value: "–", Notes: []link{{Label: "not in the last " + strconv.Itoa(app.KeyUseMonths) + " months"}}}
+	if !k.Key.LastDay.IsZero() {
+		used.Value, used.Notes = ui.Day(k.Key.LastDay), []link{{Label: "UTC day of its latest request in the ledger;"}, {Label: "all its requests", URL: requestsQuery{Key: k.Key.ID.String()}.url("/requests")}}
+		used.URL = requestsQuery{Key: k.Key.ID.String()}.url("/requests")
+	}
+	return []figure{
+		{Label: "Spend, " + monthName(k.Month), Value: ui.Dollars(&k.Key.Spend), URL: requests, Notes: []link{{Label: "US dollars, UTC days, today so far; what was posted to this month"}}},
+		{Label: "Requests", Value: ui.Count(k.Key.Requests), URL: requests, Notes: []link{{Label: "this month, errors too"}}},
+		used,
+	}
+}
+
+// secretWords says what becomes of one secret of a key.
+func (k *keyView) secretWords(s app.KeySecret) string {
+	switch {
+	case k.State != app.KeyActive:
+		return "ended with the key"
+	case !s.Accepted(k.Now):
+		return "ended " + ui.Minute(s.EndsAt)
+	case s.EndsAt.IsZero():
+		return "as long as the key"
+	}
+	return "until " + ui.Minute(s.EndsAt)
+}
+
+// historyWords says what a change did to a key.
+func historyWords(kind string) string {
+	words := map[string]string{"key": "Made", "key_secret": "Rotated", "key_revocation": "Revoked"}
+	if word, ok := words[kind]; ok {
+		return word
+	}
+	return ui.Words(kind)
+}
+
+func modelWords(models []string) string {
+	if len(models) == 0 {
+		return "every model"
+	}
+	return strings.Join(models, ", ")
+}
+
+func paceWords(perMinute int64) string {
+	if perMinute == 0 {
+		return "none"
+	}
+	return ui.Plural(perMinute, "billed request") + " a minute at each gateway"
+}
+
+func projectWords(projects []string) string {
+	if len(projects) == 0 {
+		return "those below the cost center"
+	}
+	return "those below the cost center, and " + strings.Join(slices.Sorted(slices.Values(projects)), ", ")
 }

@@ -146,8 +146,27 @@ func TestPages(t *testing.T) {
 		{name: "no such day", role: app.RoleAnalyst, target: "/explore?from=yesterday", status: 422, must: []string{"A day is written as", `value="yesterday"`, `aria-invalid="true"`}},
 		{name: "too many days", role: app.RoleAnalyst, target: "/explore?from=2020-01-01", status: 422, must: []string{"1 to 366 days"}},
 		{name: "explored by an undeclared tag", role: app.RoleAnalyst, target: "/explore?by=tag:team", status: 422},
-		{name: "keys to make", role: app.RoleEngineeringAdmin, target: "/keys", status: 200, must: []string{"Propulsion key", "Make a virtual key", "Revoke"}, mustNot: []string{"tbk_"}},
-		{name: "keys to look at", role: app.RoleAuditor, target: "/keys", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Make a virtual key", "Revoke"}},
+		{name: "keys to make", role: app.RoleEngineeringAdmin, target: "/keys", status: 200, must: []string{"Propulsion key", "Make a virtual key", "Rotate", "Revoke", "/keys.csv", "November 2026, USD", "2 keys"}, mustNot: []string{"tbk_"}},
+		{name: "keys sorted", role: app.RoleEngineeringAdmin, target: "/keys?sort=-spend", status: 200, must: []string{`aria-sort="descending"`, "/keys?sort=spend"}},
+		{name: "keys of a node", role: app.RoleEngineeringAdmin, target: "/keys?node=AC-20&state=active", status: 200, must: []string{"Propulsion office key", "1 key"}, mustNot: []string{">Propulsion key<"}},
+		{name: "no key matches", role: app.RoleAuditor, target: "/keys?q=none", status: 200, must: []string{"No key matches", "Clear the filter"}},
+		{name: "no such state of a key", role: app.RoleAuditor, target: "/keys?state=lost", status: 422, must: []string{"active, expired or revoked", `role="alert"`}},
+		{name: "no such order of keys", role: app.RoleAuditor, target: "/keys?sort=mood", status: 422, must: []string{"sorted by"}},
+		{name: "no such page of keys", role: app.RoleAuditor, target: "/keys?page=x", status: 422, must: []string{"no page of this list"}},
+		{
+			name: "a key", role: app.RoleEngineeringAdmin, target: "/keys/" + w.one.key.ID.String(), status: 200,
+			must: []string{"Propulsion key", "AC-10 / AC-11", "every model", "as long as the key", "Made", "the key", "Spend, November 2026", "/requests?from=2026-11-01&amp;key=", "Rotate", "Last used"}, mustNot: []string{"tbk_"},
+		},
+		{name: "a key to look at", role: app.RoleAuditor, target: "/keys/" + w.one.key.ID.String(), status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Rotate", "Revoke"}},
+		{name: "another company's key page", role: app.RoleFinanceAdmin, target: "/keys/" + w.two.key.ID.String(), status: 404},
+		{name: "no key page", role: app.RoleFinanceAdmin, target: "/keys/new-one", status: 404},
+		{name: "a key to be made", role: app.RoleFinanceAdmin, target: "/keys/new", status: 200, must: []string{"Make key", "Only these models"}},
+		{
+			name: "what rotating does", role: app.RoleFinanceAdmin, target: "/keys/" + w.one.key.ID.String() + "/rotate", status: 200,
+			must: []string{"Rotate Propulsion key?", "2026-11-24T14:02:00Z", "both count as one key"},
+		},
+		{name: "rotating another company's key", role: app.RoleFinanceAdmin, target: "/keys/" + w.two.key.ID.String() + "/rotate", status: 404},
+		{name: "keys to look at", role: app.RoleAuditor, target: "/keys", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Make a virtual key", "/revoke", "Rotate"}},
 		{name: "keys not permitted", role: app.RoleBudgetOwner, target: "/keys", status: 403, must: []string{"Not permitted", "Ask a tenant owner", "Propulsion budget_owner, Budget owner"}},
 		{
 			name: "what ends is restated", role: app.RoleFinanceAdmin, target: "/keys/" + w.one.key.ID.String() + "/revoke", status: 200,
@@ -228,8 +247,13 @@ func TestKeyIsMadeShownOnceAndRevoked(t *testing.T) {
 	require.Equal(t, 422, bad.status)
 	require.Contains(t, bad.body, "needs a label")
 	require.Contains(t, bad.body, `aria-invalid="true"`)
+	for field, value := range map[string]string{"models": "*", "requests_per_minute": "many", "projects": "ZE-P1", "expires_at": "tomorrow"} {
+		got := post("/keys", url.Values{"label": {"k"}, "cost_center": {"AC-11"}, "reason": {"x"}, field: {value}})
+		require.Equal(t, 422, got.status, field)
+		require.Regexp(t, `id="`+field+`"[^>]*value="`+regexp.QuoteMeta(value)+`"[^>]*aria-invalid="true"`, got.body, "what was typed stays")
+	}
 
-	form := url.Values{"label": {"=cmd()"}, "cost_center": {"AC-11"}, "reason": {"to test"}, "expires_at": {"2027-01-31"}, "once": {"form_1"}}
+	form := url.Values{"label": {"=cmd()"}, "cost_center": {"AC-11"}, "reason": {"to test"}, "expires_at": {"2027-01-31"}, "once": {"form_1"}, "models": {"claude-opus-5-5, claude-haiku-*"}, "requests_per_minute": {"30"}, "projects": {"AC-20"}}
 	made := post("/keys", form)
 	require.Equal(t, 201, made.status, made.body)
 	secret := regexp.MustCompile(`tbk_[a-z0-9]{32}`).FindString(made.body)
@@ -237,6 +261,10 @@ func TestKeyIsMadeShownOnceAndRevoked(t *testing.T) {
 	require.Equal(t, "no-store", made.header.Get("Cache-Control"))
 	require.Equal(t, secret, regexp.MustCompile(`tbk_[a-z0-9]{32}`).FindString(post("/keys", form).body), "a form sent twice makes one key")
 	list := w.see(t, w.one, app.RoleEngineeringAdmin, "/keys")
+	detail := w.see(t, w.one, app.RoleEngineeringAdmin, regexp.MustCompile(`/keys/key_[0-9a-f]{32}`).FindString(made.body))
+	for _, word := range []string{"claude-haiku-*, claude-opus-5-5", "30 billed requests a minute", "and AC-20", "31 Jan 2027"} {
+		require.Contains(t, detail.body, word)
+	}
 	require.NotContains(t, list.body, secret)
 	require.Contains(t, list.body, "31 Jan 2027")
 	require.NotContains(t, w.log.String(), secret)
@@ -305,6 +333,50 @@ func TestWhatTakesTimeSaysSoFirst(t *testing.T) {
 	require.NotContains(t, w.see(t, w.one, app.RoleAnalyst, "/explore").body, "http-equiv", "the daily sums are there at once")
 }
 
+func TestAKeyIsRotatedOnAPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cookie := w.session(t, w.one, app.RoleEngineeringAdmin)
+	path := "/keys/" + w.one.key.ID.String()
+	post := func(form url.Values) answer {
+		r := request(http.MethodPost, path+"/rotate", form.Encode())
+		r.AddCookie(cookie)
+		return w.do(r)
+	}
+	for field, form := range map[string]url.Values{
+		"has passed": {"earlier_until": {"2026-11-01"}, "reason": {"x"}},
+		"90 days":    {"earlier_until": {"2028-11-01"}, "reason": {"x"}},
+		"soon":       {"earlier_until": {"soon"}, "reason": {"x"}},
+	} {
+		got := post(form)
+		require.Equal(t, 422, got.status, field)
+		require.Contains(t, got.body, field)
+		require.Contains(t, got.body, `aria-invalid="true"`)
+	}
+	require.Equal(t, 422, post(url.Values{"earlier_until": {"2026-11-25"}}).status, "a reason is asked for")
+
+	form := url.Values{"earlier_until": {"2026-11-25T10:00:00Z"}, "reason": {"yearly"}, "once": {"form_r"}}
+	made := post(form)
+	require.Equal(t, 201, made.status, made.body)
+	require.Contains(t, made.body, "the ones before end 25 Nov 2026 10:00")
+	secret := regexp.MustCompile(`tbk_[a-z0-9]{32}`).FindString(made.body)
+	require.NotEmpty(t, secret)
+	require.Equal(t, secret, regexp.MustCompile(`tbk_[a-z0-9]{32}`).FindString(post(form).body), "a form sent twice rotates once")
+	page := w.see(t, w.one, app.RoleAuditor, path)
+	require.Contains(t, page.body, "until 25 Nov 2026 10:00")
+	require.Contains(t, page.body, "Rotated")
+	require.Contains(t, page.body, "yearly")
+	require.NotContains(t, page.body, secret)
+
+	form.Set("once", "form_s")
+	r := request(http.MethodPost, "/keys/"+w.two.key.ID.String()+"/rotate", form.Encode())
+	r.AddCookie(cookie)
+	require.Equal(t, 404, w.do(r).status, "another company's")
+	r = request(http.MethodPost, path+"/rotate", form.Encode())
+	r.AddCookie(w.session(t, w.one, app.RoleAuditor))
+	require.Equal(t, 403, w.do(r).status)
+}
+
 func TestFormsFromOtherSitesAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -343,6 +415,9 @@ func TestExports(t *testing.T) {
 	require.Equal(t, 200, got.status)
 	require.Contains(t, got.header.Get("Content-Disposition"), "chargeback-acme-2026-11-node.csv")
 	golden(t, "chargeback.csv", got.body)
+	got = w.see(t, w.one, app.RoleAnalyst, "/keys.csv?sort=label")
+	require.Equal(t, 200, got.status)
+	golden(t, "keys.csv", regexp.MustCompile(`,[a-z0-9]{4},AC-`).ReplaceAllString(got.body, ",last,AC-"))
 	got = w.see(t, w.one, app.RoleAnalyst, "/requests.csv?node=AC-20")
 	require.Equal(t, 200, got.status)
 	golden(t, "requests.csv", got.body)
@@ -355,6 +430,7 @@ func TestExports(t *testing.T) {
 	require.NoError(t, w.areas.Nodes.Create(t.Context(), app.Command(w.one.tenant), []app.NewNode{{Code: "X-1", Name: "=HYPERLINK(1)", Kind: "project", Capitalization: "expense"}}, now(), "x"))
 	got = w.see(t, w.one, app.RoleAnalyst, "/chargeback.csv")
 	require.Contains(t, got.body, "'=HYPERLINK")
+	require.Contains(t, w.see(t, w.one, app.RoleAnalyst, "/keys.csv").body, "'@SUM")
 }
 
 func TestNothingYet(t *testing.T) {

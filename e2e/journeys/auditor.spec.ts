@@ -19,7 +19,7 @@ test('samples a request and finds its price, rule and ids', async ({ page }) => 
 test('may look at keys and make none', async ({ page }) => {
   await signIn(page, 'auditor');
   await page.getByRole('link', { name: 'Virtual keys' }).click();
-  await expect(page.getByRole('button', { name: 'Make key' })).toHaveCount(0);
+  await expect(page.getByRole('link', { name: 'Make a virtual key' })).toHaveCount(0);
   await expect(page.getByRole('link', { name: /^Revoke/ })).toHaveCount(0);
   await expectAccessible(page);
 });

@@ -96,6 +96,8 @@ test('makes a virtual key, sees it once, and ends it', async ({ page }) => {
   await signIn(page, 'finance_admin');
   await page.getByRole('link', { name: 'Virtual keys' }).click();
   await expectAccessible(page);
+  await page.getByRole('link', { name: 'Make a virtual key' }).click();
+  await expectAccessible(page);
   const label = `Journey ${Date.now()}`;
   await page.getByLabel('Label').fill(label);
   await page.getByLabel('Cost center').selectOption('CC-6400');
@@ -114,13 +116,32 @@ test('makes a virtual key, sees it once, and ends it', async ({ page }) => {
   await expectAccessible(page);
 
   await page.getByRole('link', { name: 'I have copied it' }).click();
+  await expect(page.getByRole('heading', { name: label, level: 1 })).toBeVisible();
   await expect(page.getByText(secret)).toHaveCount(0);
+  await expectAccessible(page);
+  await page.getByRole('link', { name: 'Rotate' }).click();
+  await expect(page.getByText('both count as one key')).toBeVisible();
+  await page.getByLabel('Why').fill('to see it done');
+  await expectAccessible(page);
+  await page.getByRole('button', { name: 'Rotate this key' }).click();
+  const second = (await page.locator('pre').first().textContent())!.trim();
+  expect(second).toMatch(/^tbk_[a-z0-9]{32}$/);
+  expect(second).not.toBe(secret);
+  await page.getByRole('link', { name: 'I have copied it' }).click();
+  await expect(page.getByRole('region', { name: 'Secrets' }).getByText(/^✓ until /)).toBeVisible();
+
+  await page.goto(`${card().web_url}/keys`);
+  await page.getByLabel('Label or last four').fill(label);
+  await page.getByRole('button', { name: 'Filter' }).click();
+  await expect(page).toHaveURL(/q=Journey/);
   await page.getByRole('link', { name: `Revoke ${label}` }).click();
   await expect(page.getByText('It cannot be undone')).toBeVisible();
   await expectAccessible(page);
   await page.getByLabel('Why').fill('the journey is over');
   await page.getByRole('button', { name: 'Revoke this key' }).click();
-  await expect(page.getByRole('row', { name: new RegExp(label) })).toContainText('Revoked');
+  await expect(page.getByText('× Revoked').first()).toBeVisible();
+  await expect(page.getByRole('cell', { name: 'the journey is over' })).toBeVisible();
+  await expectAccessible(page);
 });
 
 test('signs out', async ({ page }) => {

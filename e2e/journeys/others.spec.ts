@@ -15,7 +15,9 @@ test('the budget owner sees the own subtree', async ({ page }) => {
 test('the engineering admin looks after keys', async ({ page }) => {
   await signIn(page, 'engineering_admin');
   await page.getByRole('link', { name: 'Virtual keys' }).click();
-  await expect(page.getByRole('button', { name: 'Make key' })).toBeVisible();
+  await expect(page.getByRole('link', { name: 'Make a virtual key' })).toBeVisible();
+  await page.getByRole('link', { name: 'Last used' }).click();
+  await expect(page).toHaveURL(/sort=-last_used/);
   await page.getByRole('link', { name: /^Revoke Claude Code/ }).first().click();
   await page.getByRole('link', { name: 'Keep it' }).click();
   await expect(page.getByRole('heading', { name: 'Virtual keys', level: 1 })).toBeVisible();
@@ -27,7 +29,7 @@ for (const role of ['analyst', 'controller', 'tenant_owner']) {
     await signIn(page, role);
     await expect(page.getByRole('heading', { level: 1 })).toHaveText(/^Chargeback, /);
     await page.getByRole('link', { name: 'Virtual keys' }).click();
-    await expect(page.getByRole('button', { name: 'Make key' })).toHaveCount(0);
+    await expect(page.getByRole('link', { name: 'Make a virtual key' })).toHaveCount(0);
     await expectAccessible(page);
     expect(complaints).toEqual([]);
   });

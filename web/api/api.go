@@ -80,6 +80,7 @@ func (a *API) table() []Endpoint {
 		get("/nodes", "node", "read", "The hierarchy as of an instant, parents before children.", a.listNodes),
 		get("/keys", "key", "read", "Virtual keys, newest first.", a.listKeys),
 		post("/keys", "key", "propose", http.StatusCreated, "Make a virtual key. Its secret is in this answer only.", a.createKey),
+		post("/keys/:id/rotate", "key", "propose", http.StatusOK, "Give a virtual key another secret, beside the present one until that ends. It is in this answer only.", a.rotateKey),
 		post("/keys/:id/revoke", "key", "propose", http.StatusOK, "End a virtual key. Gateways refuse it within a second.", a.revokeKey),
 		get("/usage", "usage", "read", "Requests, newest first. Rows appear within two seconds of a response's end.", a.listUsage),
 		get("/chargeback", "chargeback", "read", "A month by node, developer, model, key or project.", a.chargeback),
