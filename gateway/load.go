@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +55,6 @@ func (g *Gateway) loadOf(tenant id.Tenant) *load {
 type place struct {
 	whole, share *load
 	counter      func(*load) *atomic.Int64
-	bodies       int64
 }
 
 // enter takes a place for a request of the tenant; leave gives it back.
@@ -106,16 +106,41 @@ func (x *exchange) holdBody() error {
 		p.whole.bodies.Add(-n)
 		return errTenantBusy
 	}
-	p.bodies = n
+	x.bodies.Store(n)
 	return nil
 }
 
-// forgetBody gives the memory back: the provider has answered, so it has the body.
+// sizeBody gives back what a body turned out not to take.
+func (x *exchange) sizeBody(n int64) {
+	over := x.bodies.Load() - n
+	x.bodies.Store(n)
+	x.place.whole.bodies.Add(-over)
+	x.place.share.bodies.Add(-over)
+}
+
+// forgetBody gives the memory back, once.
 func (x *exchange) forgetBody() {
-	p := &x.place
-	p.whole.bodies.Add(-p.bodies)
-	p.share.bodies.Add(-p.bodies)
-	p.bodies = 0
+	n := x.bodies.Swap(0)
+	x.place.whole.bodies.Add(-n)
+	x.place.share.bodies.Add(-n)
+}
+
+// sent is the body's way out of memory; the transport calls it when all of it is
+// written, or will not be.
+func (x *exchange) sent(info httptrace.WroteRequestInfo) {
+	x.body.written(info)
+	if info.Err == nil {
+		x.passed()
+	}
+}
+
+// passed is called when the body is sent and when the provider has answered, in
+// either order: a provider may answer without having read it, and then it is in
+// memory for as long as the transport tries to send it.
+func (x *exchange) passed() {
+	if x.steps.Add(1) == 2 {
+		x.forgetBody()
+	}
 }
 
 // takeBody reads the body whole: within its bound, the room there is, and the time a
@@ -137,6 +162,7 @@ func (x *exchange) takeBody() (*body, error) {
 		return nil, err
 	}
 	_ = connection.SetReadDeadline(time.Time{})
+	x.sizeBody(int64(len(taken.bytes())))
 	return taken, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -39,8 +40,10 @@ type exchange struct {
 	upstream *http.Response
 	headed   bool // the client has the answer's head
 	place    place
-	answered int64     // bytes read of the answer
-	patience time.Time // until when the client may leave what was written unread
+	bodies   atomic.Int64 // bytes of the body that count as held
+	steps    atomic.Int32 // of two: the body is sent, the provider has answered
+	answered int64        // bytes read of the answer
+	patience time.Time    // until when the client may leave what was written unread
 }
 
 // messages serves one billed request, straight down (DESIGN section 6).
@@ -85,7 +88,7 @@ func (g *Gateway) messages(c echo.Context) error {
 		return nil
 	}
 	defer x.upstream.Body.Close()
-	x.forgetBody()
+	x.passed()
 	x.relay()
 	return nil
 }
@@ -208,7 +211,7 @@ func (x *exchange) send() error {
 		Header: upstreamHeaders(x.r.Header, x.tenant.Credential), Body: x.body.reader(), ContentLength: int64(len(x.body.bytes())),
 	}
 	x.outcome.SentAt = x.g.cfg.Now().UTC()
-	ctx := httptrace.WithClientTrace(x.drain.ctx, &httptrace.ClientTrace{WroteRequest: x.body.written})
+	ctx := httptrace.WithClientTrace(x.drain.ctx, &httptrace.ClientTrace{WroteRequest: x.sent})
 	response, err := x.g.upstream.RoundTrip(request.WithContext(ctx)) //nolint:bodyclose // messages closes it when relayed
 	if err != nil {
 		return err

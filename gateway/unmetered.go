@@ -49,8 +49,9 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 			g.refuse(c, err, x.event)
 			return nil
 		}
+		x.body = taken
 		request.Body, request.ContentLength = taken.reader(), int64(len(taken.bytes()))
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: taken.written})
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: x.sent})
 	}
 	response, err := g.upstream.RoundTrip(request.WithContext(ctx))
 	if err != nil {
@@ -58,7 +59,7 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 		return nil
 	}
 	defer response.Body.Close()
-	x.forgetBody()
+	x.passed()
 	// Answers are small: one that a client has not read by then, nobody reads.
 	connection := http.NewResponseController(x.w)
 	_ = connection.SetWriteDeadline(time.Now().Add(g.cfg.ReadWithin))
