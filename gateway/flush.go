@@ -230,6 +230,10 @@ const (
 	adoptEvery   = 30 * time.Second
 	adoptAgain   = 3 * time.Second // while one waits for the database
 	publishEvery = 5 * time.Second
+
+	// mintWithin is how long an event's id may be older than its intent in the journal:
+	// an append waits for others, and once per segment for the disk.
+	mintWithin = 2 * time.Second
 )
 
 func (g *Gateway) adoptForever(ctx context.Context) {
@@ -310,12 +314,13 @@ func (g *Gateway) publishForever(ctx context.Context) {
 
 // publish tells the database how far this journal has reached the ledger.
 func (g *Gateway) publish(ctx context.Context, ended bool) {
-	stats, now := g.journal.Stats(), g.cfg.Now().UTC()
+	now := g.cfg.Now().UTC() // first: what is minted after it began after it
+	stats := g.journal.Stats()
 	state := app.ReplicaState{
-		ReplicaID: g.replica, StartedAt: g.started, SeenAt: now, FlushedThrough: now, Pending: int64(stats.Pending), JournalBytes: stats.Bytes,
+		ReplicaID: g.replica, StartedAt: g.started, SeenAt: now, FlushedThrough: now.Add(-mintWithin), Pending: int64(stats.Pending), JournalBytes: stats.Bytes,
 	}
 	if !stats.OldestPendingAt.IsZero() {
-		state.FlushedThrough = stats.OldestPendingAt.UTC()
+		state.FlushedThrough = stats.OldestPendingAt.UTC().Add(-mintWithin)
 	}
 	if ended && stats.Pending == 0 {
 		state.EndedAt = &now

@@ -175,7 +175,9 @@ func (x *exchange) attribute() error {
 
 // intend writes the intent and starts its sync, which goes on while the upstream
 // works. The tenant's number is taken under a lock with the write, so that a
-// refused write leaves no gap.
+// refused write leaves no gap. The event's id is minted here and not when the request
+// came: a client may take minutes to send its body, and this gateway says meanwhile
+// that the ledger has all that began before.
 func (x *exchange) intend() error {
 	found, _ := x.g.sequences.LoadOrStore(x.tenant.ID, &sequence{})
 	numbers, ok := found.(*sequence)
@@ -184,6 +186,7 @@ func (x *exchange) intend() error {
 	}
 	numbers.Lock()
 	defer numbers.Unlock()
+	x.event = id.NewEvent(x.g.cfg.Now())
 	x.intent.Sequence = numbers.last + 1
 	payload, err := encodeIntent(x.intent)
 	if err != nil {
