@@ -44,14 +44,18 @@ func (j *Journal) AppendOutcome(id ID, payload []byte) (Position, error) {
 	if err := j.admit(payload, j.cfg.MaxBytes+j.cfg.MaxBytes/reservePart); err != nil {
 		return 0, err
 	}
-	if _, found := j.pending[id]; !found {
+	held, found := j.pending[id]
+	if !found {
 		// Its segment may be gone: a replay would drop this record without a word.
 		return 0, ErrNoIntent
 	}
 	if err := j.write(Outcome, id, payload, 0); err != nil {
 		return 0, err
 	}
-	j.running = max(j.running-1, 0)
+	if held&answered == 0 {
+		j.pending[id] = held | answered
+		j.running--
+	}
 	return j.last, nil
 }
 

@@ -19,13 +19,14 @@ func (j *Journal) Carry(ctx context.Context, id ID, intent, outcome []byte) erro
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.pending[id] != from {
+	held := j.pending[id]
+	if held&^answered != from {
 		return nil // released meanwhile
 	}
 	oldest := j.segments[0].number
 	j.segments[from-oldest].pending--
 	j.segments[to-oldest].pending++
-	j.pending[id] = to
+	j.pending[id] = to | held&answered
 	return nil
 }
 
@@ -34,7 +35,8 @@ func (j *Journal) Carry(ctx context.Context, id ID, intent, outcome []byte) erro
 func (j *Journal) repeat(id ID, intent, outcome []byte) (from, to uint64, last Position, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	from, found := j.pending[id]
+	held, found := j.pending[id]
+	from = held &^ answered
 	if !found || from == j.segments[len(j.segments)-1].number {
 		return from, from, 0, nil
 	}

@@ -96,6 +96,10 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// answered marks an unreleased intent whose outcome is written, beside its segment's
+// number.
+const answered = 1 << 63
+
 // segment is one file as the writer knows it.
 type segment struct {
 	number  uint64
@@ -128,10 +132,10 @@ type Journal struct {
 	file     *os.File
 	zeros    []byte    // a step of them
 	room     int64     // bytes the current segment's file can take: it is zeros from its last record to there
-	running  int       // intents without an outcome yet
+	running  int       // unreleased intents without an outcome yet
 	segments []segment // oldest first; the last one is being written
 	bytes    int64
-	pending  map[ID]uint64 // intent -> its segment's number
+	pending  map[ID]uint64 // intent -> its segment's number, and answered
 	arrivals []arrival     // from first on; released ones are dropped when they come to the front
 	first    int
 	last     Position

@@ -492,3 +492,24 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 		}
 	}))
 }
+
+// TestAReleasedRequestNeedsNoRoomForItsOutcome settles requests that found no room for
+// their outcomes from memory, as a gateway does: nothing is kept free for them after.
+func TestAReleasedRequestNeedsNoRoomForItsOutcome(t *testing.T) {
+	t.Parallel()
+	j := open(t, testConfig(t.TempDir()))
+	for i := range 4 {
+		_, err := j.AppendIntent(numbered(i), nil)
+		require.NoError(t, err)
+	}
+	for range 2 { // said twice counts once
+		_, err := j.AppendOutcome(numbered(0), nil)
+		require.NoError(t, err)
+	}
+	running := func() int { j.mu.Lock(); defer j.mu.Unlock(); return j.running }
+	require.Equal(t, 3, running())
+	require.NoError(t, j.Release([]ID{numbered(0), numbered(1), numbered(2)}))
+	require.Equal(t, 1, running())
+	require.NoError(t, j.Release([]ID{numbered(1), numbered(3)}))
+	require.Zero(t, running())
+}

@@ -40,12 +40,15 @@ func (j *Journal) forget(ids []ID) {
 	defer j.mu.Unlock()
 	oldest := j.segments[0].number
 	for _, id := range ids {
-		number, found := j.pending[id]
+		held, found := j.pending[id]
 		if !found {
 			continue
 		}
 		delete(j.pending, id)
-		j.segments[number-oldest].pending-- // numbers have no gaps
+		if held&answered == 0 {
+			j.running-- // its outcome found no room here and does not come any more
+		}
+		j.segments[held&^answered-oldest].pending-- // numbers have no gaps
 	}
 	for j.first < len(j.arrivals) {
 		if _, found := j.pending[j.arrivals[j.first].id]; found {
