@@ -18,10 +18,11 @@ func hopByHop(name string) bool {
 }
 
 // ours are the client's headers that stop here: its credential and what it declares
-// to Tollbook. Content-Length and Host are set by the transport.
+// to Tollbook, and the expectation that was met when its body was read. Content-Length
+// and Host are set by the transport.
 func ours(name string) bool {
 	switch name {
-	case "X-Api-Key", "Authorization", "Cookie", "Host", "Content-Length", "Accept-Encoding", "X-Forwarded-For", "Forwarded", "X-Real-Ip":
+	case "X-Api-Key", "Authorization", "Cookie", "Host", "Content-Length", "Accept-Encoding", "X-Forwarded-For", "Forwarded", "X-Real-Ip", "Expect":
 		return true
 	}
 	return strings.HasPrefix(name, "X-Tollbook-")

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,12 +18,13 @@ func TestARequestBeginsWithItsIntent(t *testing.T) {
 	_, url := upstream(t, jsonAnswer(http.StatusOK, plainAnswer))
 	h := build(t, url)
 	body, rest := io.Pipe()
-	ended := make(chan int, 1)
-	go func() {
+	var running sync.WaitGroup
+	running.Go(func() {
 		res := h.post(t, "one", question, func(r *http.Request) { r.ContentLength, r.Body = int64(len(question)), body })
-		_, _ = io.ReadAll(res.Body)
-		ended <- res.StatusCode
-	}()
+		if _, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK {
+			t.Error(res.StatusCode, err)
+		}
+	})
 	_, err := io.WriteString(rest, question[:10])
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { requests, _, _ := h.gateway.Load(); return requests == 1 }, 10*time.Second, time.Millisecond)
@@ -30,7 +32,7 @@ func TestARequestBeginsWithItsIntent(t *testing.T) {
 	published := time.Now().Truncate(time.Millisecond) // as good as any instant at which nothing was pending
 	_, err = io.WriteString(rest, question[10:])
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, <-ended)
+	running.Wait()
 	row := h.rows(t, "one", 1)[0]
 	require.False(t, row.ID.Time().Before(published), "%s is before %s", row.ID.Time(), published)
 }
