@@ -338,6 +338,15 @@ func reading() map[string]query {
 			}
 			return own, errors.Join(err, err2)
 		}},
+		"FindKeys": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.FindKeys(theirs.mark("key"), 50) }},
+		"SeenDevelopers": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			all, err := tx.SeenDevelopers(nil, 50)
+			within, err2 := tx.SeenDevelopers([]id.Node{mine.node, theirs.node}, 50)
+			if len(all) != 1 || len(within) != 1 {
+				err = errors.Join(errors.New("not one's own developer"), err)
+			}
+			return text(all), errors.Join(err, err2)
+		}},
 		"Views": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Views(theirs.member) }},
 		"DeclaredTags": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			keys, err := tx.DeclaredTags()

@@ -17,6 +17,11 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'requests-filtered-out', role: 'finance_admin', open: (page) => go(page, '/requests?session=none-such') },
   { name: 'requests-own', role: 'developer', open: (page) => go(page, '/') },
   { name: 'request', role: 'auditor', open: firstRequest },
+  { name: 'sessions', role: 'finance_admin', open: (page) => go(page, '/sessions') },
+  { name: 'session', role: 'finance_admin', open: firstSession },
+  { name: 'explore', role: 'finance_admin', open: (page) => go(page, '/explore') },
+  { name: 'explore-days', role: 'analyst', open: (page) => go(page, '/explore?by=day') },
+  { name: 'search', role: 'finance_admin', open: (page) => go(page, '/search?q=4100') },
   { name: 'keys', role: 'engineering_admin', open: (page) => go(page, '/keys') },
   { name: 'key', role: 'engineering_admin', open: firstKey },
   { name: 'key-new', role: 'engineering_admin', open: (page) => go(page, '/keys/new') },
@@ -39,6 +44,12 @@ async function firstRequest(page: Page): Promise<void> {
   await go(page, '/requests?state=complete');
   await page.locator('tbody a[data-row]').first().click();
   await expect(page.getByRole('heading', { name: 'Charge by class' })).toBeVisible();
+}
+
+async function firstSession(page: Page): Promise<void> {
+  await go(page, '/sessions');
+  await page.locator('tbody a[data-row]').first().click();
+  await expect(page.getByRole('heading', { name: 'Turns in order' })).toBeVisible();
 }
 
 async function revokeFirst(page: Page): Promise<void> {

@@ -668,7 +668,7 @@ func requestTimes(v *requestView) templ.Component {
 			templ_7745c5c3_Var38 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 52, "<section class=\"panel\" aria-labelledby=\"times\"><header><h2 id=\"times\">Times</h2><span class=\"sub\">UTC; the gateway's clock, but for the ledger's</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"times\"><table class=\"ledger\"><thead><tr><th scope=\"col\">What</th><th scope=\"col\">When</th><th scope=\"col\" class=\"num\">After the start</th><th scope=\"col\"></th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 52, "<section class=\"panel\" aria-labelledby=\"times\"><header><h2 id=\"times\">Times</h2><span class=\"sub\">UTC; the gateway's clock, but for the ledger's</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"times\"><table class=\"ledger\"><thead><tr><th scope=\"col\">What</th><th scope=\"col\">When</th><th scope=\"col\" class=\"num\">After the start</th><th scope=\"col\">Note</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -474,7 +474,7 @@ func requestsFilter(v *requestsView) templ.Component {
 			templ_7745c5c3_Var21 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 42, "<form class=\"filter\" method=\"get\" action=\"/requests\" role=\"search\" aria-label=\"Filter requests\"><div class=\"field\"><label for=\"node\">Cost center</label> <select id=\"node\" name=\"node\" data-search>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 42, "<form class=\"filter\" method=\"get\" action=\"/requests\" role=\"search\" aria-label=\"Filter requests\"><div class=\"field\"><label for=\"node\">Cost center</label> <select id=\"node\" name=\"node\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -92,6 +92,7 @@ func (v *visit) frame(title string) ui.Frame {
 		add("Chargeback", "/")
 	}
 	if v.may("usage", "read") || v.may("usage", "read_own") {
+		f.Searchable = true
 		add("Requests", "/requests")
 		add("Sessions", "/sessions")
 		add("Spend explorer", "/explore")

@@ -430,7 +430,7 @@ func sessionsFilter(v *sessionsView) templ.Component {
 			templ_7745c5c3_Var20 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<form class=\"filter\" method=\"get\" action=\"/sessions\" role=\"search\" aria-label=\"Filter sessions\"><div class=\"field\"><label for=\"node\">Cost center</label> <select id=\"node\" name=\"node\" data-search>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<form class=\"filter\" method=\"get\" action=\"/sessions\" role=\"search\" aria-label=\"Filter sessions\"><div class=\"field\"><label for=\"node\">Cost center</label> <select id=\"node\" name=\"node\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -113,8 +113,8 @@ function step(by) {
 const actions = {
   "/": () => {
     const field = document.querySelector("[data-search]");
-    if (field) field.focus();
-    else if (document.querySelector('nav.side a[href="/requests"]')) location.assign("/requests#find");
+    field?.focus();
+    field?.select();
   },
   "?": () => help.showModal(),
   j: () => step(1),
@@ -129,5 +129,3 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   action();
 });
-
-if (location.hash === "#find") document.querySelector("[data-search]")?.focus();

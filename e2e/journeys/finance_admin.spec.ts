@@ -81,7 +81,13 @@ test('uses the keyboard alone', async ({ page }) => {
   await page.getByRole('link', { name: 'Autonomy' }).press('Enter');
   await expect(page).toHaveURL(/node=BU-10/);
   await page.keyboard.press('/');
-  await expect(page.getByLabel('Cost center')).toBeFocused();
+  const search = page.getByRole('searchbox', { name: 'Search' });
+  await expect(search).toBeFocused();
+  await search.fill('autonomy');
+  await search.press('Enter');
+  await expect(page.getByRole('heading', { name: 'Search' })).toBeVisible();
+  await expect(page.getByRole('link', { name: 'BU-10 Autonomy', exact: true })).toBeVisible();
+  await expectAccessible(page);
 
   // Single keys can be turned off.
   await page.evaluate(() => (document.activeElement as HTMLElement).blur());
