@@ -740,7 +740,7 @@ func trendPanel(v *chargebackView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "</p><details class=\"twin\"><summary>The same as a table<span class=\"visually-hidden\">, by month</span></summary><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"trend\"><table class=\"ledger\"><thead><tr><th scope=\"col\">Month</th><th scope=\"col\" class=\"num\">Actual</th><th scope=\"col\" class=\"num\">Plan to date</th><th scope=\"col\" class=\"num\">Variance</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "</p><details class=\"twin\"><summary>The months as a table</summary><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"trend\"><table class=\"ledger\"><thead><tr><th scope=\"col\">Month</th><th scope=\"col\" class=\"num\">Actual</th><th scope=\"col\" class=\"num\">Plan to date</th><th scope=\"col\" class=\"num\">Variance</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
