@@ -46,7 +46,7 @@ func NewMetering(d *db.DB) (*Metering, error) {
 }
 
 // Flush writes one tenant's measured requests into the ledger in one commit: rows,
-// both rollups, and a batch whose Merkle root is in the audit log. It returns how
+// its rollups, and a batch whose Merkle root is in the audit log. It returns how
 // many were new: flushing an event again changes nothing.
 func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.Event) (int, error) {
 	added, unpriced := 0, 0

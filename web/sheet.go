@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tollbook/app/export"
@@ -173,7 +174,7 @@ func (s *sheet) printed(v *visit, name string) (*manifestView, error) {
 	add("Filters", pairs(m.Filters, "none"))
 	add("As of", ui.Instant(m.AsOf)+", as known at "+ui.Instant(m.KnownAt))
 	add("Run", "by "+m.RunBy.Name+" ("+m.RunBy.Roles+", "+m.RunBy.ID+") at "+ui.Instant(m.RunAt))
-	add("Rows", fmt.Sprint(m.Rows))
+	add("Rows", strconv.Itoa(m.Rows))
 	add("Control totals", pairs(m.ControlTotals, "none"))
 	add("Audit log", sequenceWords(m.AuditSequence))
 	add("SHA-256 of "+m.File, m.SHA256)
