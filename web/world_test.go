@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"flag"
 	"io"
@@ -40,6 +41,7 @@ type world struct {
 	cfg       web.Config
 	areas     web.Areas
 	clone     *dbtest.Clone
+	admin     *sql.DB // opened by who needs it
 	one, two  *company
 	metering  *app.Metering
 	snapshots *app.Snapshots
