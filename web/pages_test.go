@@ -212,6 +212,25 @@ func TestPages(t *testing.T) {
 		},
 		{name: "another company's proposal", role: app.RoleController, target: "/prices/changes/" + w.two.change.ID.String(), status: 404},
 		{name: "a change of another kind", role: app.RoleController, target: "/prices/changes/" + w.one.key.Change.ID.String(), status: 404},
+		{
+			name: "a cost center", role: app.RoleFinanceAdmin, target: "/nodes/AC-11", status: 200,
+			must: []string{
+				"Propulsion team", "<code>AC-11</code>, cost center", "Actual, November 2026", `href="/nodes/AC-10"`, `href="/nodes/AC-P1"`, "Propulsion project", "6410",
+				"developer@acme.test", "Propulsion key", "from 1 Oct 2026 on", "the tree", "below AC-10", "/requests?from=2026-11-01&amp;node=AC-11&amp;to=2026-12-01",
+				"Dec 2025", "/nodes/AC-11/months.csv", `href="/nodes/AC-11?period=2026-10"`,
+			},
+			mustNot: []string{"Propulsion office"},
+		},
+		{
+			name: "a cost center's earlier month", role: app.RoleAuditor, target: "/nodes/AC-10?period=2026-10", status: 200,
+			must: []string{"Actual, October 2026", "all 31 days", "Nobody spent here", "No key charged it", `href="/nodes/AC-11?period=2026-10"`},
+		},
+		{name: "the root of a subtree", role: app.RoleBudgetOwner, target: "/nodes/AC-10", status: 200, must: []string{"Propulsion unit", "AC-11"}, mustNot: []string{"AC-20"}},
+		{name: "outside the subtree", role: app.RoleBudgetOwner, target: "/nodes/AC-20", status: 404, mustNot: []string{"Propulsion office"}},
+		{name: "before it was", role: app.RoleAuditor, target: "/nodes/AC-11?as_of=2026-09-01", status: 404, must: []string{"at that time"}},
+		{name: "another company's cost center", role: app.RoleFinanceAdmin, target: "/nodes/ZE-11", status: 404},
+		{name: "a cost center in no month", role: app.RoleAuditor, target: "/nodes/AC-11?period=x", status: 422},
+		{name: "a cost center not permitted", role: app.RoleDeveloper, target: "/nodes/AC-11", status: 403},
 		{name: "no page", role: app.RoleFinanceAdmin, target: "/nothing-here", status: 404, must: []string{"no such page"}},
 		{name: "the gallery", role: app.RoleFinanceAdmin, target: "/_gallery", status: 200, must: []string{"Gallery"}},
 		{name: "a problem explained", role: app.RoleFinanceAdmin, target: "/problems/token_unknown", status: 200, must: []string{"Token unknown"}},
@@ -436,6 +455,10 @@ func TestExports(t *testing.T) {
 	got = w.see(t, w.one, app.RoleAnalyst, "/requests.csv?node=AC-20")
 	require.Equal(t, 200, got.status)
 	golden(t, "requests.csv", got.body)
+	got = w.see(t, w.one, app.RoleAnalyst, "/nodes/AC-10/months.csv?period=2026-11")
+	require.Equal(t, 200, got.status)
+	require.Contains(t, got.header.Get("Content-Disposition"), "node-acme-AC-10-2026-11.csv")
+	golden(t, "node_months.csv", got.body)
 	require.Equal(t, 403, w.see(t, w.one, app.RoleDeveloper, "/chargeback.csv").status)
 	require.Equal(t, 422, w.see(t, w.one, app.RoleAnalyst, "/requests.csv?from=yesterday").status)
 

@@ -37,6 +37,8 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodPost, "/explore/views/:id/remove", w.removeView, "view", "propose"),
 		w.page(http.MethodPost, "/explore/tags", w.declareTags, "tag", "propose"),
 		w.page(http.MethodGet, "/search", w.showSearch, "usage", "read"),
+		w.page(http.MethodGet, "/nodes/:node", w.showNode, "chargeback", "read"),
+		w.page(http.MethodGet, "/nodes/:node/months.csv", w.exportNode, "chargeback", "read"),
 		w.page(http.MethodGet, "/keys", w.showKeys, "key", "read"),
 		w.page(http.MethodGet, "/keys.csv", w.exportKeys, "key", "read"),
 		w.page(http.MethodPost, "/keys", w.createKey, "key", "propose"),

@@ -100,7 +100,7 @@ func expected(access *app.Access, route web.Route, tenant id.Tenant, role app.Ro
 func (w *world) try(t *testing.T, route web.Route, c *company, session *http.Cookie, role app.Role) string {
 	t.Helper()
 	path := strings.NewReplacer("/keys/:id", "/keys/"+c.key.ID.String(), "/requests/:id", "/requests/"+c.events[0].ID.String(), "/sessions/:id", "/sessions/session-"+c.slug, "/views/:id", "/views/"+id.NewView(now()).String(),
-		"/changes/:id", "/changes/"+c.change.ID.String(), ":slug", c.slug, ":issuer", "iss_none", ":code", "internal").Replace(route.Path)
+		"/changes/:id", "/changes/"+c.change.ID.String(), ":slug", c.slug, ":issuer", "iss_none", ":code", "internal", ":node", "SUSPENSE").Replace(route.Path)
 	body := ""
 	if route.Token && route.Method == http.MethodPost {
 		body = "{}"

@@ -1,0 +1,192 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"tollbook/app"
+	"tollbook/app/hierarchy"
+	"tollbook/app/money"
+	"tollbook/web/chart"
+	"tollbook/web/ui"
+)
+
+// nodeURL is the page of a node by its code.
+func nodeURL(code string) string { return "/nodes/" + url.PathEscape(code) }
+
+type nodeView struct {
+	Frame          ui.Frame
+	Story          *app.NodeStory
+	Query          monthQuery
+	Sub            string
+	CSV            string
+	Previous, Next *link
+	Crumbs         []link
+	Figures        []figure
+	Columns        []chart.Day
+	Trend          []nodeMonth
+	Tallest        string
+	TrendWords     string
+	Lists          []nodeList
+	Requests       string
+}
+
+type nodeMonth struct {
+	Label, URL, Amount, Requests string
+	Current                      bool
+}
+
+// nodeList is what a node's month is made of by one dimension.
+type nodeList struct {
+	ID, Title, Head, None string
+	Rows                  []nodeRow
+	More                  int // rows beyond those shown
+}
+
+type nodeRow struct{ Label, Code, URL, Amount, Share string }
+
+// nodeRows bounds a list on the page; the chargeback page has all of it.
+const nodeRows = 20
+
+func (v *visit) story() (app.NodeStory, monthQuery, error) {
+	q, err := v.monthQuery()
+	if err != nil {
+		return app.NodeStory{}, q, err
+	}
+	code, err := url.PathUnescape(v.Param("node"))
+	if err != nil {
+		return app.NodeStory{}, q, app.ErrNodeAbsent
+	}
+	story, err := v.web.areas.Reports.Node(v.Request().Context(), v.who, code, q.Month, q.AsOf)
+	return story, q, err
+}
+
+// showNode is one cost center, project or business unit.
+func (w *Web) showNode(v *visit) error {
+	s, q, err := v.story()
+	if err != nil {
+		return err
+	}
+	home := nodeURL(s.Code)
+	view := &nodeView{
+		Frame: v.frame(s.Code + " " + s.Name), Story: &s, Query: q, Sub: periodWords(s.Month.State, q.Month, w.cfg.Now()), CSV: q.url(home + "/months.csv"),
+		Previous: &link{Label: q.Month.Previous().Start().Format("Jan 2006"), URL: q.with(q.Month.Previous()).url(home)},
+		Requests: requestsURL(q.Month, "node", s.Code),
+	}
+	if q.Month.Start().Before(q.Current.Start()) {
+		view.Next = &link{Label: q.Month.Next().Start().Format("Jan 2006"), URL: q.with(q.Month.Next()).url(home)}
+	}
+	for _, up := range s.Crumbs {
+		view.Crumbs = append(view.Crumbs, link{Label: up.Code, URL: q.url(nodeURL(up.Code))})
+	}
+	view.Figures = nodeFigures(&s, q)
+	view.trend(&s, q, home)
+	view.lists(&s, q)
+	return render(v, http.StatusOK, nodePage(view))
+}
+
+func nodeFigures(s *app.NodeStory, q monthQuery) []figure {
+	own := figure{Label: "Its own, without what is below", Value: ui.Dollars(&s.Own), Notes: []link{{Label: ui.Percent(&s.Own, &s.Month.Total, 1) + " of it was charged to this node itself"}}}
+	if len(s.Children) == 0 {
+		own.Notes = []link{{Label: "nothing is below it"}}
+	}
+	treatment := figure{Label: "Capitalization", Value: ui.Words(string(s.Capitalization)), Notes: []link{{Label: "how its spend is booked now; each charge keeps what held when it was made"}}}
+	return []figure{
+		{
+			Label: "Actual, " + monthName(q.Month), Value: ui.Dollars(&s.Month.Total), URL: requestsURL(q.Month, "node", s.Code),
+			Notes: []link{{Label: "US dollars, UTC days, with everything below it"}},
+		},
+		own,
+		{
+			Label: "Requests", Value: ui.Count(s.Month.Requests), URL: requestsURL(q.Month, "node", s.Code),
+			Notes: []link{{Label: tokenWords(s.Month.Tokens)}},
+		},
+		treatment,
+	}
+}
+
+// trend shapes the months up to the one shown.
+func (v *nodeView) trend(s *app.NodeStory, q monthQuery, home string) {
+	var tallest money.Sum
+	for i := range s.Trend {
+		if s.Trend[i].Amount.Cmp(&tallest) > 0 {
+			tallest = s.Trend[i].Amount
+		}
+	}
+	for i := range s.Trend {
+		one := &s.Trend[i]
+		current := one.Month == q.Current
+		name := one.Month.Start().Format("Jan 2006")
+		v.Columns = append(v.Columns, chart.Day{Height: ui.Permille(&one.Amount, &tallest), Before: -1, Partial: current, Words: name + ": " + ui.Dollars(&one.Amount)})
+		v.Trend = append(v.Trend, nodeMonth{
+			Label: name, URL: q.with(one.Month).url(home), Amount: ui.Money(&one.Amount), Requests: ui.Count(one.Requests), Current: current,
+		})
+	}
+	v.Tallest = ui.Dollars(&tallest)
+	v.TrendWords = fmt.Sprintf("Spend by month up to %s; the tallest is %s. The table below holds the same numbers.", monthName(q.Month), v.Tallest)
+}
+
+func (v *nodeView) lists(s *app.NodeStory, q monthQuery) {
+	add := func(list nodeList, rows []app.ChargebackRow, address func(*app.ChargebackRow) string, shown bool) {
+		for i := range rows {
+			if len(list.Rows) == nodeRows {
+				list.More = len(rows) - nodeRows
+				break
+			}
+			r := &rows[i]
+			row := nodeRow{Label: r.Label, URL: address(r), Amount: ui.Money(&r.Actual), Share: ui.Percent(&r.Actual, &s.Month.Total, 1)}
+			if shown {
+				row.Code = r.Key
+			}
+			list.Rows = append(list.Rows, row)
+		}
+		v.Lists = append(v.Lists, list)
+	}
+	node := func(r *app.ChargebackRow) string {
+		if r.Kind == "" { // it is no more: its requests are
+			return requestsURL(q.Month, "node", s.Code)
+		}
+		return q.url(nodeURL(r.Key))
+	}
+	add(nodeList{ID: "below", Title: "Right below it", Head: "Node", None: "Nothing is below it."}, s.Children, node, true)
+	add(nodeList{ID: "projects", Title: "Projects", Head: "Project", None: "No project is below it."}, s.Projects, node, true)
+	add(nodeList{ID: "people", Title: "People", Head: "Developer", None: "Nobody spent here in this month."}, s.Developers, func(r *app.ChargebackRow) string {
+		return requestsURL(q.Month, "node", s.Code, "developer", r.Key)
+	}, false)
+	add(nodeList{ID: "keys", Title: "Virtual keys", Head: "Virtual key", None: "No key charged it in this month."}, s.Keys, func(r *app.ChargebackRow) string {
+		return requestsURL(q.Month, "node", s.Code, "key", r.Key)
+	}, false)
+}
+
+// heldWords says from when to when a version holds.
+func heldWords(step hierarchy.Version) string {
+	if step.EffectiveTo.IsZero() {
+		return "from " + ui.Day(step.EffectiveFrom) + " on"
+	}
+	return "from " + ui.Day(step.EffectiveFrom) + " until " + ui.Day(step.EffectiveTo)
+}
+
+// stepWords says what a version made of a node.
+func stepWords(s *app.NodeStep) string {
+	words := s.Code + " " + s.Name
+	if s.ParentCode != "" {
+		words += ", below " + s.ParentCode
+	}
+	return words
+}
+
+// exportNode is the trend as a file.
+func (w *Web) exportNode(v *visit) error {
+	s, q, err := v.story()
+	if err != nil {
+		return err
+	}
+	out := newSheet("node", "name", "period", "actual_usd", "requests")
+	for i := range s.Trend {
+		one := &s.Trend[i]
+		_ = out.Write([]string{cell(s.Code), cell(s.Name), one.Month.String(), one.Amount.String(), strconv.FormatInt(one.Requests, 10)})
+	}
+	return out.send(v, "node-"+v.slug+"-"+s.Code+"-"+q.Month.String()+".csv")
+}
