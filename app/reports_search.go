@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,7 +106,7 @@ func (r *Reports) findNamed(tx *db.Tx, who Actor, text string, found *Found) err
 		}
 	}
 	if r.access.Check(who, "key", "read") != nil {
-		return nil
+		return nil //nolint:nilerr // who may not read keys finds none
 	}
 	rows, err := tx.FindKeys(text, MaxRows)
 	if err != nil {
@@ -140,10 +141,14 @@ func (r *Reports) findDevelopers(tx *db.Tx, who Actor, text string, found *Found
 	}
 	for _, row := range rows {
 		label := r.labels.Open(row.DeveloperID, row.LabelSealed)
-		if len(found.Developers) < foundShown && label != "" && (contains(label, text) || row.DeveloperID.String() == text) {
+		if label != "" && (contains(label, text) || row.DeveloperID.String() == text) {
 			found.Developers = append(found.Developers, FoundDeveloper{ID: row.DeveloperID, Label: label, Verified: row.Verified})
 		}
 	}
+	slices.SortFunc(found.Developers, func(a, b FoundDeveloper) int {
+		return strings.Compare(strings.ToLower(a.Label), strings.ToLower(b.Label))
+	})
+	found.Developers = found.Developers[:min(len(found.Developers), foundShown)]
 	return nil
 }
 

@@ -49,7 +49,7 @@ func TestSearchFindsWhatIsTheirs(t *testing.T) {
 		{"all", "p-1", "P-1"},
 		{"all", "LAPT", "key laptop"},
 		{"all", h.one.key.ID.String(), "key laptop"},
-		{"all", "one.test", "bob@one.test, Ada@one.test"},
+		{"all", "one.test", "Ada@one.test, bob@one.test"},
 		{"all", h.developer(t, h.one, "ada@one.test").String(), "Ada@one.test"},
 		{"all", "%", ""},
 		{"all", "%%", ""},

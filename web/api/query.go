@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -154,9 +155,17 @@ func readBody(c echo.Context, into any) error {
 	if err != nil || kind != "application/json" {
 		return fault.New(fault.KindInvalid, "content_type", "Send the body as Content-Type: application/json.")
 	}
+	var object json.RawMessage
 	decoder := json.NewDecoder(c.Request().Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	if err := decoder.Decode(&object); err != nil {
+		return bodyFault(err)
+	}
+	if object[0] != '{' { // null would leave everything as if it had been left out
+		return fault.New(fault.KindInvalid, "body_syntax", "The body must be one JSON object.")
+	}
+	members := json.NewDecoder(bytes.NewReader(object))
+	members.DisallowUnknownFields()
+	if err := members.Decode(into); err != nil {
 		return bodyFault(err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
