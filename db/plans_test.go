@@ -45,7 +45,7 @@ type planned struct {
 
 func with(query string, args []any, must ...string) planned { return planned{query, args, must} }
 
-// plansOfRequests are the plans that lists of requests rely on (migration 00011 says why).
+// plansOfRequests are the plans that lists of requests rely on (migration 00013 says why).
 func plansOfRequests(s *scene) map[string]planned {
 	from := s.month.Start().AddDate(0, -1, 0)
 	f := func(set ...func(*db.UsageFilter)) db.UsageFilter {

@@ -437,6 +437,13 @@ func (w *Web) exportExplore(v *visit) error {
 			_ = out.Write(line)
 		}
 	}
+	out.filter("by", t.Question.By)
+	out.filter("and", t.Question.And)
+	out.filter("from", ui.Date(t.Question.From))
+	out.filter("to", ui.Date(t.Question.To))
+	out.control("amount_usd", t.Total.Charge.String())
+	out.control("requests", number(t.Total.Requests))
+	out.control("tokens", number(t.Total.AllTokens))
 	return out.send(v, "spend-"+v.slug+".csv")
 }
 

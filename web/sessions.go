@@ -89,6 +89,7 @@ func (w *Web) exportSessions(v *visit) error {
 	filter.Cursor, filter.Limit = "", app.MaxRows
 	out := newSheet("session_id", "first_at", "last_at", "requests", "agents", "errors", "provisional", "developer", "developers", "model", "models",
 		"prompt_tokens", "cache_read_tokens", "output_tokens", "amount_usd")
+	var total money.Sum
 	for range maxSessionsExport / app.MaxRows {
 		page, err := w.areas.Reports.Sessions(v.Request().Context(), v.who, filter)
 		if err != nil {
@@ -96,12 +97,14 @@ func (w *Web) exportSessions(v *visit) error {
 		}
 		for i := range page.Rows {
 			s := &page.Rows[i]
+			total.AddSum(&s.Amount)
 			_ = out.Write([]string{
 				cell(s.ID), s.FirstAt.Format(time.RFC3339Nano), s.LastAt.Format(time.RFC3339Nano), number(s.Requests), number(s.Agents), number(s.Errors), number(s.Provisional),
 				cell(s.Developer), number(s.Developers), cell(s.Model), number(s.Models), number(s.Prompt), number(s.CacheRead), number(s.Output), s.Amount.String(),
 			})
 		}
 		if page.Next == "" {
+			out.control("amount_usd", total.String())
 			return out.send(v, "sessions-"+v.slug+".csv")
 		}
 		filter.Cursor = page.Next
@@ -336,5 +339,8 @@ func (w *Web) exportSession(v *visit) error {
 		}
 		_ = out.Write(append(line, t.Cost.String(), t.Uncached.String()))
 	}
+	out.filter("session", session.ID)
+	out.control("amount_usd", session.Spend.Cost.String())
+	out.control("without_cache_usd", session.Spend.Uncached.String())
 	return out.send(v, "session-"+v.slug+".csv")
 }
