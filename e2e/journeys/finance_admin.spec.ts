@@ -106,7 +106,7 @@ test('makes a virtual key, sees it once, and ends it', async ({ page }) => {
   await expectAccessible(page);
   const label = `Journey ${Date.now()}`;
   await page.getByLabel('Label').fill(label);
-  await page.getByLabel('Cost center').selectOption('CC-6400');
+  await page.getByLabel('Cost center', { exact: true }).selectOption('CC-6400');
   await page.getByLabel('Ends on').fill('2020-01-01');
   await page.getByLabel('Why').fill('a journey');
   await page.getByRole('button', { name: 'Make key' }).click();
