@@ -349,7 +349,7 @@ func TestASiteSurvivesATermAndAnOutage(t *testing.T) {
 	c := s.traffic("11111111-0000-4000-8000-000000000001", "gateway")
 	var streams sync.WaitGroup
 	for range 10 {
-		streams.Go(func() { c.one("deltas=40,delta-ms=50") }) // two seconds each
+		streams.Go(func() { c.one("deltas=200,delta-ms=50") }) // ten seconds each: all run at once also where they begin slowly
 	}
 	require.Eventually(t, func() bool { return s.metric(t, "gateway", "requests_running") == "10" }, time.Minute, 5*time.Millisecond)
 	require.NoError(t, s.parts["gateway"].cmd.Process.Signal(syscall.SIGTERM))
