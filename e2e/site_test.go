@@ -210,7 +210,7 @@ func (c *traffic) one(shape string) {
 
 func (c *traffic) ask(shape string) (string, error) {
 	gateway := c.s.parts[c.gateways[rand.IntN(len(c.gateways))]]
-	streamed := rand.IntN(5) > 0
+	streamed := strings.Contains(shape, "delta-ms") || rand.IntN(5) > 0 // pauses are between the events of a stream
 	r, err := http.NewRequest(http.MethodPost, "http://"+gateway.address+"/gw/"+siteCompany+"/v1/messages?beta=true", strings.NewReader(
 		fmt.Sprintf(`{"model":"claude-haiku-5-5","max_tokens":500,"stream":%t,"messages":[{"role":"user","content":"hello %d"}]}`, streamed, rand.IntN(1000))))
 	if err != nil {
