@@ -41,6 +41,19 @@ func (t *SystemTx) Tenants() ([]TenantRow, error) {
 	return rows, err
 }
 
+// PseudonymKeyRow is one tenant's sealed pseudonym key; without one it is empty.
+type PseudonymKeyRow struct {
+	TenantID  id.Tenant
+	KeySealed []byte
+}
+
+// PseudonymKeys reads every tenant's.
+func (t *SystemTx) PseudonymKeys() ([]PseudonymKeyRow, error) {
+	var rows []PseudonymKeyRow
+	err := t.scan("read pseudonym keys", &rows, `select t.tenant_id, k.key_sealed from tenant t left join pseudonym_key k on k.tenant_id = t.tenant_id`)
+	return rows, err
+}
+
 // TenantBySlug finds a tenant by its name in URLs.
 func (d *DB) TenantBySlug(ctx context.Context, slug string) (TenantRow, error) {
 	var rows []TenantRow
