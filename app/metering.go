@@ -1,12 +1,12 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -24,21 +24,28 @@ import (
 type Metering struct {
 	db     *db.DB
 	zip    *zstd.Encoder
-	books  sync.Map // bookKey -> *pricing.Book
+	books  sync.Map // id.Tenant -> *tenantBooks
 	months sync.Map // period.Month -> true: its partition is there
+	known  known    // developers that the database has
+	owed   owed
 	// unpriced counts new rows whose price is provisional.
 	unpriced atomic.Int64
 }
 
-type bookKey struct {
-	tenant  id.Tenant
-	version int
-	change  id.Change // of a book that is proposed; version is 0 then
+// tenantBooks are the price books that a tenant's flushes need, parsed; they are
+// replaced whole, never changed.
+type tenantBooks struct {
+	version  int
+	inForce  *pricing.Book
+	changes  []id.Change // that wait for a decision
+	proposed []*pricing.Book
 }
 
 // NewMetering makes the area.
 func NewMetering(d *db.DB) (*Metering, error) {
-	zip, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	// Batches are kept for years and read seldom, but a gateway compresses one several
+	// times a second: the fastest level is a few percent larger.
+	zip, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return nil, fmt.Errorf("make compressor: %w", err)
 	}
@@ -49,44 +56,58 @@ func NewMetering(d *db.DB) (*Metering, error) {
 // its rollups, and a batch whose Merkle root is in the audit log. It returns how
 // many were new: flushing an event again changes nothing.
 func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.Event) (int, error) {
-	added, unpriced := 0, 0
-	events = tidy(events)
-	var months []period.Month // made sure of here; known to be there once this is committed
-	err := m.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		added, unpriced, months = 0, 0, nil
-		book, version, err := m.book(tx)
-		if err != nil {
-			return err
-		}
-		proposed, err := m.proposed(tx)
-		if err != nil {
-			return err
-		}
-		byMonth, err := m.postings(tx, events, &months)
-		if err != nil {
-			return err
-		}
-		if err := addDevelopers(tx, events); err != nil {
-			return err
-		}
-		for _, group := range byMonth {
-			n, err := m.flushMonth(tx, group.posting, group.events, book, version, proposed, &unpriced)
-			if err != nil {
-				return err
-			}
-			added += n
-		}
-		return nil
-	})
+	f := flush{m: m, events: tidy(events), later: m.owed.taking.Load() > 0}
+	err := m.db.InTenant(ctx, tenant, f.write)
 	if err != nil {
-		m.months.Clear() // whatever it was, what is believed to be there is made sure of again
-		return added, err
+		// Whatever it was, what is believed to be there is made sure of again.
+		m.months.Clear()
+		m.known.forget()
+		return f.added, err
 	}
-	for _, month := range months {
+	for _, month := range f.months {
 		m.months.Store(month, true)
 	}
-	m.unpriced.Add(int64(unpriced))
-	return added, nil
+	m.known.remember(tenant, f.developers)
+	if f.added > 0 && f.later {
+		m.owed.add(tenant)
+		if m.owed.taking.Load() == 0 { // who asked has ended meanwhile
+			_ = m.place(ctx) // failing that, the clock finds it
+		}
+	}
+	m.unpriced.Add(int64(f.unpriced))
+	return f.added, nil
+}
+
+// flush is one flush and what it found, which is true once it is committed.
+type flush struct {
+	m          *Metering
+	events     []usage.Event
+	later      bool // the batches' places in the log are asked for by PlaceForever
+	added      int
+	unpriced   int
+	months     []period.Month // made sure of here
+	developers []id.Developer // stored here, or there before
+	books      *tenantBooks
+}
+
+func (f *flush) write(tx *db.Tx) error {
+	var err error
+	if f.books, err = f.m.standing(tx); err != nil {
+		return err
+	}
+	byMonth, err := f.m.postings(tx, f.events, &f.months)
+	if err != nil {
+		return err
+	}
+	if err := f.addDevelopers(tx); err != nil {
+		return err
+	}
+	for _, group := range byMonth {
+		if err := f.month(tx, group.posting, group.events); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Unpriced counts, since the start, rows whose price is provisional because the book
@@ -94,57 +115,57 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 // decision about a proposal are not among them.
 func (m *Metering) Unpriced() int64 { return m.unpriced.Load() }
 
-// book reads the price book in force, parsed once per version.
-func (m *Metering) book(tx *db.Tx) (*pricing.Book, int, error) {
-	version, err := tx.PriceVersion()
-	if err != nil {
-		return nil, 0, err
-	}
-	key := bookKey{tenant: tx.Tenant, version: version}
-	if known, ok := m.books.Load(key); ok {
-		if book, ok := known.(*pricing.Book); ok {
-			return book, version, nil
-		}
-	}
-	document, err := tx.PriceDocument(version)
-	if err != nil {
-		return nil, 0, err
-	}
-	book, err := pricing.Parse(document)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read price book %d: %w", version, err)
-	}
-	m.books.Store(key, book)
-	return book, version, nil
-}
-
-// proposed reads the price books that wait for a decision, parsed once each.
-func (m *Metering) proposed(tx *db.Tx) ([]*pricing.Book, error) {
-	changes, err := tx.OpenPriceProposals()
+// standing reads the price book in force and those that wait for a decision, each
+// parsed once.
+func (m *Metering) standing(tx *db.Tx) (*tenantBooks, error) {
+	version, changes, err := tx.PriceStanding()
 	if err != nil {
 		return nil, err
 	}
-	var books []*pricing.Book
-	for _, change := range changes {
-		key := bookKey{tenant: tx.Tenant, change: change}
-		if known, ok := m.books.Load(key); ok {
-			if book, ok := known.(*pricing.Book); ok {
-				books = append(books, book)
-				continue
-			}
+	last := &tenantBooks{}
+	if found, ok := m.books.Load(tx.Tenant); ok {
+		if last, ok = found.(*tenantBooks); !ok {
+			return nil, errors.New("read price books: something else is kept")
 		}
-		proposal, err := tx.PriceProposal(change)
+	}
+	if last.version == version && slices.Equal(last.changes, changes) {
+		return last, nil
+	}
+	next := &tenantBooks{version: version, inForce: last.inForce, changes: changes}
+	if last.version != version {
+		document, err := tx.PriceDocument(version)
 		if err != nil {
 			return nil, err
 		}
-		book, err := pricing.Parse(proposal.Document)
-		if err != nil {
-			return nil, fmt.Errorf("read proposed price book %s: %w", change, err)
+		if next.inForce, err = pricing.Parse(document); err != nil {
+			return nil, fmt.Errorf("read price book %d: %w", version, err)
 		}
-		m.books.Store(key, book)
-		books = append(books, book)
 	}
-	return books, nil
+	for _, change := range changes {
+		book, err := last.proposal(tx, change)
+		if err != nil {
+			return nil, err
+		}
+		next.proposed = append(next.proposed, book)
+	}
+	m.books.Store(tx.Tenant, next)
+	return next, nil
+}
+
+// proposal finds one proposed book among those parsed before, or reads it.
+func (b *tenantBooks) proposal(tx *db.Tx, change id.Change) (*pricing.Book, error) {
+	if i := slices.Index(b.changes, change); i >= 0 {
+		return b.proposed[i], nil
+	}
+	proposal, err := tx.PriceProposal(change)
+	if err != nil {
+		return nil, err
+	}
+	book, err := pricing.Parse(proposal.Document)
+	if err != nil {
+		return nil, fmt.Errorf("read proposed price book %s: %w", change, err)
+	}
+	return book, nil
 }
 
 type posting struct {
@@ -192,53 +213,60 @@ func (m *Metering) postings(tx *db.Tx, events []usage.Event, made *[]period.Mont
 	return groups, nil
 }
 
-func addDevelopers(tx *db.Tx, events []usage.Event) error {
+// addDevelopers stores those that the database is not known to have.
+func (f *flush) addDevelopers(tx *db.Tx) error {
 	seen := map[id.Developer]bool{}
 	var ids []string
 	var sealed [][]byte
 	var verified []bool
-	for i := range events {
-		e := &events[i]
+	for i := range f.events {
+		e := &f.events[i]
 		if e.Developer.IsZero() || seen[e.Developer] {
 			continue
 		}
 		seen[e.Developer] = true
+		if f.m.known.has(tx.Tenant, e.Developer) {
+			continue
+		}
+		f.developers = append(f.developers, e.Developer)
 		ids, sealed, verified = append(ids, e.Developer.UUID()), append(sealed, e.DeveloperLabel), append(verified, e.DeveloperVerified)
 	}
 	return tx.AddDevelopers(ids, sealed, verified)
 }
 
-func (m *Metering) flushMonth(tx *db.Tx, month period.Month, events []usage.Event, book *pricing.Book, version int, proposed []*pricing.Book, unpriced *int) (int, error) {
+// month writes the events that post to one month.
+func (f *flush) month(tx *db.Tx, month period.Month, events []usage.Event) error {
 	rated := make([]pricing.Rated, 0, len(events))
 	for _, e := range events {
-		one, err := rate(e, book, version)
+		one, err := rate(e, f.books.inForce, f.books.version)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if err := one.Contest(proposed); err != nil {
-			return 0, db.ErrRowRefused.Because(err)
+		if err := one.Contest(f.books.proposed); err != nil {
+			return db.ErrRowRefused.Because(err)
 		}
 		rated = append(rated, one)
 	}
 	batch := db.Batch{ID: id.NewBatch(tx.Now), Posting: month, Record: id.NewRecord(tx.Now)}
 	added, err := tx.AddUsage(rated, batch.ID, month)
 	if err != nil || len(added) == 0 {
-		return 0, err
+		return err
 	}
 	fresh := rated[:0:0]
 	for _, r := range rated {
 		if added[r.Event.ID] {
 			fresh = append(fresh, r)
 			if len(r.Charge.Provisional) > 0 {
-				*unpriced++
+				f.unpriced++
 			}
 			delete(added, r.Event.ID) // the same event twice in one flush is one row
 		}
 	}
+	f.added += len(fresh)
 	if err := tx.Roll(fresh, month); err != nil {
-		return 0, err
+		return err
 	}
-	return len(fresh), m.seal(tx, &batch, fresh)
+	return f.seal(tx, &batch, fresh)
 }
 
 // maxCount bounds every count of one request: prompts have a few million tokens. What
@@ -294,8 +322,11 @@ func rate(e usage.Event, book *pricing.Book, version int) (pricing.Rated, error)
 const canonicalRoom = 1200
 
 // seal makes the batch's canonical bytes and root and puts them into the log.
-func (m *Metering) seal(tx *db.Tx, batch *db.Batch, rated []pricing.Rated) error {
-	slices.SortFunc(rated, func(a, b pricing.Rated) int { return strings.Compare(a.Event.ID.UUID(), b.Event.ID.UUID()) })
+func (f *flush) seal(tx *db.Tx, batch *db.Batch, rated []pricing.Rated) error {
+	slices.SortFunc(rated, func(a, b pricing.Rated) int {
+		x, y := a.Event.ID.Bytes(), b.Event.ID.Bytes()
+		return bytes.Compare(x[:], y[:])
+	})
 	leaves := make([]auditlog.Hash, 0, len(rated))
 	lines := make([]byte, 0, len(rated)*canonicalRoom)
 	for i := range rated {
@@ -305,9 +336,13 @@ func (m *Metering) seal(tx *db.Tx, batch *db.Batch, rated []pricing.Rated) error
 		lines = append(lines, '\n')
 		batch.Amount.Add(rated[i].Charge.Net)
 	}
-	batch.Requests, batch.Root, batch.Canonical = len(rated), auditlog.Root(leaves), m.zip.EncodeAll(lines, nil)
+	batch.Requests, batch.Root, batch.Canonical = len(rated), auditlog.Root(leaves), f.m.zip.EncodeAll(lines, nil)
 	first, last := rated[0].Event.ID, rated[len(rated)-1].Event.ID
-	if err := tx.AppendAudit(auditlog.Record{
+	store := tx.AppendAudit
+	if f.later {
+		store = tx.StoreAudit
+	}
+	if err := store(auditlog.Record{
 		ID: batch.Record, Action: "usage.batch", Actor: "system", Subject: batch.ID.String(),
 		Detail: map[string]any{
 			"amount_pico": batch.Amount.Digits(), "first": first.String(), "last": last.String(), "period": batch.Posting.String(),

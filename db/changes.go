@@ -137,6 +137,15 @@ func (t *Tx) LastChangeNumber() (int64, error) {
 // AppendAudit stores a record and asks for its place in the log. The place is
 // given later, so that writers never wait for one another.
 func (t *Tx) AppendAudit(r auditlog.Record) error {
+	if err := t.StoreAudit(r); err != nil {
+		return err
+	}
+	return t.Enqueue(job.SequenceAudit{Tenant: t.Tenant.String()})
+}
+
+// StoreAudit stores a record without asking for its place: for who writes many
+// transactions in a second, and asks once for all of them.
+func (t *Tx) StoreAudit(r auditlog.Record) error {
 	r.Tenant, r.RecordedAt = t.Tenant, t.Now
 	if r.ID.IsZero() {
 		r.ID = id.NewRecord(t.Now)
@@ -145,14 +154,10 @@ func (t *Tx) AppendAudit(r auditlog.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := t.exec("append audit record", `insert into audit_record (tenant_id, record_id, action, version, canonical, recorded_at) values ($1, $2, $3, $4, $5, $6)`,
-		t.Tenant, r.ID, r.Action, auditlog.Version, canonical, t.Now); err != nil {
-		return err
-	}
-	if err := t.exec("queue audit record", `insert into audit_pending (tenant_id, record_id) values ($1, $2)`, t.Tenant, r.ID); err != nil {
-		return err
-	}
-	return t.Enqueue(job.SequenceAudit{Tenant: t.Tenant.String()})
+	return t.exec("append audit record", `with stored as (
+			insert into audit_record (tenant_id, record_id, action, version, canonical, recorded_at) values ($1, $2, $3, $4, $5, $6) returning tenant_id, record_id)
+		insert into audit_pending (tenant_id, record_id) select tenant_id, record_id from stored`,
+		t.Tenant, r.ID, r.Action, auditlog.Version, canonical, t.Now)
 }
 
 // sequenceBatch bounds one sequencing transaction.

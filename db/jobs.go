@@ -80,10 +80,17 @@ func (t *Tx) insertJobs() error {
 	return nil
 }
 
-// EnqueueNow adds a job in a transaction of its own.
-func (d *DB) EnqueueNow(ctx context.Context, args river.JobArgs) error {
-	if _, err := d.insert.Insert(ctx, args, options(args)); err != nil {
-		return fmt.Errorf("enqueue %s: %w", args.Kind(), translate(err))
+// Job is the arguments of one job, as app/job has them.
+type Job = river.JobArgs
+
+// EnqueueNow adds jobs in a transaction of their own.
+func (d *DB) EnqueueNow(ctx context.Context, jobs ...Job) error {
+	list := make([]river.InsertManyParams, 0, len(jobs))
+	for _, args := range jobs {
+		list = append(list, river.InsertManyParams{Args: args, InsertOpts: options(args)})
+	}
+	if _, err := d.insert.InsertMany(ctx, list); err != nil {
+		return fmt.Errorf("enqueue: %w", translate(err))
 	}
 	return nil
 }

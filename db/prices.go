@@ -2,6 +2,8 @@ package db
 
 import (
 	"crypto/sha256"
+	"fmt"
+	"strings"
 	"time"
 
 	"tollbook/app/fault"
@@ -125,6 +127,36 @@ func (t *Tx) PriceVersion() (int, error) {
 		err = ErrPricesAbsent
 	}
 	return version, err
+}
+
+// maxOpenProposals bounds how many proposed price books a flush looks at, latest first.
+const maxOpenProposals = 50
+
+// PriceStanding is PriceVersion and the changes of prices that wait for a decision, the
+// latest of them where they are very many, in one question.
+func (t *Tx) PriceStanding() (version int, open []id.Change, err error) {
+	var found *int
+	var list string
+	if _, err := t.row("read price standing", []any{&found, &list}, `select (select max(version) from price_version where tenant_id = $1),
+		coalesce((select string_agg(change_id::text, ',') from (select p.change_id from price_proposal p where p.tenant_id = $1
+			and not exists (select from change_move m where m.tenant_id = p.tenant_id and m.change_id = p.change_id and m.place > 0)
+			order by p.recorded_at desc, p.change_id limit $2) w), '')`, t.Tenant, maxOpenProposals); err != nil {
+		return 0, nil, err
+	}
+	if found == nil {
+		return 0, nil, ErrPricesAbsent
+	}
+	for text := range strings.SplitSeq(list, ",") {
+		if text == "" {
+			continue
+		}
+		change, err := id.ParseChange(text)
+		if err != nil {
+			return 0, nil, fmt.Errorf("read price standing: %w", err)
+		}
+		open = append(open, change)
+	}
+	return *found, open, nil
 }
 
 // PriceDocument reads the bytes of one price book.

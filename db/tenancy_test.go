@@ -253,6 +253,13 @@ func reading() map[string]query {
 		"PriceProposal": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.PriceProposal(theirs.change.ID)
 		}},
+		"PriceStanding": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			version, open, err := tx.PriceStanding()
+			if len(open) != 1 || open[0] != mine.change.ID {
+				err = errors.Join(errors.New("not one's own proposal"), err)
+			}
+			return version, err
+		}},
 		"OpenPriceProposals": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			open, err := tx.OpenPriceProposals()
 			if len(open) != 1 || open[0] != mine.change.ID {

@@ -37,6 +37,9 @@ func writing() map[string]query {
 		"AddChangeMove": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddChangeMove(theirs.change.ID, 1, "approved", "x", theirs.change.Digest))
 		}},
+		"StoreAudit": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.StoreAudit(auditlog.Record{ID: id.NewRecord(tx.Now), Tenant: theirs.tenant, Action: "x", Actor: "x"}))
+		}},
 		"AppendAudit": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AppendAudit(auditlog.Record{ID: theirs.batch.Record, Tenant: theirs.tenant, Action: "x", Actor: "x"}))
 		}},

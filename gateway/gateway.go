@@ -148,6 +148,11 @@ func New(cfg Config, snapshots *app.Snapshots, metering *app.Metering, labels *a
 	g.running.Go(func() { g.adoptForever(ctx) })
 	g.running.Go(func() { g.carryForever(ctx) })
 	g.running.Go(func() { g.publishForever(ctx) })
+	g.running.Go(func() {
+		g.metering.PlaceForever(ctx, func(err error) {
+			g.cfg.Log.WarnContext(ctx, "places in the audit log not asked for yet; it is tried again", "error", err)
+		})
+	})
 	return g, nil
 }
 

@@ -246,8 +246,9 @@ func TestInspectSeesALiveJournal(t *testing.T) {
 		_, err := j.AppendIntent(numbered(i), bytes.Repeat([]byte("x"), 100))
 		require.NoError(t, err)
 	}
-	_, err := j.AppendOutcome(numbered(3), nil)
+	p, err := j.AppendOutcome(numbered(3), nil)
 	require.NoError(t, err)
+	require.NoError(t, j.Sync(t.Context(), p))
 	path := filepath.Join(cfg.Root, j.Replica().String())
 	var records int
 	in, err := Inspect(path, [][]byte{cfg.MACKey}, func(Record) error { records++; return nil })

@@ -34,8 +34,10 @@ func (j *Journal) AppendIntent(id ID, payload []byte) (Position, error) {
 	return j.last, nil
 }
 
-// AppendOutcome records what came of an intent that is not released yet, with
-// the same promise as AppendIntent. It may use a reserve beyond MaxBytes, an
+// AppendOutcome records what came of an intent that is not released yet. When it
+// returns, the record has its place and its room, and is written by the next sync or
+// intent at the latest: nobody is told of an outcome before it is synced, and one
+// write for many is cheaper. It may use a reserve beyond MaxBytes, an
 // eighth of it; ErrFull means that is gone too. On a full disk there is room for a
 // kilobyte per running request and a little more; ErrNoSpace means that is gone.
 func (j *Journal) AppendOutcome(id ID, payload []byte) (Position, error) {
@@ -74,8 +76,8 @@ func (j *Journal) admit(payload []byte, bound int64) error {
 	return nil
 }
 
-// write puts one frame at the end of the current segment, or of a new one if that is
-// full, and leaves spare bytes of room behind it. A disk without that much room is no
+// write gives one frame its place at the end of the current segment, or of a new one if
+// that is full, and leaves spare bytes of room behind it. A disk without that much room is no
 // failure: nothing is written then.
 func (j *Journal) write(kind Kind, id ID, payload []byte, spare int64) error {
 	if j.segments[len(j.segments)-1].bytes >= j.cfg.SegmentBytes {
@@ -95,16 +97,32 @@ func (j *Journal) write(kind Kind, id ID, payload []byte, spare int64) error {
 		}
 		return j.fail(err)
 	}
-	frame, next := j.sealer.append(j.scratch[:0], j.chain, kind, j.last+1, id, payload)
-	j.scratch = frame[:0]
-	if _, err := j.file.WriteAt(frame, at); err != nil {
-		// Part of the frame may be in the file: whatever followed it could not be
+	before := len(j.unwritten)
+	frames, next := j.sealer.append(j.unwritten, j.chain, kind, j.last+1, id, payload)
+	j.unwritten, j.chain = frames, next
+	j.last++
+	j.grow(len(frames) - before)
+	if kind == Outcome && len(frames) < maxUnwritten {
+		return nil
+	}
+	return j.put()
+}
+
+// maxUnwritten bounds the outcomes that wait to be written, in bytes.
+const maxUnwritten = 64 << 10
+
+// put writes the frames that wait, which are the current segment's last.
+func (j *Journal) put() error {
+	if len(j.unwritten) == 0 || j.failed != nil {
+		return j.failed
+	}
+	at := j.segments[len(j.segments)-1].bytes - int64(len(j.unwritten))
+	if _, err := j.file.WriteAt(j.unwritten, at); err != nil {
+		// Part of a frame may be in the file: whatever followed it could not be
 		// read back, so nothing may follow it.
 		return j.fail(fmt.Errorf("write record: %w", err))
 	}
-	j.chain = next
-	j.last++
-	j.grow(len(frame))
+	j.unwritten = j.unwritten[:0]
 	return nil
 }
 
@@ -140,6 +158,9 @@ func noSpace(err error) error {
 // crash could leave a torn segment in the middle, which no reader can tell from one
 // that was cut on purpose.
 func (j *Journal) rotate() error {
+	if err := j.put(); err != nil {
+		return err
+	}
 	if j.newEntry || j.synced < j.last {
 		if err := j.datasync(j.file); err != nil {
 			return err

@@ -6,8 +6,8 @@
 // chain, group commit, and the adoption of what a dead replica left. It does
 // not own what a payload means, or the ledger that releases it.
 //
-// Invariants: an append that returned is in the kernel; a Sync that returned is
-// on the disk; after one failed write or sync nothing succeeds again, but a disk
+// Invariants: an intent whose append returned is in the kernel; an outcome is there
+// with the next sync or intent; a Sync that returned is on the disk; after one failed write or sync nothing succeeds again, but a disk
 // without room is found before anything is written and is no failure; a segment
 // goes only when every intent in it and before it is released; what is read
 // back is a prefix of what was written, or an error that names where it broke.

@@ -123,26 +123,26 @@ type Journal struct {
 	datasync func(*os.File) error                       // a field so that a test can count and break it
 	fill     func(f *os.File, b []byte, at int64) error // writes zeros ahead; a field so that a test's disk can be full
 
-	mu       sync.Mutex // guards what follows; held over write(2), over an fsync only while rotating
-	failed   error
-	closed   bool
-	sealer   *sealer
-	scratch  []byte
-	chain    chain
-	file     *os.File
-	zeros    []byte    // a step of them
-	room     int64     // bytes the current segment's file can take: it is zeros from its last record to there
-	running  int       // unreleased intents without an outcome yet
-	segments []segment // oldest first; the last one is being written
-	bytes    int64
-	pending  map[ID]uint64 // intent -> its segment's number, and answered
-	arrivals []arrival     // from first on; released ones are dropped when they come to the front
-	first    int
-	last     Position
-	synced   Position
-	newEntry bool          // a segment's directory entry is not synced yet
-	retired  []*os.File    // rotated away, closed by the syncer
-	round    chan struct{} // closed at every publication of synced or failed
+	mu        sync.Mutex // guards what follows; held over write(2), over an fsync only while rotating
+	failed    error
+	closed    bool
+	sealer    *sealer
+	unwritten []byte // frames of outcomes, the last of the current segment
+	chain     chain  // after the last frame, written or not
+	file      *os.File
+	zeros     []byte    // a step of them
+	room      int64     // bytes the current segment's file can take: it is zeros from its last record to there
+	running   int       // unreleased intents without an outcome yet
+	segments  []segment // oldest first; the last one is being written
+	bytes     int64
+	pending   map[ID]uint64 // intent -> its segment's number, and answered
+	arrivals  []arrival     // from first on; released ones are dropped when they come to the front
+	first     int
+	last      Position
+	synced    Position
+	newEntry  bool          // a segment's directory entry is not synced yet
+	retired   []*os.File    // rotated away, closed by the syncer
+	round     chan struct{} // closed at every publication of synced or failed
 
 	pace    pace // the syncer's own
 	wake    chan struct{}

@@ -85,6 +85,40 @@ func TestWhatIsAppendedIsReplayed(t *testing.T) {
 	require.Empty(t, entries)
 }
 
+// TestOutcomesShareAWrite looks into the file: an intent is there when its append
+// returns, outcomes come with the next intent, the next sync, or when they are many.
+func TestOutcomesShareAWrite(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t.TempDir())
+	j := open(t, cfg)
+	inFile := func() (n int) {
+		_, err := Inspect(filepath.Join(cfg.Root, j.Replica().String()), [][]byte{cfg.MACKey}, func(Record) error { n++; return nil })
+		require.NoError(t, err)
+		return n
+	}
+	for i := range 4 {
+		_, err := j.AppendIntent(numbered(i), nil)
+		require.NoError(t, err)
+		require.Equal(t, i+1, inFile())
+	}
+	_, err := j.AppendOutcome(numbered(0), nil)
+	require.NoError(t, err)
+	last, err := j.AppendOutcome(numbered(1), nil)
+	require.NoError(t, err)
+	require.Equal(t, 4, inFile())
+	require.NoError(t, j.Sync(t.Context(), last))
+	require.Equal(t, 6, inFile())
+	_, err = j.AppendOutcome(numbered(2), nil)
+	require.NoError(t, err)
+	require.Equal(t, 6, inFile())
+	_, err = j.AppendIntent(numbered(4), nil)
+	require.NoError(t, err)
+	require.Equal(t, 8, inFile())
+	_, err = j.AppendOutcome(numbered(3), make([]byte, maxUnwritten))
+	require.NoError(t, err)
+	require.Equal(t, 9, inFile())
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t.TempDir())

@@ -100,6 +100,7 @@ func (p *pace) begin(now time.Time, through Position) {
 // while the disk works.
 func (j *Journal) syncOnce() bool {
 	j.mu.Lock()
+	_ = j.put() // a failure is kept, and looked at next
 	file, target, entry := j.file, j.last, j.newEntry
 	closed, failed, idle := j.closed, j.failed != nil, target == j.synced
 	j.mu.Unlock()
