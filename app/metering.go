@@ -58,6 +58,10 @@ func NewMetering(d *db.DB) (*Metering, error) {
 func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.Event) (int, error) {
 	f := flush{m: m, events: tidy(events), later: m.owed.taking.Load() > 0}
 	err := m.db.InTenant(ctx, tenant, f.write)
+	if errors.Is(err, db.ErrTaken) { // some were flushed before: the commit was not heard of, or a journal was adopted
+		f = flush{m: m, events: f.events, later: f.later, again: true}
+		err = m.db.InTenant(ctx, tenant, f.write)
+	}
 	if err != nil {
 		// Whatever it was, what is believed to be there is made sure of again.
 		m.months.Clear()
@@ -83,6 +87,7 @@ type flush struct {
 	m          *Metering
 	events     []usage.Event
 	later      bool // the batches' places in the log are asked for by PlaceForever
+	again      bool // some of the events are in the ledger already
 	added      int
 	unpriced   int
 	months     []period.Month // made sure of here
@@ -248,18 +253,13 @@ func (f *flush) month(tx *db.Tx, month period.Month, events []usage.Event) error
 		rated = append(rated, one)
 	}
 	batch := db.Batch{ID: id.NewBatch(tx.Now), Posting: month, Record: id.NewRecord(tx.Now)}
-	added, err := tx.AddUsage(rated, batch.ID, month)
-	if err != nil || len(added) == 0 {
+	fresh, err := f.insert(tx, rated, batch.ID, month)
+	if err != nil || len(fresh) == 0 {
 		return err
 	}
-	fresh := rated[:0:0]
-	for _, r := range rated {
-		if added[r.Event.ID] {
-			fresh = append(fresh, r)
-			if len(r.Charge.Provisional) > 0 {
-				f.unpriced++
-			}
-			delete(added, r.Event.ID) // the same event twice in one flush is one row
+	for i := range fresh {
+		if len(fresh[i].Charge.Provisional) > 0 {
+			f.unpriced++
 		}
 	}
 	f.added += len(fresh)
@@ -267,6 +267,25 @@ func (f *flush) month(tx *db.Tx, month period.Month, events []usage.Event) error
 		return err
 	}
 	return f.seal(tx, &batch, fresh)
+}
+
+// insert adds the rows and returns those that were new.
+func (f *flush) insert(tx *db.Tx, rated []pricing.Rated, batch id.Batch, month period.Month) ([]pricing.Rated, error) {
+	if !f.again {
+		return rated, tx.AddNewUsage(rated, batch, month)
+	}
+	added, err := tx.AddUsage(rated, batch, month)
+	if err != nil {
+		return nil, err
+	}
+	fresh := rated[:0:0]
+	for _, r := range rated {
+		if added[r.Event.ID] {
+			fresh = append(fresh, r)
+			delete(added, r.Event.ID) // the same event twice in one flush is one row
+		}
+	}
+	return fresh, nil
 }
 
 // maxCount bounds every count of one request: prompts have a few million tokens. What

@@ -154,6 +154,11 @@ func writing() map[string]query {
 			_, err := tx.AddUsage([]pricing.Rated{theirs.rated}, theirs.batch.ID, theirs.month) // the same event is another one here
 			return nil, err
 		}},
+		"AddNewUsage": {harmless, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			other := theirs.rated
+			other.Event.ID = id.NewEvent(tx.Now)
+			return onlyError(tx.AddNewUsage([]pricing.Rated{other}, theirs.batch.ID, theirs.month))
+		}},
 		"Roll": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.Roll([]pricing.Rated{mine.event(usage.Share{Placement: theirs.placement.ID, PPM: usage.Whole})}, mine.month))
 		}},

@@ -55,25 +55,11 @@ func (t *Tx) EnsureUsageMonth(m period.Month) error {
 // AddUsage inserts rated events into a batch and posting period and returns the
 // ids that were new: what is there already is not added again (DESIGN 5.10).
 func (t *Tx) AddUsage(rated []pricing.Rated, batch id.Batch, posting period.Month) (map[id.Event]bool, error) {
-	columns, err := usageColumns(rated)
+	query, args, err := t.usageInsert(rated, batch, posting)
 	if err != nil {
 		return nil, err
 	}
-	var names, aliases, selects, binds []string
-	args := []any{t.Tenant, t.Now, posting.Start(), batch}
-	for i, c := range columns {
-		alias := fmt.Sprintf("c%d", i)
-		args = append(args, c.rows)
-		names = append(names, c.name)
-		aliases = append(aliases, alias)
-		selects = append(selects, strings.ReplaceAll(c.cast, "%", alias))
-		binds = append(binds, fmt.Sprintf("$%d::%s[]", len(args), arrayType(c.rows)))
-	}
-	//nolint:gosec // every piece is a constant of usageColumns
-	query := `insert into usage_event (tenant_id, recorded_at, posting_period, batch_id, ` + strings.Join(names, ", ") + `)
-		select $1, $2, $3, $4, ` + strings.Join(selects, ", ") + ` from unnest(` + strings.Join(binds, ", ") + `) as u(` + strings.Join(aliases, ", ") + `)
-		on conflict do nothing returning event_id`
-	rows, err := t.sql.QueryContext(t.ctx, query, args...)
+	rows, err := t.sql.QueryContext(t.ctx, query+` on conflict do nothing returning event_id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("add usage: %w", err)
 	}
@@ -90,6 +76,37 @@ func (t *Tx) AddUsage(rated []pricing.Rated, batch id.Batch, posting period.Mont
 		return nil, fmt.Errorf("add usage: %w", err)
 	}
 	return added, nil
+}
+
+// AddNewUsage is AddUsage for events that are all believed to be new, which costs
+// Postgres an eighth less. If one is there already the transaction fails with ErrTaken.
+func (t *Tx) AddNewUsage(rated []pricing.Rated, batch id.Batch, posting period.Month) error {
+	query, args, err := t.usageInsert(rated, batch, posting)
+	if err != nil {
+		return err
+	}
+	return t.exec("add new usage", query, args...)
+}
+
+func (t *Tx) usageInsert(rated []pricing.Rated, batch id.Batch, posting period.Month) (query string, args []any, err error) {
+	columns, err := usageColumns(rated)
+	if err != nil {
+		return "", nil, err
+	}
+	var names, aliases, selects, binds []string
+	args = []any{t.Tenant, t.Now, posting.Start(), batch}
+	for i, c := range columns {
+		alias := fmt.Sprintf("c%d", i)
+		args = append(args, c.rows)
+		names = append(names, c.name)
+		aliases = append(aliases, alias)
+		selects = append(selects, strings.ReplaceAll(c.cast, "%", alias))
+		binds = append(binds, fmt.Sprintf("$%d::%s[]", len(args), arrayType(c.rows)))
+	}
+	//nolint:gosec // every piece is a constant of usageColumns
+	query = `insert into usage_event (tenant_id, recorded_at, posting_period, batch_id, ` + strings.Join(names, ", ") + `)
+		select $1, $2, $3, $4, ` + strings.Join(selects, ", ") + ` from unnest(` + strings.Join(binds, ", ") + `) as u(` + strings.Join(aliases, ", ") + `)`
+	return query, args, nil
 }
 
 func arrayType(rows any) string {
