@@ -234,6 +234,9 @@ func (d *demoRun) issuer(web string) (*issuer.Issuer, error) {
 	for _, p := range demo.People() {
 		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email, Groups: []string{string(p.Role)}})
 	}
+	for _, p := range demo.Strangers() {
+		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email})
+	}
 	made, err := issuer.New(issuer.Config{
 		URL: web + "/idp", Dir: filepath.Join(d.dir, "issuer"), ClientID: demo.ClientID, ClientSecret: d.state.ClientSecret,
 		RedirectURIs: []string{web + "/sign-in/callback"}, People: people,

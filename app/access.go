@@ -33,7 +33,11 @@ m = holds(r.roles, p.role) && (p.dom == "*" || r.dom == p.dom) && r.obj == p.obj
 var accessMatrix string
 
 // Access decides what an actor may do.
-type Access struct{ enforcer *casbin.SyncedEnforcer }
+type Access struct {
+	enforcer *casbin.SyncedEnforcer
+	duties   []Duty
+	rights   []right
+}
 
 // NewAccess loads the role matrix.
 func NewAccess() (*Access, error) {
@@ -50,7 +54,11 @@ func NewAccess() (*Access, error) {
 		asked, okAsked := args[1].(string)
 		return okHeld && okAsked && strings.Contains(held, ","+asked+","), nil
 	})
-	return &Access{enforcer: enforcer}, nil
+	duties, err := parseDuties(dutyTable)
+	if err != nil {
+		return nil, err
+	}
+	return &Access{enforcer: enforcer, duties: duties, rights: matrixRights()}, nil
 }
 
 // matrixAdapter loads the embedded matrix and refuses to store anything: policy

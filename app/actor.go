@@ -59,6 +59,8 @@ type Actor struct {
 	Grants     []Grant
 	SignedInAt time.Time
 	Developer  id.Developer // whose requests are the actor's own
+
+	issuer, subject string // the identity; never in a record
 }
 
 // ID is the opaque id that records carry.

@@ -214,6 +214,9 @@ func (a *Approvals) decide(tx *db.Tx, who Actor, view ChangeView, kind governed,
 		return ChangeView{}, err
 	}
 	if moved.State == approval.StateApproved {
+		if err := a.refuseConflicted(tx, who); err != nil {
+			return ChangeView{}, err
+		}
 		if err := kind.apply(tx, moved); err != nil {
 			return ChangeView{}, err
 		}
@@ -226,6 +229,18 @@ func (a *Approvals) decide(tx *db.Tx, who Actor, view ChangeView, kind governed,
 	return view, record(tx, "change."+string(moved.State), who, moved, map[string]any{
 		"decided_by": who.ID(), "basis": string(basis), "maker": moved.Maker, "seen": hex.EncodeToString(seen[:]), "verdict_reason": reason,
 	})
+}
+
+// refuseConflicted refuses a checker whose accounts together hold what must not meet.
+func (a *Approvals) refuseConflicted(tx *db.Tx, who Actor) error {
+	held, err := tx.PersonRoles(who.Person)
+	if err != nil {
+		return err
+	}
+	if len(a.access.Conflicts(rolesOf(held))) > 0 {
+		return ErrDuty
+	}
+	return nil
 }
 
 // others counts the persons but the actor who may decide, too.

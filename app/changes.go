@@ -30,6 +30,18 @@ const (
 	changeTags         = "tag_declaration"
 	changePlan         = "plan"
 	changeKeySecret    = "key_secret"
+
+	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
+	changeInvitation = "invitation"
+	changeInviteEnd  = "invitation_withdrawal"
+	changeRoles      = "member_roles"
+	changeSuspension = "member_suspension"
+	changeResumption = "member_resumption"
+	changeLink       = "account_link"
+	changeMapping    = "group_mapping"
+	changeMappingEnd = "group_mapping_end"
+	changeMapped     = "mapped_roles"
+	changeIssuerEnd  = "issuer_retirement"
 )
 
 func objectOf(kind string) string {
@@ -38,11 +50,11 @@ func objectOf(kind string) string {
 		return "node"
 	case changeKey, changeKeyEnd, changeKeySecret:
 		return "key"
-	case changeMember:
+	case changeMember, changeInvitation, changeInviteEnd, changeRoles, changeSuspension, changeResumption, changeLink, changeMapping, changeMappingEnd, changeMapped:
 		return "member"
-	case changeToken:
+	case changeToken, changeTokenEnd:
 		return "token"
-	case changeIssuer:
+	case changeIssuer, changeIssuerEnd:
 		return "issuer"
 	case changeUpstream:
 		return "upstream"

@@ -17,17 +17,19 @@ import (
 // Members is the area of people, their roles and their tokens.
 type Members struct {
 	db      *db.DB
+	access  *Access
 	changes *Changes
 	ring    *secret.Keyring
 	tokens  *secret.Hasher
 	emails  *secret.Hasher
+	codes   *secret.Hasher
 	labels  *Labels
 }
 
 // NewMembers makes the area.
 func NewMembers(d *db.DB, changes *Changes, ring *secret.Keyring) *Members {
 	return &Members{
-		db: d, changes: changes, ring: ring, tokens: ring.Hasher("api-token"), emails: ring.Hasher("email"), labels: NewLabels(ring),
+		db: d, access: changes.access, changes: changes, ring: ring, codes: ring.Hasher("invitation"), tokens: ring.Hasher("api-token"), emails: ring.Hasher("email"), labels: NewLabels(ring),
 	}
 }
 
@@ -94,17 +96,9 @@ func (m *Members) Add(ctx context.Context, who Actor, want NewMember, reason str
 	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		person := id.NewPerson(tx.Now)
 		member = id.NewMember(tx.Now)
-		var node id.Node
-		if want.NodeCode != "" {
-			tree, err := treeAt(tx, time.Time{})
-			if err != nil {
-				return err
-			}
-			v, ok := tree.Code(want.NodeCode)
-			if !ok {
-				return fault.Invalid("node", "node_absent", "No node has code %.60q.", want.NodeCode)
-			}
-			node = v.Node
+		node, err := nodeOf(tx, want.NodeCode)
+		if err != nil {
+			return err
 		}
 		kind := memberPerson
 		if want.Service {
@@ -112,18 +106,34 @@ func (m *Members) Add(ctx context.Context, who Actor, want NewMember, reason str
 		}
 		payload := map[string]any{"member": member.String(), "person": person.String(), "kind": kind, "role": string(want.Role), "node": node.String()}
 		p := proposal{kind: changeMember, payload: payload, reason: reason}
-		_, err := m.changes.change(tx, who, p, func(c approval.Change) error {
+		_, err = m.changes.change(tx, who, p, func(c approval.Change) error {
 			if err := m.addPerson(tx, person, want); err != nil {
 				return err
 			}
 			if err := tx.AddMember(member, person, kind, want.Issuer, want.Subject); err != nil {
 				return err
 			}
-			return tx.GrantRole(id.NewVersion(tx.Now), member, string(want.Role), node, c.EffectiveFrom, c.ID)
+			return tx.GrantRole(db.NewGrant{Version: id.NewVersion(tx.Now), Member: member, Role: string(want.Role), Node: node, From: c.EffectiveFrom, Change: c.ID})
 		})
 		return err
 	})
 	return member, err
+}
+
+// nodeOf finds the node a role is for; no code is the whole tenant.
+func nodeOf(tx *db.Tx, code string) (id.Node, error) {
+	if code == "" {
+		return id.Node{}, nil
+	}
+	tree, err := treeAt(tx, time.Time{})
+	if err != nil {
+		return id.Node{}, err
+	}
+	v, ok := tree.Code(code)
+	if !ok {
+		return id.Node{}, fault.Invalid("node", "node_absent", "No node has code %.60q.", code)
+	}
+	return v.Node, nil
 }
 
 func (m *Members) addPerson(tx *db.Tx, person id.Person, want NewMember) error {
@@ -135,62 +145,6 @@ func (m *Members) addPerson(tx *db.Tx, person id.Person, want NewMember) error {
 	return tx.AddPerson(person, name, m.ring.Seal(purposeEmail, person.String(), []byte(want.Email)), hash[:])
 }
 
-const (
-	tokenPrefix   = "tbt_"
-	maxTokenLife  = 366 * 24 * time.Hour
-	maxTokenLabel = 200
-)
-
-// AddToken makes an API token for a member as one change; its secret is seen once.
-func (m *Members) AddToken(ctx context.Context, who Actor, member id.Member, label string, life time.Duration, reason string) (secret.Text, error) {
-	if err := m.changes.allowed(who, changeToken); err != nil {
-		return secret.Text{}, err
-	}
-	if life <= 0 || life > maxTokenLife {
-		return secret.Text{}, fault.Invalid("expires_at", "token_life", "A token lives at most a year.")
-	}
-	if strings.TrimSpace(label) == "" || usage.Clip(label, maxTokenLabel) != label {
-		return secret.Text{}, fault.Invalid("label", "label_length", "A token needs a label of 1 to %d bytes.", maxTokenLabel)
-	}
-	plain := secret.Mint(tokenPrefix)
-	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if _, err := tx.Member(member); err != nil {
-			return err
-		}
-		token := id.NewToken(tx.Now)
-		p := proposal{kind: changeToken, payload: map[string]any{"token": token.String(), "member": member.String(), "label": label}, reason: reason}
-		_, err := m.changes.change(tx, who, p, func(c approval.Change) error {
-			return tx.AddToken(token, member, label, m.tokens.Current(plain.Reveal()), tx.Now.Add(life), c.ID)
-		})
-		return err
-	})
-	return plain, err
-}
-
-// ErrToken reports a token that is unknown, expired, revoked, or whose member is
-// suspended.
-var ErrToken = fault.New(fault.KindUnauthenticated, "token_unknown", "The token is missing, unknown, expired or revoked. Send Authorization: Bearer with a token made in Tollbook.")
-
-// ByToken is the actor behind an API token.
-func (m *Members) ByToken(ctx context.Context, token secret.Text) (Actor, error) {
-	if !strings.HasPrefix(token.Reveal(), tokenPrefix) {
-		return Actor{}, ErrToken
-	}
-	row, found, err := m.db.LiveToken(ctx, m.tokens.Accepted(token.Reveal()))
-	if err != nil {
-		return Actor{}, err
-	}
-	if !found {
-		return Actor{}, ErrToken
-	}
-	who := Actor{Tenant: row.TenantID, Kind: ActorToken, Token: row.TokenID, Member: row.MemberID}
-	err = m.db.InTenant(ctx, row.TenantID, func(tx *db.Tx) error { return m.load(tx, &who) })
-	if fault.KindOf(err) == fault.KindNotFound {
-		return Actor{}, ErrToken
-	}
-	return who, err
-}
-
 // load reads what the actor's member is and may do now.
 func (m *Members) load(tx *db.Tx, who *Actor) error {
 	row, err := tx.Member(who.Member)
@@ -200,7 +154,7 @@ func (m *Members) load(tx *db.Tx, who *Actor) error {
 	if row.SuspendedAt != nil {
 		return db.ErrMemberAbsent
 	}
-	who.Person = row.PersonID
+	who.Person, who.issuer, who.subject = row.PersonID, row.Issuer, row.Subject
 	name, err := m.ring.Open(purposeName, row.PersonID.String(), row.NameSealed)
 	if err != nil {
 		return err

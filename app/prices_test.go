@@ -226,7 +226,7 @@ func TestWhoeverIsBehindATokenIsItsMaker(t *testing.T) {
 		}
 		change, err := tx.Changes([]string{"member"}, "", 0, 1)
 		require.NoError(t, err)
-		return tx.GrantRole(id.NewVersion(tx.Now), second, string(app.RoleFinanceAdmin), id.Node{}, tx.Now, change[0].ChangeID)
+		return tx.GrantRole(db.NewGrant{Version: id.NewVersion(tx.Now), Member: second, Role: string(app.RoleFinanceAdmin), From: tx.Now, Change: change[0].ChangeID})
 	}))
 	change, err := h.approvals.Propose(t.Context(), bot, app.AskDiscount(1000, time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), "from the contract system"), "once")
 	require.NoError(t, err)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"tollbook/app/approval"
 	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/id"
@@ -38,6 +38,7 @@ type Issuer struct {
 	URL      string
 	ClientID string
 	Secret   secret.Text
+	Domains  []string // of e-mail addresses that lead here
 }
 
 // Limits of attempts and sessions.
@@ -51,66 +52,14 @@ const (
 	purposeClaims = "session-claims"
 )
 
-// SetIssuer makes an issuer the tenant's only one, as one change. Setting what is
-// set already changes nothing.
-func (s *SignIns) SetIssuer(ctx context.Context, who Actor, want Issuer, reason string) error {
-	if err := s.changes.allowed(who, changeIssuer); err != nil {
-		return err
-	}
-	return s.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		rows, err := tx.Issuers()
-		if err != nil {
-			return err
-		}
-		if len(rows) == 1 && rows[0].URL == want.URL && rows[0].ClientID == want.ClientID {
-			plain, err := s.ring.Open(purposeClient, rows[0].IssuerID.String(), rows[0].ClientSecretSealed)
-			if err == nil && string(plain) == want.Secret.Reveal() {
-				return nil
-			}
-		}
-		row := db.IssuerRow{IssuerID: id.NewIssuer(tx.Now), Name: want.Name, URL: want.URL, ClientID: want.ClientID}
-		row.ClientSecretSealed = s.ring.Seal(purposeClient, row.IssuerID.String(), []byte(want.Secret.Reveal()))
-		p := proposal{kind: changeIssuer, payload: map[string]any{"issuer": row.IssuerID.String(), "url": want.URL, "client_id": want.ClientID}, reason: reason}
-		_, err = s.changes.change(tx, who, p, func(c approval.Change) error {
-			// Read again: a change that committed meanwhile may have set another.
-			inUse, err := tx.Issuers()
-			if err != nil {
-				return err
-			}
-			for _, old := range inUse {
-				if err := tx.RetireIssuer(old.IssuerID); err != nil {
-					return err
-				}
-			}
-			return tx.AddIssuer(row, c.ID)
-		})
-		return err
-	})
-}
-
-// Issuers lists the ways to sign in to a tenant.
-func (s *SignIns) Issuers(ctx context.Context, tenant id.Tenant) ([]Issuer, error) {
-	var list []Issuer
-	err := s.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		rows, err := tx.Issuers()
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			plain, err := s.ring.Open(purposeClient, r.IssuerID.String(), r.ClientSecretSealed)
-			if err != nil {
-				return fmt.Errorf("open client secret: %w", err)
-			}
-			list = append(list, Issuer{ID: r.IssuerID, Name: r.Name, URL: r.URL, ClientID: r.ClientID, Secret: secret.NewText(string(plain))})
-		}
-		return nil
-	})
-	return list, err
-}
-
 // Begin stores an attempt to sign in and returns the state that comes back from the
 // issuer. The ticket (verifier, nonce) is sealed.
 func (s *SignIns) Begin(ctx context.Context, tenant id.Tenant, issuer id.Issuer, makeTicket func(state string) ([]byte, error), returnTo string) error {
+	return s.BeginInvited(ctx, tenant, issuer, id.Invitation{}, makeTicket, returnTo)
+}
+
+// BeginInvited is Begin for somebody with an invitation.
+func (s *SignIns) BeginInvited(ctx context.Context, tenant id.Tenant, issuer id.Issuer, invitation id.Invitation, makeTicket func(state string) ([]byte, error), returnTo string) error {
 	return s.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
 		signIn := id.NewSignIn(tx.Now)
 		state := signIn.String() + "." + tenant.String() + "." + secret.Mint("").Reveal()
@@ -118,7 +67,7 @@ func (s *SignIns) Begin(ctx context.Context, tenant id.Tenant, issuer id.Issuer,
 		if err != nil {
 			return err
 		}
-		return tx.AddSignIn(signIn, issuer, s.states.Current(state), s.ring.Seal(purposeTicket, signIn.String(), ticket), returnTo, tx.Now.Add(signInLife))
+		return tx.AddSignIn(signIn, issuer, invitation, s.states.Current(state), s.ring.Seal(purposeTicket, signIn.String(), ticket), returnTo, tx.Now.Add(signInLife))
 	})
 }
 
@@ -127,10 +76,11 @@ var ErrSignIn = fault.New(fault.KindUnauthenticated, "sign_in_expired", "This si
 
 // Attempt is one attempt to sign in, taken.
 type Attempt struct {
-	Tenant   id.Tenant
-	Issuer   Issuer
-	Ticket   []byte
-	ReturnTo string
+	Tenant     id.Tenant
+	Issuer     Issuer
+	Invitation id.Invitation
+	Ticket     []byte
+	ReturnTo   string
 }
 
 // Take uses an attempt up by the state that came back.
@@ -168,16 +118,21 @@ func (s *SignIns) Take(ctx context.Context, state string) (Attempt, error) {
 	}
 	for _, issuer := range issuers {
 		if issuer.ID == row.IssuerID {
-			taken.Issuer, taken.ReturnTo = issuer, row.ReturnTo
+			taken.Issuer, taken.Invitation, taken.ReturnTo = issuer, row.Invitation, row.ReturnTo
 			return taken, nil
 		}
 	}
 	return Attempt{}, ErrSignIn
 }
 
-// Claims is what a verified ID token said.
+// Claims is what a verified ID token said, and where.
 type Claims struct {
 	Issuer, Subject string
+	IssuerID        id.Issuer     // the tenant's registration; zero: groups are not looked at
+	Invitation      id.Invitation // that the attempt began with; zero: none
+	Email           string
+	EmailRefused    bool // the issuer says the address is not verified
+	Groups          []string
 	SignedInAt      time.Time // auth_time, or the token's issue
 	Raw             string    // the ID token itself, kept sealed with the session
 }
@@ -185,39 +140,59 @@ type Claims struct {
 // ErrNotMember reports somebody the issuer knows and the tenant does not.
 var ErrNotMember = fault.New(fault.KindForbidden, "not_member", "Your issuer knows you, but you are not a member here. Ask a tenant owner to invite you.")
 
-// Accept opens a session for a verified identity and returns the cookie's value.
-// An unknown or suspended identity or a service account is refused, and the refusal is
-// recorded.
+// Accept opens a session for a verified identity and returns the cookie's value. An
+// invited identity becomes a member by it, and groups become roles. An unknown or
+// suspended identity or a service account is refused, and the refusal is recorded.
 func (s *SignIns) Accept(ctx context.Context, tenant id.Tenant, claims Claims) (secret.Text, error) {
 	var cookie secret.Text
 	var refused error
 	err := s.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
 		row, err := tx.MemberByIdentity(claims.Issuer, claims.Subject)
-		if fault.KindOf(err) == fault.KindNotFound || (err == nil && (row.SuspendedAt != nil || row.Kind != memberPerson)) {
-			// Committed: a refusal is recorded too. A service account never has a session,
-			// because only a person in a session decides.
+		if fault.KindOf(err) == fault.KindNotFound && !claims.Invitation.IsZero() {
+			row, err = s.members.join(tx, claims)
+		}
+		switch {
+		case errors.Is(err, ErrInvitation) || errors.Is(err, errInvitedOther):
+			refused = err
+		case fault.KindOf(err) == fault.KindNotFound || (err == nil && (row.SuspendedAt != nil || row.Kind != memberPerson)):
+			// A service account never has a session, because only a person in a session decides.
 			refused = ErrNotMember
+		case err != nil:
+			return err
+		}
+		if refused != nil { // committed: a refusal is recorded too
 			return tx.AppendAudit(auditlog.Record{Action: "sign_in.refused", Actor: "system", Subject: row.MemberID.String(), Detail: map[string]any{"issuer": claims.Issuer}})
 		}
-		if err != nil {
-			return err
-		}
-		session := id.NewSession(tx.Now)
-		cookie = secret.NewText(tenant.String() + "." + session.String() + "." + secret.Mint("").Reveal())
-		raw, err := json.Marshal(claims)
-		if err != nil {
-			return fmt.Errorf("encode claims: %w", err)
-		}
-		if err := tx.AddSession(session, row.MemberID, s.cookies.Current(cookie.Reveal()), s.ring.Seal(purposeClaims, session.String(), raw),
-			claims.SignedInAt, tx.Now.Add(sessionLife)); err != nil {
-			return err
-		}
-		return tx.AppendAudit(auditlog.Record{Action: "sign_in.accepted", Actor: row.MemberID.String(), Subject: session.String(), Detail: map[string]any{"issuer": claims.Issuer}})
+		cookie, err = s.open(tx, row, claims, tx.Now.Add(sessionLife), "sign_in.accepted")
+		return err
 	})
 	if err != nil {
 		return secret.Text{}, err
 	}
 	return cookie, refused
+}
+
+// open makes a session of a member's, after the groups in the claims have become roles.
+func (s *SignIns) open(tx *db.Tx, row db.MemberRow, claims Claims, expires time.Time, action string) (secret.Text, error) {
+	if !claims.IssuerID.IsZero() {
+		if err := s.members.applyGroups(tx, row, claims); err != nil {
+			return secret.Text{}, err
+		}
+	}
+	session := id.NewSession(tx.Now)
+	cookie := secret.NewText(tx.Tenant.String() + "." + session.String() + "." + secret.Mint("").Reveal())
+	raw, err := json.Marshal(claims)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("encode claims: %w", err)
+	}
+	err = tx.AddSession(db.NewSession{
+		ID: session, Member: row.MemberID, Issuer: claims.IssuerID, Token: s.cookies.Current(cookie.Reveal()), ClaimsSealed: s.ring.Seal(purposeClaims, session.String(), raw),
+		SignedInAt: claims.SignedInAt, ExpiresAt: expires,
+	})
+	if err != nil {
+		return secret.Text{}, err
+	}
+	return cookie, tx.AppendAudit(auditlog.Record{Action: action, Actor: row.MemberID.String(), Subject: session.String(), Detail: map[string]any{"issuer": claims.Issuer}})
 }
 
 // ErrSession reports a session that is unknown, expired, idle too long or revoked.

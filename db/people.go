@@ -1,13 +1,11 @@
 package db
 
 import (
-	"context"
 	"strings"
 	"time"
 
 	"tollbook/app/fault"
 	"tollbook/app/id"
-	"tollbook/app/secret"
 )
 
 // MemberRow is one identity with what it may do.
@@ -43,10 +41,21 @@ func (t *Tx) AddMember(member id.Member, person id.Person, kind, issuer, subject
 		t.Tenant, member, person, kind, issuer, subject, t.Now)
 }
 
+// NewGrant is a role a member is given from an instant on.
+type NewGrant struct {
+	Version id.Version
+	Member  id.Member
+	Role    string
+	Node    id.Node
+	From    time.Time
+	Change  id.Change
+	Mapping id.Version // the group mapping it comes from; zero: given directly
+}
+
 // GrantRole records that a member holds a role from an instant on.
-func (t *Tx) GrantRole(version id.Version, member id.Member, role string, node id.Node, from time.Time, change id.Change) error {
-	return t.exec("grant role", `insert into member_role (tenant_id, version_id, member_id, role, node_id, effective_from, recorded_at, change_id) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		t.Tenant, version, member, role, node, from, t.Now, change)
+func (t *Tx) GrantRole(g NewGrant) error {
+	return t.exec("grant role", `insert into member_role (tenant_id, version_id, member_id, role, node_id, effective_from, recorded_at, change_id, mapping_id)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, t.Tenant, g.Version, g.Member, g.Role, g.Node, g.From, t.Now, g.Change, g.Mapping)
 }
 
 const memberSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, m.suspended_at, p.name_sealed
@@ -122,12 +131,15 @@ type IssuerRow struct {
 	URL                string
 	ClientID           string
 	ClientSecretSealed []byte
+	Domains            string // of e-mail addresses that lead here, with spaces between
+	RecordedAt         time.Time
 }
 
 // AddIssuer stores an issuer.
 func (t *Tx) AddIssuer(r IssuerRow, change id.Change) error {
-	return t.exec("add issuer", `insert into issuer (tenant_id, issuer_id, name, url, client_id, client_secret_sealed, recorded_at, change_id) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		t.Tenant, r.IssuerID, r.Name, r.URL, r.ClientID, r.ClientSecretSealed, t.Now, change)
+	return t.exec("add issuer", `insert into issuer (tenant_id, issuer_id, name, url, client_id, client_secret_sealed, recorded_at, change_id, domains)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, coalesce(string_to_array(nullif($9, ''), ' '), '{}'))`,
+		t.Tenant, r.IssuerID, r.Name, r.URL, r.ClientID, r.ClientSecretSealed, t.Now, change, r.Domains)
 }
 
 // RetireIssuer ends an issuer's use.
@@ -138,94 +150,9 @@ func (t *Tx) RetireIssuer(issuer id.Issuer) error {
 // Issuers lists the issuers in use.
 func (t *Tx) Issuers() ([]IssuerRow, error) {
 	var rows []IssuerRow
-	err := t.scan("list issuers", &rows, `select issuer_id, name, url, client_id, client_secret_sealed from issuer where tenant_id = ? and retired_at is null order by name, issuer_id`, t.Tenant)
+	err := t.scan("list issuers", &rows, `select issuer_id, name, url, client_id, client_secret_sealed, array_to_string(domains, ' ') as domains, recorded_at
+		from issuer where tenant_id = ? and retired_at is null order by name, issuer_id`, t.Tenant)
 	return rows, err
-}
-
-// AddSignIn stores an attempt to sign in and forgets expired ones.
-func (t *Tx) AddSignIn(signIn id.SignIn, issuer id.Issuer, state secret.Hash, ticketSealed []byte, returnTo string, expires time.Time) error {
-	if err := t.exec("forget old sign-ins", `delete from sign_in where tenant_id = $1 and expires_at < $2`, t.Tenant, t.Now.Add(-time.Hour)); err != nil {
-		return err
-	}
-	return t.exec("add sign-in", `insert into sign_in (tenant_id, sign_in_id, issuer_id, state_hash, ticket_sealed, return_to, recorded_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		t.Tenant, signIn, issuer, state[:], ticketSealed, returnTo, t.Now, expires)
-}
-
-// SignInRow is an attempt that was taken.
-type SignInRow struct {
-	IssuerID     id.Issuer
-	StateHash    []byte
-	TicketSealed []byte
-	ReturnTo     string
-}
-
-// TakeSignIn uses an attempt up: a second use, or a late one, finds nothing.
-func (t *Tx) TakeSignIn(signIn id.SignIn) (SignInRow, bool, error) {
-	var r SignInRow
-	found, err := t.row("take sign-in", []any{&r.IssuerID, &r.StateHash, &r.TicketSealed, &r.ReturnTo}, `update sign_in set used_at = $3
-		where tenant_id = $1 and sign_in_id = $2 and used_at is null and expires_at > $3 returning issuer_id, state_hash, ticket_sealed, return_to`, t.Tenant, signIn, t.Now)
-	return r, found, err
-}
-
-// AddSession stores a signed-in session.
-func (t *Tx) AddSession(session id.Session, member id.Member, token secret.Hash, claimsSealed []byte, signedInAt, expires time.Time) error {
-	return t.exec("add session", `insert into session (tenant_id, session_id, member_id, token_hash, claims_sealed, signed_in_at, recorded_at, seen_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
-		t.Tenant, session, member, token[:], claimsSealed, signedInAt, t.Now, expires)
-}
-
-// SessionRow is a live session.
-type SessionRow struct {
-	MemberID   id.Member
-	TokenHash  []byte
-	SignedInAt time.Time
-	SeenAt     time.Time
-}
-
-// LiveSession finds a session that is neither expired, idle nor revoked.
-func (t *Tx) LiveSession(session id.Session, idle time.Duration) (SessionRow, bool, error) {
-	var r SessionRow
-	found, err := t.row("read session", []any{&r.MemberID, &r.TokenHash, &r.SignedInAt, &r.SeenAt}, `select member_id, token_hash, signed_in_at, seen_at from session
-		where tenant_id = $1 and session_id = $2 and revoked_at is null and expires_at > $3 and seen_at > $4`, t.Tenant, session, t.Now, t.Now.Add(-idle))
-	return r, found, err
-}
-
-// SeeSession moves the idle limit on.
-func (t *Tx) SeeSession(session id.Session) error {
-	return t.exec("see session", `update session set seen_at = $3 where tenant_id = $1 and session_id = $2`, t.Tenant, session, t.Now)
-}
-
-// RevokeSession ends a session.
-func (t *Tx) RevokeSession(session id.Session) error {
-	return t.exec("revoke session", `update session set revoked_at = $3 where tenant_id = $1 and session_id = $2 and revoked_at is null`, t.Tenant, session, t.Now)
-}
-
-// AddToken stores an API token's hash.
-func (t *Tx) AddToken(token id.Token, member id.Member, label string, hash secret.Hash, expires time.Time, change id.Change) error {
-	return t.exec("add token", `insert into api_token (tenant_id, token_id, member_id, label, token_hash, expires_at, recorded_at, change_id) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		t.Tenant, token, member, label, hash[:], expires, t.Now, change)
-}
-
-// TokenRow is a live API token and whose it is.
-type TokenRow struct {
-	TenantID id.Tenant
-	TokenID  id.Token
-	MemberID id.Member
-}
-
-// LiveToken finds a token by any hash it may be stored under.
-func (d *DB) LiveToken(ctx context.Context, hashes []secret.Hash) (TokenRow, bool, error) {
-	list := make([][]byte, 0, len(hashes))
-	for _, h := range hashes {
-		list = append(list, h[:])
-	}
-	var rows []TokenRow
-	err := d.InSystem(ctx, "a token comes before its tenant is known", func(tx *SystemTx) error {
-		return tx.scan("find token", &rows, `select tenant_id, token_id, member_id from api_token where token_hash in ? and revoked_at is null and expires_at > ?`, list, tx.Now)
-	})
-	if err != nil || len(rows) == 0 {
-		return TokenRow{}, false, err
-	}
-	return rows[0], true, nil
 }
 
 // PersonEmail reads a person's sealed address; empty when erased or absent.

@@ -27,25 +27,28 @@ import (
 
 // scene is one tenant with a row in every table, and the ids of those rows.
 type scene struct {
-	slug      string
-	tenant    id.Tenant
-	change    approval.Change
-	node      id.Node
-	version   id.Version
-	placement hierarchy.Placement
-	key       id.Key
-	person    id.Person
-	member    id.Member
-	developer id.Developer
-	issuer    id.Issuer
-	signIn    id.SignIn
-	session   id.Session
-	token     id.Token
-	upstream  id.Version
-	view      id.View
-	batch     db.Batch
-	rated     pricing.Rated
-	month     period.Month
+	slug       string
+	tenant     id.Tenant
+	change     approval.Change
+	node       id.Node
+	version    id.Version
+	placement  hierarchy.Placement
+	key        id.Key
+	person     id.Person
+	member     id.Member
+	developer  id.Developer
+	issuer     id.Issuer
+	signIn     id.SignIn
+	invitation id.Invitation
+	mapping    id.Version
+	grant      id.Version
+	session    id.Session
+	token      id.Token
+	upstream   id.Version
+	view       id.View
+	batch      db.Batch
+	rated      pricing.Rated
+	month      period.Month
 }
 
 func (s *scene) mark(what string) string { return s.slug + "-" + what }
@@ -60,7 +63,7 @@ func newScene(slug string) *scene {
 	at := time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC)
 	s := &scene{
 		slug: slug, tenant: id.NewTenant(at), node: id.NewNode(at), version: id.NewVersion(at), key: id.NewKey(at), person: id.NewPerson(at), member: id.NewMember(at),
-		developer: id.DeriveDeveloper([]byte(slug)), issuer: id.NewIssuer(at), signIn: id.NewSignIn(at), session: id.NewSession(at), token: id.NewToken(at),
+		developer: id.DeriveDeveloper([]byte(slug)), issuer: id.NewIssuer(at), signIn: id.NewSignIn(at), invitation: id.NewInvitation(at), mapping: id.NewVersion(at), grant: id.NewVersion(at), session: id.NewSession(at), token: id.NewToken(at),
 		upstream: id.NewVersion(at), view: id.NewView(at), month: period.MonthOf(at),
 	}
 	s.batch = db.Batch{ID: id.NewBatch(at), Posting: s.month, Requests: 1, Record: id.NewRecord(at), Canonical: []byte(s.mark("bytes"))}
@@ -129,14 +132,30 @@ func (s *scene) people(t *testing.T, tx *db.Tx) {
 	t.Helper()
 	require.NoError(t, tx.AddPerson(s.person, []byte(s.mark("sealed")), []byte(s.mark("mail")), nil))
 	require.NoError(t, tx.AddMember(s.member, s.person, "person", "https://idp", s.mark("subject")))
-	require.NoError(t, tx.GrantRole(id.NewVersion(tx.Now), s.member, "auditor", s.node, tx.Now, s.change.ID))
 	require.NoError(t, tx.AddDevelopers([]string{s.developer.UUID()}, [][]byte{[]byte(s.mark("label"))}, []bool{true}))
-	require.NoError(t, tx.AddIssuer(db.IssuerRow{IssuerID: s.issuer, Name: s.mark("issuer"), URL: "https://idp", ClientID: "x", ClientSecretSealed: []byte("sealed")}, s.change.ID))
-	require.NoError(t, tx.AddSignIn(s.signIn, s.issuer, s.hash("state"), []byte("sealed"), "/", tx.Now.Add(time.Hour)))
-	require.NoError(t, tx.AddSession(s.session, s.member, s.hash("session"), []byte("sealed"), tx.Now, tx.Now.Add(time.Hour)))
+	require.NoError(t, tx.AddIssuer(db.IssuerRow{IssuerID: s.issuer, Name: s.mark("issuer"), URL: "https://idp", ClientID: "x", ClientSecretSealed: []byte("sealed"), Domains: "shared.test"}, s.change.ID))
+	require.NoError(t, tx.AddMapping(&db.MappingRow{VersionID: s.mapping, IssuerID: s.issuer, GroupName: s.mark("group"), Role: "auditor", NodeID: s.node, EffectiveFrom: tx.Now, ChangeID: s.change.ID}))
+	require.NoError(t, tx.GrantRole(db.NewGrant{Version: s.grant, Member: s.member, Role: "auditor", Node: s.node, From: tx.Now, Change: s.change.ID, Mapping: s.mapping}))
+	ended := id.NewVersion(tx.Now)
+	require.NoError(t, tx.GrantRole(db.NewGrant{Version: ended, Member: s.member, Role: "analyst", From: tx.Now.AddDate(0, 0, -1), Change: s.change.ID}))
+	done, err := tx.EndRole(ended, s.change.ID)
+	require.NoError(t, err)
+	require.True(t, done)
+	require.NoError(t, tx.SetMemberState(id.NewVersion(tx.Now), s.member, db.MemberActive, s.change.ID))
+	require.NoError(t, tx.LinkAccount(id.NewVersion(tx.Now), s.member, s.person, s.person, s.change.ID))
+	require.NoError(t, tx.AddInvitation(s.invite(), s.hash("code")))
+	require.NoError(t, tx.AddSignIn(s.signIn, s.issuer, s.invitation, s.hash("state"), []byte("sealed"), "/", tx.Now.Add(time.Hour)))
+	require.NoError(t, tx.AddSession(db.NewSession{ID: s.session, Member: s.member, Issuer: s.issuer, Token: s.hash("session"), ClaimsSealed: []byte(s.mark("claims")), SignedInAt: tx.Now, ExpiresAt: tx.Now.Add(time.Hour)}))
 	require.NoError(t, tx.AddView(s.view, s.member, s.mark("view"), "by=day", s.change.ID))
 	require.NoError(t, tx.DeclareTags([]string{s.mark("tag"), "team"}, s.change.ID))
-	require.NoError(t, tx.AddToken(s.token, s.member, s.mark("token"), s.hash("token"), tx.Now.Add(time.Hour), s.change.ID))
+	require.NoError(t, tx.AddToken(db.NewToken{ID: s.token, Member: s.member, Label: s.mark("token"), Hash: s.hash("token"), ExpiresAt: tx.Now.Add(time.Hour), Change: s.change.ID}))
+}
+
+func (s *scene) invite() *db.InvitationRow {
+	return &db.InvitationRow{
+		InvitationID: s.invitation, IssuerID: s.issuer, NameSealed: []byte(s.mark("invited")), EmailSealed: []byte("sealed"), Role: "auditor", NodeID: s.node,
+		ExpiresAt: time.Now().AddDate(1, 0, 0), ChangeID: s.change.ID,
+	}
 }
 
 func (s *scene) event(shares ...usage.Share) pricing.Rated {
@@ -234,7 +253,55 @@ func reading() map[string]query {
 		"Developers": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.Developers([]string{theirs.developer.UUID()})
 		}},
-		"Issuers": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Issuers()) }},
+		"MembersAt": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.MembersAt(tx.Now, 500)
+			return text(rows), err
+		}},
+		"MemberNow": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MemberNow(theirs.member) }},
+		"Accounts":  {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Accounts(theirs.person) }},
+		"PersonRoles": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.PersonRoles(theirs.person)
+		}},
+		"GrantsAt": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.GrantsAt(tx.Now, 500)
+			return text(rows), err
+		}},
+		"GrantsOf":   {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.GrantsOf(theirs.member) }},
+		"GrantsFrom": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.GrantsFrom(theirs.mapping, 500) }},
+		"OpenChangesBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.OpenChangesBy(theirs.member)
+		}},
+		"Steps": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Steps(theirs.member, 500) }},
+		"NamesBehind": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.NamesBehind([]string{theirs.member.UUID()}, []string{theirs.token.UUID()})
+		}},
+		"Mappings": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			rows, err := tx.Mappings(theirs.issuer, 500)
+			if err != nil || len(rows) > 0 {
+				return nil, errors.Join(errors.New("another tenant's issuer has mappings here"), err)
+			}
+			rows, err = tx.Mappings(id.Issuer{}, 500)
+			return text(rows), err
+		}},
+		"Invitation": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Invitation(theirs.invitation) }},
+		"OpenInvitations": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.OpenInvitations(500)
+			return text(rows), err
+		}},
+		"Tokens": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			rows, err := tx.Tokens(theirs.member, 500)
+			if err != nil || len(rows) > 0 {
+				return nil, errors.Join(errors.New("another tenant's member has tokens here"), err)
+			}
+			rows, err = tx.Tokens(id.Member{}, 500)
+			return text(rows), err
+		}},
+		"Token": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Token(theirs.token) }},
+		"Sessions": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.Sessions(theirs.person, 500)
+		}},
+		"SessionClaims": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.SessionClaims(theirs.session) }},
+		"Issuers":       {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Issuers()) }},
 		"LiveSession": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			row, _, err := tx.LiveSession(theirs.session, time.Hour)
 			return row, err

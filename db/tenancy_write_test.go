@@ -101,7 +101,7 @@ func writing() map[string]query {
 			return onlyError(tx.AddMember(id.NewMember(tx.Now), theirs.person, "person", "x", "x"))
 		}},
 		"GrantRole": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
-			return onlyError(tx.GrantRole(id.NewVersion(tx.Now), theirs.member, "tenant_owner", id.Node{}, tx.Now, mine.change.ID))
+			return onlyError(tx.GrantRole(db.NewGrant{Version: id.NewVersion(tx.Now), Member: theirs.member, Role: "tenant_owner", From: tx.Now, Change: mine.change.ID}))
 		}},
 		"AddDevelopers": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddDevelopers([]string{theirs.developer.UUID()}, [][]byte{[]byte("x")}, []bool{false}))
@@ -111,19 +111,45 @@ func writing() map[string]query {
 		}},
 		"RetireIssuer": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.RetireIssuer(theirs.issuer)) }},
 		"AddSignIn": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			return onlyError(tx.AddSignIn(id.NewSignIn(tx.Now), theirs.issuer, theirs.hash("x"), []byte("x"), "/", tx.Now))
+			return onlyError(tx.AddSignIn(id.NewSignIn(tx.Now), theirs.issuer, id.Invitation{}, theirs.hash("x"), []byte("x"), "/", tx.Now))
 		}},
 		"TakeSignIn": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			row, _, err := tx.TakeSignIn(theirs.signIn)
 			return row, err
 		}},
 		"AddSession": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			return onlyError(tx.AddSession(id.NewSession(tx.Now), theirs.member, theirs.hash("x"), []byte("x"), tx.Now, tx.Now))
+			return onlyError(tx.AddSession(db.NewSession{ID: id.NewSession(tx.Now), Member: theirs.member, Token: theirs.hash("x"), ClaimsSealed: []byte("x"), SignedInAt: tx.Now, ExpiresAt: tx.Now}))
 		}},
 		"SeeSession":    {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.SeeSession(theirs.session)) }},
 		"RevokeSession": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.RevokeSession(theirs.session)) }},
 		"AddToken": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
-			return onlyError(tx.AddToken(id.NewToken(tx.Now), theirs.member, "x", theirs.hash("x"), tx.Now, mine.change.ID))
+			return onlyError(tx.AddToken(db.NewToken{ID: id.NewToken(tx.Now), Member: theirs.member, Label: "x", Hash: theirs.hash("x"), ExpiresAt: tx.Now, Change: mine.change.ID}))
+		}},
+		"EndRole":    {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) { return tx.EndRole(theirs.grant, mine.change.ID) }},
+		"LockPeople": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPeople()) }},
+		"SetMemberState": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.SetMemberState(id.NewVersion(tx.Now), theirs.member, db.MemberSuspended, mine.change.ID))
+		}},
+		"LinkAccount": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.LinkAccount(id.NewVersion(tx.Now), mine.member, theirs.person, mine.person, mine.change.ID))
+		}},
+		"RevokeSessions": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.RevokeSessions(theirs.member, id.Session{}) }},
+		"RevokeTokens": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return tx.RevokeTokens(theirs.member, mine.change.ID)
+		}},
+		"RevokeToken": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) { return tx.RevokeToken(theirs.token, mine.change.ID) }},
+		"UseToken":    {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.UseToken(theirs.token, 0)) }},
+		"AddMapping": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddMapping(&db.MappingRow{VersionID: id.NewVersion(tx.Now), IssuerID: theirs.issuer, GroupName: "x", Role: "auditor", EffectiveFrom: tx.Now, ChangeID: mine.change.ID}))
+		}},
+		"AddInvitation": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddInvitation(theirs.invite(), theirs.hash("x")))
+		}},
+		"TakeInvitation": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return tx.TakeInvitation(theirs.invitation, mine.member)
+		}},
+		"RevokeInvitation": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return tx.RevokeInvitation(theirs.invitation, mine.change.ID)
 		}},
 		"AddPriceVersion": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			_, err := tx.AddPriceVersion([]byte("x"), [32]byte{}, theirs.change.ID)

@@ -91,3 +91,9 @@ func People() []Person {
 		{app.RoleTenantOwner, "u-grace", "Grace Kim", "grace.kim@meridian.example", ""},
 	}
 }
+
+// Strangers lists whom the local issuer knows and the company does not: somebody to
+// refuse, and to invite.
+func Strangers() []Person {
+	return []Person{{Subject: "u-noor", Name: "Noor Haddad", Email: "noor.haddad@meridian.example"}}
+}

@@ -187,7 +187,7 @@ func token(ctx context.Context, areas Areas, who app.Actor, state *State, role a
 // first time an issuer is seen: an identity is issuer and subject.
 func Admit(ctx context.Context, areas Areas, tenant id.Tenant, state *State, issuerURL string) error {
 	who := app.Command(tenant)
-	issuer := app.Issuer{Name: "Meridian sign-in (local)", URL: issuerURL, ClientID: ClientID, Secret: secret.NewText(state.ClientSecret)}
+	issuer := app.Issuer{Name: "Meridian sign-in (local)", URL: issuerURL, ClientID: ClientID, Secret: secret.NewText(state.ClientSecret), Domains: []string{"meridian.example", "audit.example"}}
 	if err := areas.SignIns.SetIssuer(ctx, who, issuer, reason); err != nil {
 		return fmt.Errorf("set the issuer: %w", err)
 	}

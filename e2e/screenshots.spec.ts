@@ -34,6 +34,12 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'plan-edit', role: 'analyst', open: (page) => go(page, '/plan/edit') },
   { name: 'plan-import', role: 'analyst', open: refusedPlan },
   { name: 'plan-check', role: 'analyst', open: checkedPlan },
+  { name: 'members', role: 'tenant_owner', open: (page) => go(page, '/members') },
+  { name: 'member', role: 'tenant_owner', open: firstMember },
+  { name: 'groups', role: 'tenant_owner', open: (page) => go(page, '/members/groups') },
+  { name: 'issuers', role: 'tenant_owner', open: (page) => go(page, '/members/issuers') },
+  { name: 'tokens', role: 'tenant_owner', open: (page) => go(page, '/tokens') },
+  { name: 'account', role: 'developer', open: (page) => go(page, '/account') },
   { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },
 ];
 
@@ -84,6 +90,11 @@ async function firstKey(page: Page): Promise<void> {
 async function rotateFirst(page: Page): Promise<void> {
   await go(page, '/keys');
   await page.getByRole('link', { name: /^Rotate/ }).first().click();
+}
+
+async function firstMember(page: Page): Promise<void> {
+  await go(page, '/members?role=budget_owner');
+  await page.locator('tbody a[data-row]').first().click();
 }
 
 async function shoot(page: Page, name: string): Promise<void> {

@@ -6,34 +6,36 @@ import (
 )
 
 const (
-	doorsPerMinute = 120
-	maxAddresses   = 10_000
+	doorsPerMinute    = 120 // per address
+	accountsPerMinute = 20  // per identity
+	maxAddresses      = 10_000
 )
 
-// limiter counts attempts to sign in per address and minute. Its memory is bounded: the
-// counts of a minute are forgotten with it, and beyond the bound new addresses share
-// one count.
+// limiter counts attempts to sign in per minute, by address or by identity. Its memory
+// is bounded: the counts of a minute are forgotten with it, and beyond the bound new
+// ones share one count.
 type limiter struct {
+	most   int
 	now    func() time.Time
 	mu     sync.Mutex
 	minute int64
 	counts map[string]int
 }
 
-func newLimiter(now func() time.Time) *limiter {
-	return &limiter{now: now, counts: map[string]int{}}
+func newLimiter(most int, now func() time.Time) *limiter {
+	return &limiter{most: most, now: now, counts: map[string]int{}}
 }
 
-func (l *limiter) allow(address string) bool {
+func (l *limiter) allow(whose string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if minute := l.now().Unix() / 60; minute != l.minute {
 		l.minute = minute
 		clear(l.counts)
 	}
-	if _, known := l.counts[address]; !known && len(l.counts) >= maxAddresses {
-		address = ""
+	if _, known := l.counts[whose]; !known && len(l.counts) >= maxAddresses {
+		whose = ""
 	}
-	l.counts[address]++
-	return l.counts[address] <= doorsPerMinute
+	l.counts[whose]++
+	return l.counts[whose] <= l.most
 }

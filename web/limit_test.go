@@ -11,7 +11,7 @@ import (
 func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
 	clock := time.Unix(0, 0)
-	l := newLimiter(func() time.Time { return clock })
+	l := newLimiter(doorsPerMinute, func() time.Time { return clock })
 	for i := range maxAddresses + 500 {
 		l.allow(strconv.Itoa(i))
 	}

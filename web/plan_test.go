@@ -19,6 +19,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/export"
+	"tollbook/web/ui"
 )
 
 func TestPlanPages(t *testing.T) {
@@ -165,14 +166,16 @@ func TestAnExportedPlanCanBeSentBack(t *testing.T) {
 func TestEverySheetHasItsManifest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	access, err := app.NewAccess()
+	require.NoError(t, err)
 	sheets := 0
 	for _, route := range w.web.Routes() {
 		if !strings.HasSuffix(route.Path, ".csv") {
 			continue
 		}
 		sheets++
-		path := strings.NewReplacer("/sessions/:id", "/sessions/session-acme", ":node", "AC-10").Replace(route.Path)
-		got := w.see(t, w.one, app.RoleFinanceAdmin, path+"?as_of=2026-11-20&node=AC-10")
+		path, role := w.one.path(t, strings.Replace(route.Path, ":node", "AC-10", 1)), allowedRole(t, access, route)
+		got := w.see(t, w.one, role, path+"?as_of=2026-11-20&node=AC-10")
 		require.Equal(t, 200, got.status, route.Path)
 		document, err := base64.StdEncoding.DecodeString(got.header.Get("X-Tollbook-Manifest"))
 		require.NoError(t, err)
@@ -183,7 +186,7 @@ func TestEverySheetHasItsManifest(t *testing.T) {
 		require.Len(t, rows[1:], m.Rows, route.Path)
 		require.Equal(t, rows[0], m.Columns)
 		require.Equal(t, strings.Trim(strings.TrimSuffix(route.Path, ".csv"), "/"), m.Report)
-		require.Equal(t, []string{"test", "acme", "Propulsion finance_admin", "Finance admin"}, []string{m.CodeVersion, m.Tenant, m.RunBy.Name, m.RunBy.Roles})
+		require.Equal(t, []string{"test", "acme", "Propulsion " + string(role), ui.Words(string(role))}, []string{m.CodeVersion, m.Tenant, m.RunBy.Name, m.RunBy.Roles})
 		require.Contains(t, m.Filters, export.Pair{Name: "as_of", Value: "2026-11-20"})
 		require.Contains(t, m.Filters, export.Pair{Name: "node", Value: "AC-10"})
 		require.Equal(t, "2026-11-20T00:00:00Z", m.AsOf.Format("2006-01-02T15:04:05Z07:00"))
@@ -191,7 +194,7 @@ func TestEverySheetHasItsManifest(t *testing.T) {
 		require.EqualValues(t, -1, m.AuditSequence.Last, "nothing is sequenced in this world")
 		require.Positive(t, m.AuditSequence.Waiting)
 
-		archive := w.see(t, w.one, app.RoleFinanceAdmin, path+"?as_of=2026-11-20&node=AC-10&manifest=zip")
+		archive := w.see(t, w.one, role, path+"?as_of=2026-11-20&node=AC-10&manifest=zip")
 		require.Equal(t, "application/zip", archive.header.Get("Content-Type"))
 		r, err := zip.NewReader(strings.NewReader(archive.body), int64(len(archive.body)))
 		require.NoError(t, err)
@@ -208,7 +211,7 @@ func TestEverySheetHasItsManifest(t *testing.T) {
 		require.NoError(t, err)
 		again.AuditSequence.Waiting = m.AuditSequence.Waiting // signing in again left a record
 		require.Equal(t, m, again)
-		require.Equal(t, 422, w.see(t, w.one, app.RoleFinanceAdmin, path+"?manifest=inside").status)
+		require.Equal(t, 422, w.see(t, w.one, role, path+"?manifest=inside").status)
 	}
 	require.GreaterOrEqual(t, sheets, 4)
 	var query strings.Builder

@@ -62,16 +62,50 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodPost, "/plan/check", w.checkPlan, "plan", "propose"),
 		w.page(http.MethodPost, "/plan", w.approvePlan, "plan", "propose"),
 		w.page(http.MethodPost, "/sign-out", w.signOut, "", ""),
+		door("/join/:code", w.showInvitation),
 		door("/sign-in", w.showDoors),
 		door("/sign-in/callback", w.finishSignIn),
 		door("/sign-in/:slug", w.showDoor),
 		door("/sign-in/:slug/:issuer", w.startSignIn),
 		door("/problems/:code", w.showProblem),
 	}
+	list = append(list, w.peoplePages()...)
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
 	return list
+}
+
+// peoplePages are the pages of members, their tokens and one's own sessions.
+func (w *Web) peoplePages() []Route {
+	return []Route{
+		w.page(http.MethodGet, "/members", w.showMembers, "member", "read"),
+		w.page(http.MethodGet, "/members.csv", w.exportMembers, "member", "read"),
+		w.page(http.MethodPost, "/members/invitations", w.invite, "member", "propose"),
+		w.page(http.MethodPost, "/members/invitations/:id/withdraw", w.withdrawInvitation, "member", "propose"),
+		w.page(http.MethodGet, "/members/changes/:id", w.showPeopleChange, "member", "read"),
+		w.page(http.MethodGet, "/members/groups", w.showGroups, "member", "read"),
+		w.page(http.MethodPost, "/members/groups", w.mapGroup, "member", "propose"),
+		w.page(http.MethodPost, "/members/groups/:id/end", w.unmapGroup, "member", "propose"),
+		w.page(http.MethodGet, "/members/issuers", w.showIssuers, "issuer", "read"),
+		w.page(http.MethodPost, "/members/issuers", w.addIssuer, "issuer", "propose"),
+		w.page(http.MethodPost, "/members/issuers/:id/retire", w.retireIssuer, "issuer", "propose"),
+		w.page(http.MethodGet, "/members/:id", w.showMember, "member", "read"),
+		w.page(http.MethodPost, "/members/:id/roles", w.changeRoles, "member", "propose"),
+		w.page(http.MethodPost, "/members/:id/link", w.linkAccounts, "member", "propose"),
+		w.page(http.MethodGet, "/members/:id/suspend", w.confirmSuspend, "member", "propose"),
+		w.page(http.MethodPost, "/members/:id/suspend", w.suspend, "member", "propose"),
+		w.page(http.MethodPost, "/members/:id/resume", w.resume, "member", "propose"),
+		w.page(http.MethodGet, "/tokens", w.showTokens, "token", "read"),
+		w.page(http.MethodGet, "/tokens.csv", w.exportTokens, "token", "read"),
+		w.page(http.MethodPost, "/tokens", w.createToken, "token", "propose"),
+		w.page(http.MethodGet, "/tokens/:id/revoke", w.confirmTokenEnd, "token", "propose"),
+		w.page(http.MethodPost, "/tokens/:id/revoke", w.revokeToken, "token", "propose"),
+		w.page(http.MethodGet, "/account", w.showAccount, "", ""),
+		w.page(http.MethodPost, "/account/sessions/end-others", w.endOtherSessions, "", ""),
+		w.page(http.MethodPost, "/account/sessions/:id/end", w.endSession, "", ""),
+		w.page(http.MethodPost, "/switch", w.switchCompany, "", ""),
+	}
 }
 
 // Routes lists every route, pages and API, for the matrix of routes and roles.

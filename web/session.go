@@ -106,7 +106,28 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("price", "read") {
 		add("Prices", "/prices")
 	}
+	if v.may("member", "read") {
+		add("Members", "/members")
+	}
+	if v.may("token", "read") {
+		add("API tokens", "/tokens")
+	}
+	f.Companies = v.companies()
 	return f
+}
+
+// companies are the others the same identity may switch to. Without them a page is whole:
+// a failure is logged and the switch left out.
+func (v *visit) companies() []ui.Company {
+	others, err := v.web.areas.SignIns.Elsewhere(v.Request().Context(), v.who)
+	if err != nil {
+		v.web.cfg.Log.WarnContext(v.Request().Context(), "other companies not listed", "error", err)
+	}
+	list := make([]ui.Company, 0, len(others))
+	for _, c := range others {
+		list = append(list, ui.Company(c))
+	}
+	return list
 }
 
 func roles(grants []app.Grant) string {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -18,35 +19,43 @@ import (
 	"tollbook/app"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/secret"
 	"tollbook/web/oidc"
 )
 
 const callbackPath = "/sign-in/callback"
 
 var (
-	errLimited    = fault.New(fault.KindLimited, "sign_in_limited", "Too many attempts to sign in from your address. Wait a minute and try again.")
-	errIssuerGone = fault.New(fault.KindNotFound, "issuer_absent", "That way to sign in does not exist any more. Choose another.")
-	errIssuer     = fault.New(fault.KindUnavailable, "issuer_unavailable", "Your identity provider does not answer. Try again in a moment.")
-	errRefused    = fault.New(fault.KindUnauthenticated, "issuer_refused", "Your identity provider did not sign you in.")
-	errToken      = fault.New(fault.KindUnauthenticated, "identity_unverified", "What your identity provider sent could not be verified, so nobody was signed in. Try again; if it happens twice, tell a tenant owner.")
+	errLimited        = fault.New(fault.KindLimited, "sign_in_limited", "Too many attempts to sign in from your address. Wait a minute and try again.")
+	errAccountLimited = fault.New(fault.KindLimited, "sign_in_limited", "This account signed in too often within a minute. Wait a minute and try again.")
+	errIssuerGone     = fault.New(fault.KindNotFound, "issuer_absent", "That way to sign in does not exist any more. Choose another.")
+	errIssuer         = fault.New(fault.KindUnavailable, "issuer_unavailable", "Your identity provider does not answer. Try again in a moment.")
+	errNoCompany      = fault.Invalid("tenant", "tenant_absent", "No company here has that name.")
+	errNoAddress      = fault.Invalid("tenant", "domain_absent", "No company here signs in with addresses of that domain. Try its short name.")
+	errRefused        = fault.New(fault.KindUnauthenticated, "issuer_refused", "Your identity provider did not sign you in.")
+	errToken          = fault.New(fault.KindUnauthenticated, "identity_unverified", "What your identity provider sent could not be verified, so nobody was signed in. Try again; if it happens twice, tell a tenant owner.")
 )
 
 // showDoors asks which company; a demo lists them.
 func (w *Web) showDoors(c echo.Context) error {
 	returnTo := localPath(c.QueryParam("return_to"))
-	view := doorsView{Frame: w.doorFrame("Sign in"), ReturnTo: returnTo, Slug: c.QueryParam("tenant")}
+	view := doorsView{Frame: w.doorFrame("Sign in"), ReturnTo: returnTo, Slug: strings.TrimSpace(c.QueryParam("tenant"))}
 	if view.Slug != "" {
 		if !w.doors.allow(c.RealIP()) {
 			return errLimited
 		}
-		_, _, err := w.areas.Tenants.BySlug(c.Request().Context(), view.Slug)
-		if err == nil {
-			return c.Redirect(http.StatusSeeOther, doorURL(view.Slug, returnTo))
-		}
-		if fault.KindOf(err) != fault.KindNotFound {
+		found, err := w.findDoors(c, view.Slug)
+		switch {
+		case fault.KindOf(err) == fault.KindInvalid && err != nil:
+			view.Alert = fault.From(err).Message
+		case err != nil:
 			return err
+		case len(found) == 1:
+			return c.Redirect(http.StatusSeeOther, doorFor(found[0].Slug, returnTo, view.Slug))
 		}
-		view.Alert = "No company here has that name."
+		for _, company := range found {
+			view.Found = append(view.Found, link{Label: company.Name, URL: doorFor(company.Slug, returnTo, view.Slug)})
+		}
 	}
 	if w.cfg.Development {
 		tenants, err := w.areas.Tenants.List(c.Request().Context())
@@ -64,8 +73,37 @@ func (w *Web) showDoors(c echo.Context) error {
 	return render(c, status, doorsPage(view))
 }
 
+// findDoors finds the companies that a short name or an e-mail address leads to.
+func (w *Web) findDoors(c echo.Context, text string) ([]app.Company, error) {
+	ctx := c.Request().Context()
+	if strings.Contains(text, "@") {
+		found, err := w.areas.SignIns.ByEmail(ctx, text)
+		if err == nil && len(found) == 0 {
+			err = errNoAddress
+		}
+		return found, err
+	}
+	_, name, err := w.areas.Tenants.BySlug(ctx, text)
+	if fault.KindOf(err) == fault.KindNotFound && err != nil {
+		return nil, errNoCompany
+	}
+	return []app.Company{{Slug: text, Name: name}}, err
+}
+
+// doorFor is a company's door, which is told the address that led to it.
+func doorFor(slug, returnTo, typed string) string {
+	if !strings.Contains(typed, "@") {
+		return doorURL(slug, returnTo)
+	}
+	query := url.Values{"login_hint": {typed}}
+	if returnTo != "/" {
+		query.Set("return_to", returnTo)
+	}
+	return "/sign-in/" + slug + "?" + query.Encode()
+}
+
 func doorURL(slug, returnTo string) string {
-	return "/sign-in/" + url.PathEscape(slug) + returnQuery(returnTo)
+	return "/sign-in/" + slug + returnQuery(returnTo)
 }
 
 func returnQuery(returnTo string) string {
@@ -87,7 +125,7 @@ func (w *Web) showDoor(c echo.Context) error {
 	}
 	view := doorView{Frame: w.doorFrame("Sign in to " + name), Tenant: name}
 	for _, i := range issuers {
-		start := "/sign-in/" + url.PathEscape(c.Param("slug")) + "/" + i.ID.String() + returnQuery(localPath(c.QueryParam("return_to")))
+		start := doorFor(c.Param("slug")+"/"+i.ID.String(), localPath(c.QueryParam("return_to")), c.QueryParam("login_hint"))
 		view.Issuers = append(view.Issuers, link{Label: i.Name, URL: start})
 	}
 	return render(c, http.StatusOK, doorPage(view))
@@ -117,7 +155,11 @@ func (w *Web) startSignIn(c echo.Context) error {
 		browser = rand.Text()
 	}
 	var away string
-	err = w.areas.SignIns.Begin(ctx, tenant, issuer.ID, func(state string) ([]byte, error) {
+	invitation, err := w.invitation(ctx, c.QueryParam("invitation"), tenant, issuer)
+	if err != nil {
+		return err
+	}
+	err = w.areas.SignIns.BeginInvited(ctx, tenant, issuer.ID, invitation, func(state string) ([]byte, error) {
 		session, err := provider.Begin(state)
 		if err != nil {
 			return nil, err
@@ -130,6 +172,21 @@ func (w *Web) startSignIn(c echo.Context) error {
 	}
 	w.setCookie(c, browserCookie, browser, browserLife)
 	return c.Redirect(http.StatusSeeOther, away)
+}
+
+// invitation is the one whose link led here, of this tenant and issuer; zero without one.
+func (w *Web) invitation(ctx context.Context, code string, tenant id.Tenant, issuer app.Issuer) (id.Invitation, error) {
+	if code == "" {
+		return id.Invitation{}, nil
+	}
+	invited, err := w.areas.Members.ByInvitation(ctx, secret.NewText(code))
+	if err != nil {
+		return id.Invitation{}, err
+	}
+	if invited.Tenant != tenant || invited.Issuer != issuer.ID {
+		return id.Invitation{}, app.ErrInvitation
+	}
+	return invited.ID, nil
 }
 
 func digest(text string) string {
@@ -179,9 +236,17 @@ func (w *Web) finishSignIn(c echo.Context) error {
 	if err != nil {
 		return w.refuse(c, attempt.Tenant, err)
 	}
+	if !w.accounts.allow(claims.Issuer + " " + claims.Subject) {
+		return w.refuse(c, attempt.Tenant, errAccountLimited)
+	}
 	cookie, err := w.areas.SignIns.Accept(ctx, attempt.Tenant, claims)
 	if err != nil {
 		return w.refuse(c, attempt.Tenant, err)
+	}
+	if old := w.cookie(c, sessionCookie); old != "" {
+		if err := w.areas.SignIns.Replace(ctx, secret.NewText(old)); err != nil {
+			return err
+		}
 	}
 	w.setCookie(c, sessionCookie, cookie.Reveal(), sessionCookieLife)
 	w.setCookie(c, browserCookie, "", 0)
@@ -215,7 +280,31 @@ func (w *Web) identify(c echo.Context, attempt app.Attempt) (app.Claims, error) 
 	if err != nil {
 		return app.Claims{}, errToken.Because(err)
 	}
-	return app.Claims{Issuer: attempt.Issuer.URL, Subject: user.UserID, SignedInAt: signedInAt(user.RawData, w.cfg.Now()), Raw: user.IDToken}, nil
+	verified, said := user.RawData["email_verified"].(bool)
+	return app.Claims{
+		Issuer: attempt.Issuer.URL, Subject: user.UserID, IssuerID: attempt.Issuer.ID, Invitation: attempt.Invitation, Email: user.Email, EmailRefused: said && !verified,
+		Groups: groups(user.RawData), SignedInAt: signedInAt(user.RawData, w.cfg.Now()), Raw: user.IDToken,
+	}, nil
+}
+
+// maxGroups bounds how many groups of a token are looked at.
+const maxGroups = 1000
+
+// groups reads the groups claim: a list of names, or one name.
+func groups(claims map[string]any) []string {
+	switch claim := claims["groups"].(type) {
+	case string:
+		return []string{claim}
+	case []any:
+		var list []string
+		for _, one := range claim[:min(len(claim), maxGroups)] {
+			if name, ok := one.(string); ok {
+				list = append(list, name)
+			}
+		}
+		return list
+	}
+	return nil
 }
 
 // signedInAt is when the issuer saw the person, else when it made the token.

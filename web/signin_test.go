@@ -47,7 +47,10 @@ func newDoor(t *testing.T) *door {
 	site = d.web.Handler()
 	made, err := issuer.New(issuer.Config{
 		URL: d.idp, Dir: t.TempDir(), ClientID: "tollbook", ClientSecret: "s", RedirectURIs: []string{d.site + "/sign-in/callback"}, Now: now,
-		People: []issuer.Person{{Subject: "u-ada", Name: "Ada", Email: "ada@acme.test"}, {Subject: "u-eve", Name: "Eve", Email: "eve@acme.test"}},
+		People: []issuer.Person{
+			{Subject: "u-ada", Name: "Ada", Email: "ada@acme.test", Groups: []string{"reviewers"}}, {Subject: "u-eve", Name: "Eve", Email: "eve@acme.test"},
+			{Subject: "u-noor", Name: "Noor", Email: "noor@acme.test"},
+		},
 	})
 	require.NoError(t, err)
 	idp = made.Handler()

@@ -48,7 +48,9 @@ type Web struct {
 	api     *api.API
 	issuers *oidc.Discovery
 	doors   *limiter
-	handler http.Handler
+
+	accounts *limiter
+	handler  http.Handler
 }
 
 // New makes the web edge.
@@ -62,7 +64,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &Web{cfg: cfg, areas: areas, issuers: oidc.NewDiscovery(cfg.HTTPClient, cfg.Now), doors: newLimiter(cfg.Now)}
+	w := &Web{cfg: cfg, areas: areas, issuers: oidc.NewDiscovery(cfg.HTTPClient, cfg.Now), doors: newLimiter(doorsPerMinute, cfg.Now), accounts: newLimiter(accountsPerMinute, cfg.Now)}
 	var err error
 	if w.access, err = app.NewAccess(); err != nil {
 		return nil, err

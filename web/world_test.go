@@ -57,6 +57,11 @@ type company struct {
 	key     app.MadeKey
 	events  []usage.Event
 	change  app.ChangeView // a proposal of prices that waits
+	issuer  id.Issuer
+	invited app.MadeInvitation
+	token   app.MadeToken
+	// things are what :id may be below a path.
+	things map[string]string
 	// words are in no other company.
 	words []string
 }
@@ -147,7 +152,65 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	}, "")
 	require.NoError(t, err)
 	c.words = append(c.words, slug+" board")
+	w.people(t, c)
 	return c
+}
+
+// people gives a company what the pages of members show: an issuer, a mapped group, an
+// open invitation, a token.
+func (w *world) people(t *testing.T, c *company) {
+	t.Helper()
+	ctx, who := t.Context(), app.Command(c.tenant)
+	var err error
+	c.issuer, err = w.areas.SignIns.AddIssuer(ctx, who, app.Issuer{
+		Name: c.slug + " login", URL: issuerURL, ClientID: "tollbook", Secret: secret.NewText("s"), Domains: []string{c.slug + ".test"},
+	}, "the issuer")
+	require.NoError(t, err)
+	require.NoError(t, w.areas.Members.MapGroup(ctx, who, app.NewMapping{Issuer: c.issuer, Group: c.slug + " auditors", Role: app.RoleAuditor}, "the group"))
+	c.invited, err = w.areas.Members.Invite(ctx, who, app.NewInvitation{
+		Issuer: c.issuer, Name: c.slug + " Newcomer", Email: "newcomer@" + c.slug + ".test", Role: app.RoleAnalyst, Life: 7 * 24 * time.Hour,
+	}, "a new colleague", "")
+	require.NoError(t, err)
+	c.token, err = w.areas.Members.MakeToken(ctx, who, app.NewToken{Member: c.members[app.RoleAuditor], Label: c.slug + " script", Roles: []app.Role{app.RoleAuditor}, Life: time.Hour}, "a script", "")
+	require.NoError(t, err)
+	session, err := w.areas.SignIns.BySession(ctx, secret.NewText(w.session(t, c, app.RoleAuditor).Value))
+	require.NoError(t, err)
+	owner := w.who(t, c, app.RoleTenantOwner)
+	mappings, err := w.areas.Members.Mappings(ctx, owner)
+	require.NoError(t, err)
+	story, err := w.areas.Members.Story(ctx, owner, c.members[app.RoleAuditor])
+	require.NoError(t, err)
+	saved, err := w.areas.Views.Save(ctx, w.who(t, c, app.RoleController), c.slug+" view", "by=day")
+	require.NoError(t, err)
+	c.things = map[string]string{
+		"/keys": c.key.ID.String(), "/requests": c.events[0].ID.String(), "/prices/changes": c.change.ID.String(), "/members": c.members[app.RoleAuditor].String(),
+		"/members/invitations": c.invited.ID.String(), "/members/changes": story.Steps[0].Change.String(), "/members/groups": mappings[0].ID.String(),
+		"/members/issuers": c.issuer.String(), "/tokens": c.token.ID.String(), "/account/sessions": session.Session.String(),
+		"/sessions": "session-" + c.slug, "/explore/views": saved.ID.String(),
+	}
+	c.words = append(c.words, c.slug+" login", c.slug+" auditors", c.slug+" Newcomer", c.slug+" script", c.slug+" view", c.issuer.String(), c.members[app.RoleAuditor].String())
+}
+
+// who is a member signed in.
+func (w *world) who(t *testing.T, c *company, role app.Role) app.Actor {
+	t.Helper()
+	who, err := w.areas.SignIns.BySession(t.Context(), secret.NewText(w.session(t, c, role).Value))
+	require.NoError(t, err)
+	return who
+}
+
+// path is a route with a company's things in the place of parameters. A route below a
+// new path fails until its thing is in the list.
+func (c *company) path(t *testing.T, route string) string {
+	t.Helper()
+	if before, after, ok := strings.Cut(route, "/:id"); ok {
+		thing := c.things[strings.TrimPrefix(before, "/api/v1")]
+		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
+		route = before + "/" + thing + after
+	}
+	route = strings.NewReplacer(":slug", c.slug, ":node", "SUSPENSE", ":issuer", "iss_none", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	require.NotContains(t, route, ":", "say in company.path what the parameter is")
+	return route
 }
 
 // use flushes requests: complete ones on several days and months, an error, one whose
@@ -266,7 +329,7 @@ func (a answer) json(t *testing.T) map[string]any {
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	names, counts := map[string]string{}, map[string]int{}
-	got = regexp.MustCompile(`(evt|nod|key|plc|bat|chg|dev|tbk|form)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
+	got = regexp.MustCompile(`(evt|nod|key|plc|bat|chg|dev|tbk|form|mem|per|tok|inv|iss)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
 		if names[id] == "" {
 			kind, _, _ := strings.Cut(id, "_")
 			counts[kind]++

@@ -28,6 +28,13 @@ const RuleNoPolicy = "policy:none"
 // tenant's people.
 const RuleBreakGlass = "policy:break_glass"
 
+// Rules that decide what follows from something a person proposed: a role from a group's
+// mapping, a membership from an invitation.
+const (
+	RuleGroupMapping = "policy:group_mapping"
+	RuleInvitation   = "policy:invitation"
+)
+
 // Change is one proposal, exactly as its maker made it.
 type Change struct {
 	ID            id.Change

@@ -153,6 +153,8 @@ type (
 	view      struct{}
 	replica   struct{}
 	grant     struct{}
+
+	invitation struct{}
 )
 
 // Prefix implements Kind.
@@ -218,6 +220,9 @@ func (replica) Prefix() string { return "rep_" }
 // Prefix implements Kind.
 func (grant) Prefix() string { return "gra_" }
 
+// Prefix implements Kind.
+func (invitation) Prefix() string { return "inv_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -241,6 +246,8 @@ type (
 	View      = Of[view]
 	Replica   = Of[replica]
 	Grant     = Of[grant]
+
+	Invitation = Of[invitation]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -272,6 +279,9 @@ func NewSignIn(now time.Time) SignIn { return New[signIn](now) }
 
 // NewIssuer makes an issuer's id.
 func NewIssuer(now time.Time) Issuer { return New[issuer](now) }
+
+// NewInvitation makes an invitation's id.
+func NewInvitation(now time.Time) Invitation { return New[invitation](now) }
 
 // NewChange makes a change's id.
 func NewChange(now time.Time) Change { return New[change](now) }
@@ -311,6 +321,18 @@ func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
 
 // ParseEvent reads a usage event's id.
 func ParseEvent(text string) (Event, error) { return Parse[event](text) }
+
+// ParseMember reads a member's id.
+func ParseMember(text string) (Member, error) { return Parse[member](text) }
+
+// ParseToken reads an API token's id.
+func ParseToken(text string) (Token, error) { return Parse[token](text) }
+
+// ParseInvitation reads an invitation's id.
+func ParseInvitation(text string) (Invitation, error) { return Parse[invitation](text) }
+
+// ParseVersion reads the id of one effective-dated version.
+func ParseVersion(text string) (Version, error) { return Parse[version](text) }
 
 // ParseSession reads a session's id.
 func ParseSession(text string) (Session, error) { return Parse[session](text) }

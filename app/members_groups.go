@@ -1,0 +1,240 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"tollbook/app/approval"
+	"tollbook/app/auditlog"
+	"tollbook/app/fault"
+	"tollbook/app/id"
+	"tollbook/app/usage"
+	"tollbook/db"
+)
+
+const (
+	maxMappings   = 500
+	maxGroupBytes = 200
+	maxMapped     = 10_000 // accounts with a role from one mapping
+)
+
+// NewMapping is a group of an issuer and the role its people are to have.
+type NewMapping struct {
+	Issuer   id.Issuer
+	Group    string // exactly as the groups claim spells it
+	Role     Role
+	NodeCode string
+}
+
+// MapGroup gives a role to everybody an issuer says is in a group, from their next
+// sign-in on, as one change.
+func (m *Members) MapGroup(ctx context.Context, who Actor, want NewMapping, reason string) error {
+	if err := m.changes.allowed(who, changeMapping); err != nil {
+		return err
+	}
+	want.Group = strings.TrimSpace(want.Group)
+	if want.Group == "" || usage.Clip(want.Group, maxGroupBytes) != want.Group {
+		return fault.Invalid("group", "group_text", "A group has 1 to %d bytes, exactly as the issuer's claim spells it.", maxGroupBytes)
+	}
+	if err := (RoleWish{Role: want.Role, NodeCode: want.NodeCode}).validate(false); err != nil {
+		return err
+	}
+	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := tx.LockPeople(); err != nil {
+			return err
+		}
+		if err := m.checkMapping(tx, want); err != nil {
+			return err
+		}
+		node, err := nodeOf(tx, want.NodeCode)
+		if err != nil {
+			return err
+		}
+		row := db.MappingRow{VersionID: id.NewVersion(tx.Now), IssuerID: want.Issuer, GroupName: want.Group, Role: string(want.Role), NodeID: node}
+		payload := map[string]any{"mapping": row.VersionID.String(), "issuer": want.Issuer.String(), "group": want.Group, "role": row.Role, "node": node.String()}
+		_, err = m.changes.change(tx, who, proposal{kind: changeMapping, payload: payload, reason: reason}, func(c approval.Change) error {
+			row.EffectiveFrom, row.ChangeID = c.EffectiveFrom, c.ID
+			return tx.AddMapping(&row)
+		})
+		return err
+	})
+	if errors.Is(err, db.ErrTaken) {
+		return errMappingKnown
+	}
+	return err
+}
+
+var errMappingKnown = fault.Invalid("group", "mapping_known", "That group has this role already.")
+
+func (m *Members) checkMapping(tx *db.Tx, want NewMapping) error {
+	issuers, err := tx.Issuers()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(issuers, func(r db.IssuerRow) bool { return r.IssuerID == want.Issuer }) {
+		return fault.Invalid("issuer", "issuer_absent", "Choose one of the issuers people sign in with.")
+	}
+	rows, err := tx.Mappings(id.Issuer{}, maxMappings)
+	if err != nil {
+		return err
+	}
+	if len(rows) >= maxMappings {
+		return fault.Invalid("group", "mappings_many", "A company has at most %d group mappings.", maxMappings)
+	}
+	// Roles that one group gives together must not be in conflict by themselves.
+	roles := []Role{want.Role}
+	for i := range rows {
+		if rows[i].IssuerID == want.Issuer && rows[i].GroupName == want.Group {
+			roles = append(roles, Role(rows[i].Role))
+		}
+	}
+	return m.access.refuseConflict(roles)
+}
+
+// UnmapGroup ends a mapping and the roles held because of it, as one change.
+func (m *Members) UnmapGroup(ctx context.Context, who Actor, mapping id.Version, reason string) error {
+	if err := m.changes.allowed(who, changeMappingEnd); err != nil {
+		return err
+	}
+	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := tx.LockPeople(); err != nil {
+			return err
+		}
+		rows, err := tx.Mappings(id.Issuer{}, maxMappings)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(rows, func(r db.MappingRow) bool { return r.VersionID == mapping }) {
+			return db.ErrMappingAbsent
+		}
+		p := proposal{kind: changeMappingEnd, payload: map[string]any{"mapping": mapping.String()}, reason: reason}
+		if _, err = m.changes.change(tx, who, p, func(c approval.Change) error { return m.endMapping(tx, mapping, c) }); err != nil {
+			return err
+		}
+		return m.keepOwner(tx, who)
+	})
+}
+
+func (m *Members) endMapping(tx *db.Tx, mapping id.Version, c approval.Change) error {
+	held, err := tx.GrantsFrom(mapping, maxMapped)
+	if err != nil {
+		return err
+	}
+	for i := range held {
+		if _, err := tx.EndRole(held[i].VersionID, c.ID); err != nil {
+			return err
+		}
+	}
+	ended, err := tx.CloseVersion("group_mapping", mapping, tx.Now)
+	if err == nil && !ended {
+		err = db.ErrMappingAbsent
+	}
+	return err
+}
+
+// MappingView is a group mapping as lists show it.
+type MappingView struct {
+	ID       id.Version
+	Issuer   string // its name
+	Group    string
+	Role     Role
+	NodeCode string
+	Since    time.Time
+	By       Hand
+	Number   int64 // of the change
+	Held     int64 // accounts with the role from it
+}
+
+// Mappings lists the group mappings in force.
+func (m *Members) Mappings(ctx context.Context, who Actor) ([]MappingView, error) {
+	if err := m.access.Check(who, "member", "read"); err != nil {
+		return nil, err
+	}
+	var list []MappingView
+	err := m.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		rows, err := tx.Mappings(id.Issuer{}, maxMappings)
+		if err != nil {
+			return err
+		}
+		tree, err := treeAt(tx, time.Time{})
+		if err != nil {
+			return err
+		}
+		makers := make([]string, 0, len(rows))
+		for i := range rows {
+			makers = append(makers, rows[i].Maker)
+		}
+		hands, err := m.hands(tx, makers)
+		if err != nil {
+			return err
+		}
+		list = make([]MappingView, 0, len(rows))
+		for i := range rows {
+			r := &rows[i]
+			list = append(list, MappingView{
+				ID: r.VersionID, Issuer: r.IssuerName, Group: r.GroupName, Role: Role(r.Role), NodeCode: nodeWords(tree, r.NodeID).Code, Since: r.EffectiveFrom.UTC(),
+				By: hands[r.Maker], Number: r.Number, Held: r.Held,
+			})
+		}
+		return nil
+	})
+	return list, err
+}
+
+// applyGroups gives an account the roles its groups are mapped to at this issuer and
+// takes those whose group it is not in any more, as one change. A token without the
+// claim has no groups: what is not said is not held. A role that a conflict of duty
+// forbids is left out, and the record says so.
+func (m *Members) applyGroups(tx *db.Tx, row db.MemberRow, claims Claims) error {
+	mappings, err := tx.Mappings(claims.IssuerID, maxMappings)
+	if err != nil || len(mappings) == 0 {
+		return err
+	}
+	if err := tx.LockPeople(); err != nil {
+		return err
+	}
+	if mappings, err = tx.Mappings(claims.IssuerID, maxMappings); err != nil { // as they are with the lock held
+		return err
+	}
+	held, err := tx.GrantsOf(row.MemberID)
+	if err != nil {
+		return err
+	}
+	words, err := tx.PersonRoles(row.PersonID)
+	if err != nil {
+		return err
+	}
+	roles := rolesOf(words)
+	var move roleMove
+	var refused []roleGiven
+	for i := range mappings {
+		r := &mappings[i]
+		at := slices.IndexFunc(held, func(g db.GrantRow) bool { return g.MappingID == r.VersionID })
+		switch in := slices.Contains(claims.Groups, r.GroupName); {
+		case in && at < 0:
+			fresh := roleGiven{role: Role(r.Role), node: r.NodeID, mapping: r.VersionID}
+			if len(m.access.Conflicts(append(slices.Clone(roles), fresh.role))) > 0 {
+				refused = append(refused, fresh)
+				continue
+			}
+			move.give, roles = append(move.give, fresh), append(roles, fresh.role)
+		case !in && at >= 0:
+			move.take = append(move.take, held[at])
+		}
+	}
+	for _, r := range refused {
+		detail := map[string]any{"mapping": r.mapping.String(), "role": string(r.role)}
+		if err := tx.AppendAudit(auditlog.Record{Action: "role.mapping_refused", Actor: "system", Subject: row.MemberID.String(), Detail: detail}); err != nil {
+			return err
+		}
+	}
+	if len(move.give)+len(move.take) == 0 {
+		return nil
+	}
+	p := proposal{kind: changeMapped, payload: move.payload(row.MemberID), reason: "the groups in the identity token at sign-in", rule: approval.RuleGroupMapping}
+	_, err = m.changes.change(tx, System(tx.Tenant), p, func(c approval.Change) error { return move.apply(tx, row.MemberID, c) })
+	return err
+}
