@@ -43,7 +43,7 @@ func (m *Members) MapGroup(ctx context.Context, who Actor, want NewMapping, reas
 		return err
 	}
 	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
+		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
 		if err := m.checkMapping(tx, want); err != nil {
@@ -100,7 +100,7 @@ func (m *Members) UnmapGroup(ctx context.Context, who Actor, mapping id.Version,
 		return err
 	}
 	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
+		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
 		rows, err := tx.Mappings(id.Issuer{}, maxMappings)
@@ -110,11 +110,15 @@ func (m *Members) UnmapGroup(ctx context.Context, who Actor, mapping id.Version,
 		if !slices.ContainsFunc(rows, func(r db.MappingRow) bool { return r.VersionID == mapping }) {
 			return db.ErrMappingAbsent
 		}
+		keep, err := keepOwner(tx, who)
+		if err != nil {
+			return err
+		}
 		p := proposal{kind: changeMappingEnd, payload: map[string]any{"mapping": mapping.String()}, reason: reason}
 		if _, err = m.changes.change(tx, who, p, func(c approval.Change) error { return m.endMapping(tx, mapping, c) }); err != nil {
 			return err
 		}
-		return m.keepOwner(tx, who)
+		return keep()
 	})
 }
 
@@ -185,51 +189,46 @@ func (m *Members) Mappings(ctx context.Context, who Actor) ([]MappingView, error
 }
 
 // applyGroups gives an account the roles its groups are mapped to at this issuer and
-// takes those whose group it is not in any more, as one change. A token without the
-// claim has no groups: what is not said is not held. A role that a conflict of duty
-// forbids is left out, and the record says so.
+// takes those whose group it is not in any more, as one change, while the caller holds
+// people. A token without the claim has no groups: what is not said is not held. A role
+// that a conflict of duty forbids is left out, and the last tenant owner stays one; the
+// record says so.
 func (m *Members) applyGroups(tx *db.Tx, row db.MemberRow, claims Claims) error {
 	mappings, err := tx.Mappings(claims.IssuerID, maxMappings)
 	if err != nil || len(mappings) == 0 {
-		return err
-	}
-	if err := tx.LockPeople(); err != nil {
-		return err
-	}
-	if mappings, err = tx.Mappings(claims.IssuerID, maxMappings); err != nil { // as they are with the lock held
 		return err
 	}
 	held, err := tx.GrantsOf(row.MemberID)
 	if err != nil {
 		return err
 	}
-	words, err := tx.PersonRoles(row.PersonID)
-	if err != nil {
-		return err
-	}
-	roles := rolesOf(words)
 	var move roleMove
-	var refused []roleGiven
+	var wanted []roleGiven
 	for i := range mappings {
 		r := &mappings[i]
 		at := slices.IndexFunc(held, func(g db.GrantRow) bool { return g.MappingID == r.VersionID })
 		switch in := slices.Contains(claims.Groups, r.GroupName); {
 		case in && at < 0:
-			fresh := roleGiven{role: Role(r.Role), node: r.NodeID, mapping: r.VersionID}
-			if len(m.access.Conflicts(append(slices.Clone(roles), fresh.role))) > 0 {
-				refused = append(refused, fresh)
-				continue
-			}
-			move.give, roles = append(move.give, fresh), append(roles, fresh.role)
+			wanted = append(wanted, roleGiven{role: Role(r.Role), node: r.NodeID, mapping: r.VersionID})
 		case !in && at >= 0:
 			move.take = append(move.take, held[at])
 		}
 	}
-	for _, r := range refused {
-		detail := map[string]any{"mapping": r.mapping.String(), "role": string(r.role)}
-		if err := tx.AppendAudit(auditlog.Record{Action: "role.mapping_refused", Actor: "system", Subject: row.MemberID.String(), Detail: detail}); err != nil {
-			return err
+	if err := m.keepLastOwner(tx, row.MemberID, held, &move); err != nil {
+		return err
+	}
+	roles, err := rolesWithout(tx, row.PersonID, move.take)
+	if err != nil {
+		return err
+	}
+	for _, w := range wanted {
+		if len(m.access.Conflicts(append(slices.Clone(roles), w.role))) > 0 {
+			if err := noteMapping(tx, "role.mapping_refused", row.MemberID, w.mapping, w.role); err != nil {
+				return err
+			}
+			continue
 		}
+		move.give, roles = append(move.give, w), append(roles, w.role)
 	}
 	if len(move.give)+len(move.take) == 0 {
 		return nil
@@ -237,4 +236,56 @@ func (m *Members) applyGroups(tx *db.Tx, row db.MemberRow, claims Claims) error 
 	p := proposal{kind: changeMapped, payload: move.payload(row.MemberID), reason: "the groups in the identity token at sign-in", rule: approval.RuleGroupMapping}
 	_, err = m.changes.change(tx, System(tx.Tenant), p, func(c approval.Change) error { return move.apply(tx, row.MemberID, c) })
 	return err
+}
+
+// keepLastOwner leaves an account the role of tenant owner when nobody else has it.
+func (m *Members) keepLastOwner(tx *db.Tx, member id.Member, held []db.GrantRow, move *roleMove) error {
+	isOwner := func(g db.GrantRow) bool { return Role(g.Role) == RoleTenantOwner }
+	if !slices.ContainsFunc(move.take, isOwner) {
+		return nil
+	}
+	taken := func(g db.GrantRow) bool {
+		return slices.ContainsFunc(move.take, func(t db.GrantRow) bool { return t.VersionID == g.VersionID })
+	}
+	if slices.ContainsFunc(held, func(g db.GrantRow) bool { return isOwner(g) && !taken(g) }) {
+		return nil
+	}
+	_, able, err := owners(tx)
+	if err != nil || slices.ContainsFunc(able, func(other id.Member) bool { return other != member }) {
+		return err
+	}
+	at := slices.IndexFunc(move.take, isOwner)
+	if err := noteMapping(tx, "role.last_owner_kept", member, move.take[at].MappingID, RoleTenantOwner); err != nil {
+		return err
+	}
+	move.take = slices.Delete(move.take, at, at+1)
+	return nil
+}
+
+// rolesWithout lists the roles of a person's accounts but for some that end.
+func rolesWithout(tx *db.Tx, person id.Person, ending []db.GrantRow) ([]Role, error) {
+	accounts, err := tx.Accounts(person)
+	if err != nil {
+		return nil, err
+	}
+	var roles []Role
+	for _, a := range accounts {
+		held, err := tx.GrantsOf(a.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		for i := range held {
+			if !slices.ContainsFunc(ending, func(g db.GrantRow) bool { return g.VersionID == held[i].VersionID }) {
+				roles = append(roles, Role(held[i].Role))
+			}
+		}
+	}
+	return roles, nil
+}
+
+// noteMapping records what a group's mapping did not do to a member.
+func noteMapping(tx *db.Tx, action string, member id.Member, mapping id.Version, role Role) error {
+	return tx.AppendAudit(auditlog.Record{
+		Action: action, Actor: "system", Subject: member.String(), Detail: map[string]any{"mapping": mapping.String(), "role": string(role)},
+	})
 }

@@ -80,6 +80,9 @@ func (m *Members) Invite(ctx context.Context, who Actor, want NewInvitation, rea
 }
 
 func (m *Members) invite(tx *db.Tx, who Actor, want NewInvitation, reason string) (MadeInvitation, error) {
+	if err := lockPeople(tx, who); err != nil {
+		return MadeInvitation{}, err
+	}
 	issuers, err := tx.Issuers()
 	if err != nil {
 		return MadeInvitation{}, err
@@ -169,11 +172,8 @@ func (m *Members) ByInvitation(ctx context.Context, code secret.Text) (Invited, 
 }
 
 // join makes a verified identity a member by the invitation its sign-in began with, as
-// one change. Whoever invited is who gave the role.
+// one change, while the caller holds people: it cannot be withdrawn or taken meanwhile. Whoever invited is who gave the role.
 func (m *Members) join(tx *db.Tx, claims Claims) (db.MemberRow, error) {
-	if err := tx.LockPeople(); err != nil { // so that it cannot be withdrawn or taken meanwhile
-		return db.MemberRow{}, err
-	}
 	row, err := tx.Invitation(claims.Invitation)
 	if err != nil || row.IssuerID != claims.IssuerID || row.AcceptedAt != nil || row.RevokedAt != nil || !tx.Now.Before(row.ExpiresAt) {
 		return db.MemberRow{}, ErrInvitation
@@ -276,7 +276,7 @@ func (m *Members) WithdrawInvitation(ctx context.Context, who Actor, invitation 
 		return err
 	}
 	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
+		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
 		if _, err := tx.Invitation(invitation); err != nil {

@@ -269,6 +269,8 @@ type MemberStory struct {
 	Accounts []MemberView // the person's other accounts
 	Steps    []Step       // newest first
 	Tokens   []TokenView
+	Known    []Known // what a suspension of the person leaves as it is
+	Live     int     // tokens of all accounts that a suspension would end
 }
 
 const maxMemberSteps = 200
@@ -314,12 +316,24 @@ func (m *Members) Story(ctx context.Context, who Actor, member id.Member) (Membe
 		if story.Steps, err = m.steps(tx, member); err != nil {
 			return err
 		}
-		tokens, err := tx.Tokens(member, maxTokens)
-		if err != nil {
+		if story.Known, err = known(tx, row.PersonID); err != nil {
 			return err
 		}
-		story.Tokens, err = m.tokenViews(tx, tokens)
-		return err
+		for _, a := range accounts {
+			tokens, err := tx.Tokens(a.MemberID, maxTokens)
+			if err != nil {
+				return err
+			}
+			views, err := m.tokenViews(tx, tokens)
+			if err != nil {
+				return err
+			}
+			story.Live += len(slices.DeleteFunc(slices.Clone(views), func(t TokenView) bool { return t.State(tx.Now) != KeyActive }))
+			if a.MemberID == member {
+				story.Tokens = views
+			}
+		}
+		return nil
 	})
 	return story, err
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -46,7 +45,7 @@ func (m *Members) SetRoles(ctx context.Context, who Actor, member id.Member, wis
 		return fault.Invalid("roles", "roles_many", "A member has at most %d roles.", maxWishes)
 	}
 	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
+		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
 		row, err := tx.Member(member)
@@ -54,6 +53,10 @@ func (m *Members) SetRoles(ctx context.Context, who Actor, member id.Member, wis
 			return err
 		}
 		move, err := m.plan(tx, row, wishes)
+		if err != nil {
+			return err
+		}
+		keep, err := keepOwner(tx, who)
 		if err != nil {
 			return err
 		}
@@ -68,7 +71,7 @@ func (m *Members) SetRoles(ctx context.Context, who Actor, member id.Member, wis
 			if err := m.refuseConflict(tx, row.PersonID); err != nil {
 				return err
 			}
-			return m.keepOwner(tx, who)
+			return keep()
 		})
 		return err
 	})
@@ -156,20 +159,61 @@ func (m *Members) refuseConflict(tx *db.Tx, person id.Person) error {
 	return m.access.refuseConflict(rolesOf(held))
 }
 
-// keepOwner sees to it that somebody remains who can give roles. The command line may
-// do without: it gives the first one.
-func (m *Members) keepOwner(tx *db.Tx, who Actor) error {
+// keepOwner is asked before a change and sees to it after the change that somebody
+// remains who can give roles, and can sign in if anybody could. The command line may do
+// without: it gives the first one.
+func keepOwner(tx *db.Tx, who Actor) (func() error, error) {
 	if who.Kind == ActorCommand {
-		return nil
+		return func() error { return nil }, nil
 	}
-	owners, err := tx.PersonsWith([]string{string(RoleTenantOwner)})
+	_, before, err := owners(tx)
+	return func() error {
+		all, able, err := owners(tx)
+		if err == nil && (len(all) == 0 || (len(able) == 0 && len(before) > 0)) {
+			err = errNoOwner
+		}
+		return err
+	}, err
+}
+
+// owners lists the accounts that are tenant owners, and those of them with an issuer to
+// sign in at.
+func owners(tx *db.Tx) (all, able []id.Member, err error) {
+	rows, err := tx.PersonsWith([]string{string(RoleTenantOwner)})
 	if err != nil {
+		return nil, nil, err
+	}
+	issuers, err := tx.Issuers()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range rows {
+		if Role(r.Role) != RoleTenantOwner || slices.Contains(all, r.MemberID) {
+			continue
+		}
+		account, err := tx.Member(r.MemberID)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, r.MemberID)
+		if slices.ContainsFunc(issuers, func(i db.IssuerRow) bool { return i.URL == account.Issuer }) {
+			able = append(able, r.MemberID)
+		}
+	}
+	return all, able, nil
+}
+
+// lockPeople makes the transaction the only one that changes who may what, and refuses
+// an actor who was suspended while it waited.
+func lockPeople(tx *db.Tx, who Actor) error {
+	if err := tx.LockPeople(); err != nil || who.Member.IsZero() {
 		return err
 	}
-	if len(owners) == 0 {
-		return errNoOwner
+	row, err := tx.Member(who.Member)
+	if err == nil && row.SuspendedAt != nil {
+		err = ErrNotAllowed
 	}
-	return nil
+	return err
 }
 
 // LinkAccounts makes another account one of a member's person's, as one change: maker
@@ -179,7 +223,7 @@ func (m *Members) LinkAccounts(ctx context.Context, who Actor, member, other id.
 		return err
 	}
 	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
+		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
 		one, err := tx.Member(member)
@@ -252,167 +296,4 @@ func (m *Members) AccountOf(ctx context.Context, who Actor, member id.Member, te
 		return found[0], nil
 	}
 	return id.Member{}, fault.Invalid("account", "account_unclear", "%d accounts have that address. Use the id from the account's own page.", len(found))
-}
-
-var (
-	errSelf  = fault.New(fault.KindConflict, "own_suspension", "You cannot suspend yourself. Another tenant owner can.")
-	errState = fault.New(fault.KindConflict, "member_state", "The member is in that state already.")
-)
-
-// Suspended says what a suspension ended.
-type Suspended struct {
-	Accounts         int
-	Sessions, Tokens int64
-	Proposals        int
-}
-
-// Suspend locks a person out, with every account, as one change: sessions and tokens
-// end and proposals that wait are taken back in the same commit.
-func (m *Members) Suspend(ctx context.Context, who Actor, member id.Member, reason string) (Suspended, error) {
-	if err := m.changes.allowed(who, changeSuspension); err != nil {
-		return Suspended{}, err
-	}
-	var done Suspended
-	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		done = Suspended{}
-		if err := tx.LockPeople(); err != nil {
-			return err
-		}
-		row, err := tx.Member(member)
-		switch {
-		case err != nil:
-			return err
-		case row.PersonID == who.Person:
-			return errSelf
-		case row.SuspendedAt != nil:
-			return errState
-		}
-		accounts, err := tx.Accounts(row.PersonID)
-		if err != nil {
-			return err
-		}
-		open, err := m.lockOpen(tx, accounts)
-		if err != nil {
-			return err
-		}
-		p := proposal{kind: changeSuspension, payload: map[string]any{"accounts": memberIDs(accounts), "person": row.PersonID.String()}, reason: reason}
-		_, err = m.changes.change(tx, who, p, func(c approval.Change) error {
-			return m.lockOut(tx, who, accounts, open, c, &done)
-		})
-		if err != nil {
-			return err
-		}
-		return m.keepOwner(tx, who)
-	})
-	return done, err
-}
-
-func memberIDs(accounts []db.MemberRow) []string {
-	list := make([]string, 0, len(accounts))
-	for _, a := range accounts {
-		list = append(list, a.MemberID.String())
-	}
-	return list
-}
-
-// lockOpen holds the proposals of some accounts that wait, in the order decisions take
-// them: first what the kinds hold, then each change.
-func (m *Members) lockOpen(tx *db.Tx, accounts []db.MemberRow) ([]approval.Change, error) {
-	var ids []id.Change
-	kinds := map[string]bool{}
-	for _, a := range accounts {
-		rows, err := tx.OpenChangesBy(a.MemberID)
-		if err != nil {
-			return nil, err
-		}
-		for i := range rows {
-			ids, kinds[rows[i].Kind] = append(ids, rows[i].ChangeID), true
-		}
-	}
-	for _, kind := range sortedKinds(kinds) {
-		if g, ok := m.changes.governed[kind]; ok {
-			if err := g.lock(tx); err != nil {
-				return nil, err
-			}
-		}
-	}
-	slices.SortFunc(ids, func(a, b id.Change) int { x, y := a.Bytes(), b.Bytes(); return slices.Compare(x[:], y[:]) })
-	var open []approval.Change
-	for _, one := range ids {
-		view, err := changeOf(tx, one)
-		if err != nil {
-			return nil, err
-		}
-		if view.Open() { // else decided while this waited
-			open = append(open, view.Change)
-		}
-	}
-	return open, nil
-}
-
-func sortedKinds(kinds map[string]bool) []string {
-	list := make([]string, 0, len(kinds))
-	for kind := range kinds {
-		list = append(list, kind)
-	}
-	slices.Sort(list)
-	return list
-}
-
-func (m *Members) lockOut(tx *db.Tx, who Actor, accounts []db.MemberRow, open []approval.Change, c approval.Change, done *Suspended) error {
-	for _, a := range accounts {
-		if err := tx.SetMemberState(id.NewVersion(tx.Now), a.MemberID, MemberSuspended, c.ID); err != nil {
-			return err
-		}
-		sessions, err := tx.RevokeSessions(a.MemberID, id.Session{})
-		if err != nil {
-			return err
-		}
-		tokens, err := tx.RevokeTokens(a.MemberID, c.ID)
-		if err != nil {
-			return err
-		}
-		done.Accounts, done.Sessions, done.Tokens = done.Accounts+1, done.Sessions+sessions, done.Tokens+tokens
-	}
-	for _, one := range open {
-		if err := m.changes.withdraw(tx, who, one, fmt.Sprintf("its maker was suspended by change %d", c.Number)); err != nil {
-			return err
-		}
-		done.Proposals++
-	}
-	return nil
-}
-
-// Resume lets a suspended person in again, with every account and the roles they had,
-// as one change. Sessions and tokens stay ended.
-func (m *Members) Resume(ctx context.Context, who Actor, member id.Member, reason string) error {
-	if err := m.changes.allowed(who, changeResumption); err != nil {
-		return err
-	}
-	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
-			return err
-		}
-		row, err := tx.Member(member)
-		if err != nil {
-			return err
-		}
-		if row.SuspendedAt == nil {
-			return errState
-		}
-		accounts, err := tx.Accounts(row.PersonID)
-		if err != nil {
-			return err
-		}
-		p := proposal{kind: changeResumption, payload: map[string]any{"accounts": memberIDs(accounts), "person": row.PersonID.String()}, reason: reason}
-		_, err = m.changes.change(tx, who, p, func(c approval.Change) error {
-			for _, a := range accounts {
-				if err := tx.SetMemberState(id.NewVersion(tx.Now), a.MemberID, MemberActive, c.ID); err != nil {
-					return err
-				}
-			}
-			return m.refuseConflict(tx, row.PersonID)
-		})
-		return err
-	})
 }

@@ -75,6 +75,9 @@ func (m *Members) MakeToken(ctx context.Context, who Actor, want NewToken, reaso
 }
 
 func (m *Members) makeToken(tx *db.Tx, who Actor, want NewToken, reason string) (MadeToken, error) {
+	if err := lockPeople(tx, who); err != nil { // so that its member is not suspended meanwhile
+		return MadeToken{}, err
+	}
 	row, err := tx.Member(want.Member)
 	if err != nil {
 		return MadeToken{}, err

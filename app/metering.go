@@ -24,9 +24,9 @@ import (
 type Metering struct {
 	db     *db.DB
 	zip    *zstd.Encoder
-	books  sync.Map // id.Tenant -> *tenantBooks
-	months sync.Map // period.Month -> true: its partition is there
-	known  known    // developers that the database has
+	books  sync.Map       // id.Tenant -> *tenantBooks
+	months sync.Map       // period.Month -> true: its partition is there
+	seen   seenDevelopers // developers that the database has
 	owed   owed
 	// unpriced counts new rows whose price is provisional.
 	unpriced atomic.Int64
@@ -65,13 +65,13 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 	if err != nil {
 		// Whatever it was, what is believed to be there is made sure of again.
 		m.months.Clear()
-		m.known.forget()
+		m.seen.forget()
 		return f.added, err
 	}
 	for _, month := range f.months {
 		m.months.Store(month, true)
 	}
-	m.known.remember(tenant, f.developers)
+	m.seen.remember(tenant, f.developers)
 	if f.added > 0 && f.later {
 		m.owed.add(tenant)
 		if m.owed.taking.Load() == 0 { // who asked has ended meanwhile
@@ -230,7 +230,7 @@ func (f *flush) addDevelopers(tx *db.Tx) error {
 			continue
 		}
 		seen[e.Developer] = true
-		if f.m.known.has(tx.Tenant, e.Developer) {
+		if f.m.seen.has(tx.Tenant, e.Developer) {
 			continue
 		}
 		f.developers = append(f.developers, e.Developer)

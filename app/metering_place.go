@@ -88,42 +88,42 @@ func (m *Metering) place(ctx context.Context) error {
 	return nil
 }
 
-// maxKnown bounds the developers remembered; beyond it all are asked for again.
-const maxKnown = 100_000
+// maxSeenDevelopers bounds the developers remembered; beyond it all are asked for again.
+const maxSeenDevelopers = 100_000
 
-// known remembers which developers the database has, so that a flush does not offer it
+// seenDevelopers remembers which developers the database has, so that a flush does not offer it
 // the same ones several times a second. Developers are never removed.
-type known struct {
+type seenDevelopers struct {
 	mu   sync.RWMutex
-	list map[knownDeveloper]bool
+	list map[seenDeveloper]bool
 }
 
-type knownDeveloper struct {
+type seenDeveloper struct {
 	tenant    id.Tenant
 	developer id.Developer
 }
 
-func (k *known) has(tenant id.Tenant, developer id.Developer) bool {
+func (k *seenDevelopers) has(tenant id.Tenant, developer id.Developer) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.list[knownDeveloper{tenant, developer}]
+	return k.list[seenDeveloper{tenant, developer}]
 }
 
-func (k *known) remember(tenant id.Tenant, developers []id.Developer) {
+func (k *seenDevelopers) remember(tenant id.Tenant, developers []id.Developer) {
 	if len(developers) == 0 {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.list == nil || len(k.list)+len(developers) > maxKnown {
-		k.list = map[knownDeveloper]bool{}
+	if k.list == nil || len(k.list)+len(developers) > maxSeenDevelopers {
+		k.list = map[seenDeveloper]bool{}
 	}
 	for _, developer := range developers {
-		k.list[knownDeveloper{tenant, developer}] = true
+		k.list[seenDeveloper{tenant, developer}] = true
 	}
 }
 
-func (k *known) forget() {
+func (k *seenDevelopers) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.list = nil

@@ -147,6 +147,9 @@ func (s *SignIns) Accept(ctx context.Context, tenant id.Tenant, claims Claims) (
 	var cookie secret.Text
 	var refused error
 	err := s.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		if err := tx.LockPeople(); err != nil { // a suspension under way ends this session, too
+			return err
+		}
 		row, err := tx.MemberByIdentity(claims.Issuer, claims.Subject)
 		if fault.KindOf(err) == fault.KindNotFound && !claims.Invitation.IsZero() {
 			row, err = s.members.join(tx, claims)

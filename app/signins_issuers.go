@@ -155,7 +155,7 @@ func (s *SignIns) AddIssuer(ctx context.Context, who Actor, want Issuer, reason 
 	}
 	var made id.Issuer
 	err := s.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
+		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
 		rows, err := tx.Issuers()
@@ -190,7 +190,7 @@ func (s *SignIns) RetireIssuer(ctx context.Context, who Actor, issuer id.Issuer,
 		return err
 	}
 	return s.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := tx.LockPeople(); err != nil {
+		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
 		rows, err := tx.Issuers()
@@ -203,6 +203,10 @@ func (s *SignIns) RetireIssuer(ctx context.Context, who Actor, issuer id.Issuer,
 		if len(rows) == 1 && who.Kind != ActorCommand {
 			return errLastIssuer
 		}
+		keep, err := keepOwner(tx, who)
+		if err != nil {
+			return err
+		}
 		p := proposal{kind: changeIssuerEnd, payload: map[string]any{"issuer": issuer.String()}, reason: reason}
 		_, err = s.changes.change(tx, who, p, func(c approval.Change) error {
 			return s.retire(tx, issuer, c)
@@ -210,7 +214,7 @@ func (s *SignIns) RetireIssuer(ctx context.Context, who Actor, issuer id.Issuer,
 		if err != nil {
 			return err
 		}
-		return s.members.keepOwner(tx, who)
+		return keep()
 	})
 }
 

@@ -156,6 +156,9 @@ func (s *SignIns) Switch(ctx context.Context, who Actor, slug string) (secret.Te
 	}
 	var cookie secret.Text
 	err = s.db.InTenant(ctx, rows[at].ID, func(tx *db.Tx) error {
+		if err := tx.LockPeople(); err != nil {
+			return err
+		}
 		issuers, err := tx.Issuers()
 		if err != nil {
 			return err

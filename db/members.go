@@ -164,6 +164,47 @@ func (t *Tx) OpenChangesBy(member id.Member) ([]ChangeRow, error) {
 	return rows, err
 }
 
+// MakersOf lists the opaque ids under which a person makes changes: those of the person's
+// accounts and of the tokens of these.
+func (t *Tx) MakersOf(person id.Person) ([]string, error) {
+	var rows []struct{ ID string }
+	err := t.scan("list a person's makers", &rows, `select 'mem_' || replace(m.member_id::text, '-', '') as id from member m where m.tenant_id = ? and m.person_id = ?
+		union all select 'tok_' || replace(k.token_id::text, '-', '') from member m join api_token k on k.tenant_id = m.tenant_id and k.member_id = m.member_id
+		where m.tenant_id = ? and m.person_id = ? order by 1`, t.Tenant, person, t.Tenant, person)
+	list := make([]string, 0, len(rows))
+	for _, r := range rows {
+		list = append(list, r.ID)
+	}
+	return list, err
+}
+
+// KnownRow is something live whose secret a maker saw.
+type KnownRow struct {
+	KeyID   id.Key
+	TokenID id.Token
+	Label   string
+}
+
+// KnownTo lists the live virtual keys and tokens of other persons whose secrets some
+// makers, all of them one person, were shown.
+func (t *Tx) KnownTo(makers []string, person id.Person, limit int) ([]KnownRow, error) {
+	var rows []KnownRow
+	if len(makers) == 0 {
+		return rows, nil
+	}
+	err := t.scan("list known secrets", &rows, `with made as (select c.change_id from change c where c.tenant_id = ? and c.maker in ?),
+		seen as (select s.key_id, s.place from (select key_id, 1 as place, change_id from virtual_key where tenant_id = ?
+			union all select key_id, place, change_id from key_secret where tenant_id = ?) s join made on made.change_id = s.change_id)
+		select distinct k.key_id, null::uuid as token_id, k.label from seen join virtual_key k on k.tenant_id = ? and k.key_id = seen.key_id
+			where (k.expires_at is null or k.expires_at > ?) and not exists (select from key_revocation r where r.tenant_id = k.tenant_id and r.key_id = k.key_id)
+			and not exists (select from key_secret r where r.tenant_id = k.tenant_id and r.key_id = k.key_id and r.place > seen.place and r.earlier_until <= ?)
+		union all select null, k.token_id, k.label from made join api_token k on k.tenant_id = ? and k.change_id = made.change_id
+			join member m on m.tenant_id = k.tenant_id and m.member_id = k.member_id
+			where m.person_id <> ? and m.suspended_at is null and k.revoked_at is null and k.expires_at > ?
+		order by 3, 1, 2 limit ?`, t.Tenant, makers, t.Tenant, t.Tenant, t.Tenant, t.Now, t.Now, t.Tenant, person, t.Now, limit)
+	return rows, err
+}
+
 // StepRow is one step in what an account could do.
 type StepRow struct {
 	At       time.Time

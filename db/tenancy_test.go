@@ -271,6 +271,10 @@ func reading() map[string]query {
 		"OpenChangesBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.OpenChangesBy(theirs.member)
 		}},
+		"MakersOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MakersOf(theirs.person) }},
+		"KnownTo": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return tx.KnownTo([]string{"test", theirs.member.String(), theirs.change.Maker}, mine.person, 500)
+		}},
 		"Steps": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Steps(theirs.member, 500) }},
 		"NamesBehind": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.NamesBehind([]string{theirs.member.UUID()}, []string{theirs.token.UUID()})

@@ -103,7 +103,6 @@ func (t *Tx) usageInsert(rated []pricing.Rated, batch id.Batch, posting period.M
 		selects = append(selects, strings.ReplaceAll(c.cast, "%", alias))
 		binds = append(binds, fmt.Sprintf("$%d::%s[]", len(args), arrayType(c.rows)))
 	}
-	//nolint:gosec // every piece is a constant of usageColumns
 	query = `insert into usage_event (tenant_id, recorded_at, posting_period, batch_id, ` + strings.Join(names, ", ") + `)
 		select $1, $2, $3, $4, ` + strings.Join(selects, ", ") + ` from unnest(` + strings.Join(binds, ", ") + `) as u(` + strings.Join(aliases, ", ") + `)`
 	return query, args, nil

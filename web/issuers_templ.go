@@ -93,7 +93,7 @@ func issuersPage(v *issuersView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			var templ_7745c5c3_Var5 = []any{"two", templ.KV("narrow-side", v.MayChange), templ.KV("single", !v.MayChange)}
+			var templ_7745c5c3_Var5 = []any{"two", templ.KV("single", !v.MayChange)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var5...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

@@ -161,7 +161,6 @@ func (w *Web) linkAccounts(v *visit) error {
 type suspendView struct {
 	Frame  ui.Frame
 	Story  app.MemberStory
-	Live   int // tokens that would end
 	Reason string
 	trouble
 }
@@ -184,11 +183,6 @@ func (w *Web) suspendPage(v *visit, status int, reason string, t trouble) error 
 	view := &suspendView{Frame: v.frame("Suspend a member"), Story: story, Reason: reason, trouble: t}
 	if story.Member.State() == app.MemberSuspended {
 		view.Frame.Title = "Resume a member"
-	}
-	for i := range story.Tokens {
-		if story.Tokens[i].State(w.cfg.Now()) == app.KeyActive {
-			view.Live++
-		}
 	}
 	return render(v, status, suspendPage(view))
 }

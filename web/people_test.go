@@ -252,3 +252,22 @@ func TestAnAddressLeadsToItsCompany(t *testing.T) {
 	require.Equal(t, 200, got.status)
 	require.Contains(t, got.body, "/sign-in/zenith?login_hint=ada%40acme.test")
 }
+
+// TestASuspensionTellsWhatGoesOn shows, before and after, the key that its maker was shown.
+func TestASuspensionTellsWhatGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	eng, err := w.areas.SignIns.BySession(t.Context(), secret.NewText(w.session(t, w.one, app.RoleEngineeringAdmin).Value))
+	require.NoError(t, err)
+	_, err = w.areas.Keys.Create(t.Context(), eng, app.NewKey{Label: "night build", CostCenter: "AC-11"}, "x")
+	require.NoError(t, err)
+	owner, member := w.session(t, w.one, app.RoleTenantOwner), "/members/"+w.one.members[app.RoleEngineeringAdmin].String()
+	require.NotContains(t, w.see(t, w.one, app.RoleTenantOwner, member).body, "night build", "nothing is asked of anybody yet")
+	got := w.see(t, w.one, app.RoleTenantOwner, member+"/suspend")
+	require.Contains(t, got.body, "night build")
+	wholesome(t, got)
+	require.Equal(t, 303, w.send(owner, member+"/suspend", url.Values{"reason": {"left"}}).status)
+	got = w.see(t, w.one, app.RoleTenantOwner, member)
+	require.Contains(t, got.body, "night build")
+	wholesome(t, got)
+}
