@@ -121,7 +121,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	if h.settings.runs("web") {
 		pages, err := web.New(web.Config{
 			PublicURL: h.settings.PublicURL, Development: h.settings.Development, Log: h.log, Now: time.Now, Version: version,
-			HTTPClient: &http.Client{Timeout: 10 * time.Second},
+			HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: ctx.Done(),
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views,

@@ -203,6 +203,16 @@ var ErrSession = fault.New(fault.KindUnauthenticated, "session_expired", "Please
 
 // BySession is the actor behind a session cookie.
 func (s *SignIns) BySession(ctx context.Context, cookie secret.Text) (Actor, error) {
+	return s.bySession(ctx, cookie, true)
+}
+
+// PeekSession is BySession for what a page does by itself: it does not count as use of
+// the session, which ends when nobody uses it.
+func (s *SignIns) PeekSession(ctx context.Context, cookie secret.Text) (Actor, error) {
+	return s.bySession(ctx, cookie, false)
+}
+
+func (s *SignIns) bySession(ctx context.Context, cookie secret.Text, use bool) (Actor, error) {
 	tenant, session, err := parseCookie(cookie)
 	if err != nil {
 		return Actor{}, err
@@ -218,7 +228,7 @@ func (s *SignIns) BySession(ctx context.Context, cookie secret.Text) (Actor, err
 			return ErrSession
 		}
 		who.Member, who.SignedInAt = row.MemberID, row.SignedInAt
-		if tx.Now.Sub(row.SeenAt) > seeEvery {
+		if use && tx.Now.Sub(row.SeenAt) > seeEvery {
 			if err := tx.SeeSession(session); err != nil {
 				return err
 			}

@@ -149,6 +149,18 @@ type LastBatch struct {
 	Sequence   *int64
 }
 
+// recentBatches is how many flushes may commit in another order than they began in and
+// still each change BatchMark.
+const recentBatches = 20
+
+// BatchMark changes when a flush commits: it names the latest ones without their ids.
+func (t *Tx) BatchMark() (string, error) {
+	var mark string
+	_, err := t.row("read batch mark", []any{&mark}, `select coalesce(md5(string_agg(batch_id::text, ',')), '') from
+		(select batch_id from usage_batch where tenant_id = $1 order by batch_id desc limit $2) b`, t.Tenant, recentBatches)
+	return mark, err
+}
+
 // LatestBatch reads the tenant's latest flush and, if it has one, its record's
 // place in the log.
 func (t *Tx) LatestBatch() (LastBatch, bool, error) {

@@ -324,6 +324,13 @@ func reading() map[string]query {
 		"PriceProposal": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.PriceProposal(theirs.change.ID)
 		}},
+		"BatchMark": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			mark, err := tx.BatchMark()
+			if mark == "" {
+				err = errors.Join(errors.New("not one's own batch"), err)
+			}
+			return "a mark", err
+		}},
 		"PriceStanding": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			version, open, err := tx.PriceStanding()
 			if len(open) != 1 || open[0] != mine.change.ID {

@@ -56,16 +56,16 @@ func (w *Web) endOtherSessions(v *visit) error {
 
 // switchCompany moves the browser to another company of the same identity.
 func (w *Web) switchCompany(v *visit) error {
-	slug := v.FormValue("tenant")
+	slug, returnTo := v.FormValue("tenant"), localPath(v.FormValue("return_to"))
 	cookie, err := w.areas.SignIns.Switch(v.Request().Context(), v.who, slug)
 	if errors.Is(err, app.ErrSwitch) {
-		return v.Redirect(http.StatusSeeOther, doorURL(slug, "/"))
+		return v.Redirect(http.StatusSeeOther, doorURL(slug, returnTo))
 	}
 	if err != nil {
 		return err
 	}
 	w.setCookie(v, sessionCookie, cookie.Reveal(), sessionCookieLife)
-	return v.Redirect(http.StatusSeeOther, "/")
+	return v.Redirect(http.StatusSeeOther, returnTo)
 }
 
 type joinView struct {

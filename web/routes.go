@@ -37,6 +37,7 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodPost, "/explore/views/:id/remove", w.removeView, "view", "propose"),
 		w.page(http.MethodPost, "/explore/tags", w.declareTags, "tag", "propose"),
 		w.page(http.MethodGet, "/search", w.showSearch, "usage", "read"),
+		w.page(http.MethodGet, livePath, w.live, "usage", "read"),
 		w.page(http.MethodGet, "/nodes/:node", w.showNode, "chargeback", "read"),
 		w.page(http.MethodGet, "/nodes/:node/months.csv", w.exportNode, "chargeback", "read"),
 		w.page(http.MethodGet, "/keys", w.showKeys, "key", "read"),
@@ -68,6 +69,8 @@ func (w *Web) pages() []Route {
 		door("/sign-in/:slug", w.showDoor),
 		door("/sign-in/:slug/:issuer", w.startSignIn),
 		door("/problems/:code", w.showProblem),
+		door("/t/:slug", w.goToCompany),
+		door("/t/:slug/*", w.goToCompany),
 	}
 	list = append(list, w.peoplePages()...)
 	if w.cfg.Development {

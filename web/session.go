@@ -61,7 +61,11 @@ func (w *Web) cookie(c echo.Context, name string) string {
 
 func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		who, err := w.areas.SignIns.BySession(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
+		find := w.areas.SignIns.BySession
+		if c.Path() == livePath || c.Request().Header.Get(liveHeader) != "" {
+			find = w.areas.SignIns.PeekSession
+		}
+		who, err := find(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
 		if err != nil {
 			return err
 		}
@@ -113,7 +117,18 @@ func (v *visit) frame(title string) ui.Frame {
 		add("API tokens", "/tokens")
 	}
 	f.Companies = v.companies()
+	if r := v.Request(); r.Method == http.MethodGet {
+		f.Link = v.web.cfg.PublicURL.JoinPath("t", v.slug).String() + r.URL.RequestURI()
+		if livePages[v.Path()] && v.QueryParam("cursor") == "" {
+			f.Live = livePath
+		}
+	}
 	return f
+}
+
+// livePages show figures that grow while one looks.
+var livePages = map[string]bool{ //nolint:gochecknoglobals // a table
+	"/": true, "/requests": true, "/requests/:id": true, "/sessions": true, "/sessions/:id": true, "/nodes/:node": true, "/keys": true, "/keys/:id": true,
 }
 
 // companies are the others the same identity may switch to. Without them a page is whole:

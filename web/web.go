@@ -23,6 +23,9 @@ type Config struct {
 	Now         func() time.Time
 	Version     string
 	HTTPClient  *http.Client // for issuers; it must have a timeout
+	// Leaving is closed when the process is about to end: streams of events end then,
+	// so that nothing waits for them. nil: never.
+	Leaving <-chan struct{}
 }
 
 // Areas are the use cases the web edge offers.
@@ -47,6 +50,7 @@ type Web struct {
 	assets  *assets.Set
 	api     *api.API
 	issuers *oidc.Discovery
+	pulses  *pulses
 	doors   *limiter
 
 	accounts *limiter
@@ -77,6 +81,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.pulses = newPulses(areas.Reports.Pulse, cfg.Leaving)
 	w.handler = w.router()
 	return w, nil
 }

@@ -94,7 +94,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	}
 	w.cfg = web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",
-		Log: slog.New(slog.NewTextHandler(w.log, nil)), HTTPClient: &http.Client{Timeout: 10 * time.Second},
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: left(),
 	}
 	for _, f := range change {
 		f(&w.cfg)
@@ -104,6 +104,13 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.one = w.company(t, "acme", "Acme Rockets", "AC", "Propulsion")
 	w.two = w.company(t, "zenith", "Zenith Optics", "ZE", "Lenses")
 	return w
+}
+
+// left is closed: streams of events end at once, so that a test can open every route.
+func left() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }
 
 // company makes a tenant with a small tree, a member with a token in every role, a key,

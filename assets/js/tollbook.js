@@ -20,17 +20,19 @@ for (const button of document.querySelectorAll("[data-opens]")) {
   });
 }
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  if (!navigator.clipboard) break;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-      status.textContent = "Copied";
-    } catch {
-      status.textContent = "The browser did not allow copying";
-    }
-  });
+function copying(root) {
+  if (!navigator.clipboard) return;
+  for (const button of root.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+        status.textContent = "Copied";
+      } catch {
+        status.textContent = "The browser did not allow copying";
+      }
+    });
+  }
 }
 
 // A menu closes when one looks elsewhere.
@@ -45,46 +47,59 @@ for (const menu of document.querySelectorAll("details.menu")) {
   });
 }
 
-// Rows of a tree fold: a row is hidden while any row above it is folded.
-for (const table of document.querySelectorAll("table[data-rows]")) {
-  const rows = [...table.tBodies[0].rows];
-  const depth = (row) => Number(row.dataset.depth ?? 0);
-  const parents = rows.filter((row, i) => rows[i + 1] && depth(rows[i + 1]) > depth(row));
-  if (parents.length === 0) continue;
-  table.classList.add("trees");
-  const folded = new Set();
-  const show = () => {
-    let limit = Infinity;
-    for (const row of rows) {
-      if (depth(row) <= limit) limit = Infinity;
-      row.hidden = depth(row) > limit;
-      if (!row.hidden && folded.has(row)) limit = depth(row);
-    }
-  };
-  for (const row of rows) {
-    const tree = row.querySelector(".tree");
-    if (!parents.includes(row)) {
-      tree.classList.add("leaf");
-      continue;
-    }
-    const name = tree.textContent.trim();
-    const button = document.createElement("button");
-    button.type = "button";
-    const word = () => {
-      const open = !folded.has(row);
-      button.textContent = open ? "▾" : "▸";
-      button.setAttribute("aria-expanded", String(open));
-      button.setAttribute("aria-label", (open ? "Collapse " : "Expand ") + name);
+// Rows of a tree fold: a row is hidden while any row above it is folded. Which are folded
+// is remembered by their names, for a page that is fetched again.
+const foldedNames = new Set();
+
+function folding(root) {
+  for (const table of root.querySelectorAll("table[data-rows]")) {
+    const rows = [...table.tBodies[0].rows];
+    const depth = (row) => Number(row.dataset.depth ?? 0);
+    const parents = rows.filter((row, i) => rows[i + 1] && depth(rows[i + 1]) > depth(row));
+    if (parents.length === 0) continue;
+    table.classList.add("trees");
+    const names = new Map(rows.map((row) => [row, row.querySelector(".tree").textContent.trim()]));
+    const show = () => {
+      let limit = Infinity;
+      for (const row of rows) {
+        if (depth(row) <= limit) limit = Infinity;
+        row.hidden = depth(row) > limit;
+        if (!row.hidden && foldedNames.has(names.get(row))) limit = depth(row);
+      }
     };
-    word();
-    button.addEventListener("click", () => {
-      if (!folded.delete(row)) folded.add(row);
+    for (const row of rows) {
+      const tree = row.querySelector(".tree");
+      if (!parents.includes(row)) {
+        tree.classList.add("leaf");
+        continue;
+      }
+      const name = names.get(row);
+      const button = document.createElement("button");
+      button.type = "button";
+      const word = () => {
+        const open = !foldedNames.has(name);
+        button.textContent = open ? "▾" : "▸";
+        button.setAttribute("aria-expanded", String(open));
+        button.setAttribute("aria-label", (open ? "Collapse " : "Expand ") + name);
+      };
       word();
-      show();
-    });
-    tree.prepend(button);
+      button.addEventListener("click", () => {
+        if (!foldedNames.delete(name)) foldedNames.add(name);
+        word();
+        show();
+      });
+      tree.prepend(button);
+    }
+    show();
   }
 }
+
+function enhance(root) {
+  copying(root);
+  folding(root);
+}
+
+enhance(document);
 
 // In a grid of fields the arrows, and Enter, go to the field above and below.
 for (const grid of document.querySelectorAll("table[data-grid]")) {
@@ -129,3 +144,126 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   action();
 });
+
+// A page of figures is fetched again when the server says that more arrived, unless that
+// would disturb: somebody types, a menu or dialog is open, text is selected.
+const live = document.getElementById("live");
+const main = document.getElementById("main");
+
+function disturbs() {
+  if (document.querySelector("dialog[open], main details.menu[open]")) return true;
+  if (main.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) return true;
+  return !(getSelection()?.isCollapsed ?? true);
+}
+
+if (live && "EventSource" in window) {
+  let on = true;
+  let source = null;
+  let waiting = false; // more arrived than is shown
+  let fetching = false;
+  let last = 0;
+  const apart = 3000;
+
+  const say = (text, when = "") => {
+    const rest = document.createElement("span");
+    rest.className = "when";
+    rest.textContent = when;
+    live.replaceChildren(text, rest);
+  };
+
+  const refresh = async () => {
+    if (!on || !waiting || fetching || document.hidden) return;
+    const rest = last + apart - Date.now();
+    if (rest > 0 || disturbs()) {
+      setTimeout(refresh, Math.max(rest, 1000));
+      return;
+    }
+    fetching = true;
+    waiting = false;
+    last = Date.now();
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Tollbook-Live": "1" } });
+      if (!answer.ok || answer.redirected) {
+        pause("Live stopped");
+        return;
+      }
+      const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
+      if (!next || !on) return;
+      if (disturbs()) {
+        waiting = true;
+        setTimeout(refresh, 1000);
+        return;
+      }
+      const focused = main.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      main.replaceChildren(...next.childNodes);
+      enhance(main);
+      if (focused) [...main.querySelectorAll("a[href]")].find((a) => a.getAttribute("href") === focused)?.focus();
+      say("Live", " · " + new Date().toLocaleTimeString());
+    } catch {
+      waiting = true; // the network was away: the stream says when it is back
+    } finally {
+      fetching = false;
+    }
+  };
+
+  const close = () => {
+    source?.close();
+    source = null;
+  };
+
+  const open = () => {
+    if (source || !on || document.hidden) return;
+    source = new EventSource(live.dataset.live);
+    source.addEventListener("usage", () => {
+      waiting = true;
+      refresh();
+    });
+  };
+
+  const pause = (text) => {
+    on = false;
+    close();
+    live.setAttribute("aria-pressed", "false");
+    say(text);
+  };
+
+  const keep = (value) => {
+    try {
+      localStorage.setItem("live", value);
+    } catch {
+      // A browser that keeps nothing begins live.
+    }
+  };
+
+  try {
+    if (localStorage.getItem("live") === "off") pause("Live paused");
+  } catch {
+    // as above
+  }
+  live.hidden = false;
+  live.addEventListener("click", () => {
+    if (on) {
+      pause("Live paused");
+      keep("off");
+      return;
+    }
+    on = true;
+    live.setAttribute("aria-pressed", "true");
+    say("Live");
+    keep("on");
+    waiting = true; // whatever arrived meanwhile
+    open();
+    refresh();
+  });
+  // A hidden page asks for nothing; when it is seen again it looks once.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      close();
+      return;
+    }
+    waiting = true;
+    open();
+    refresh();
+  });
+  open();
+}

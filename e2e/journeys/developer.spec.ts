@@ -38,3 +38,35 @@ test('finds a request a moment after it was sent', async ({ page, request }) => 
   await page.goto(`${card().web_url}/requests?node=P-4100-07`);
   await expect(page.locator(`a[href="/requests/${event}"]`)).toBeVisible();
 });
+
+test('sees a request arrive by itself, and can pause that', async ({ page, request }) => {
+  const complaints = watch(page);
+  const send = async (session: string) => {
+    const sent = await request.post(`${card().gateway_url}/v1/messages`, {
+      headers: {
+        'x-api-key': card().virtual_keys['CC-4100'], 'anthropic-version': '2023-06-01', 'x-tollbook-developer': 'ada.4100@meridian.example', 'x-claude-code-session-id': session,
+      },
+      data: { model: 'claude-haiku-5-5', max_tokens: 32, messages: [{ role: 'user', content: 'say hi' }] },
+    });
+    expect(sent.status(), await sent.text()).toBe(200);
+    return `a[href="/requests/${sent.headers()['x-tollbook-request-id']}"]`;
+  };
+  await signIn(page, 'developer');
+  await page.goto(`${card().web_url}/requests`);
+  const live = page.getByRole('button', { name: /^Live/ });
+  await expect(live).toHaveAttribute('aria-pressed', 'true');
+  const first = await send('watched');
+  await expect(page.locator(first)).toBeVisible({ timeout: 20_000 });
+  await expect(live).toHaveText(/^Live · \d/);
+  await expectAccessible(page);
+
+  await live.click();
+  await expect(live).toHaveText('Live paused');
+  await expect(live).toHaveAttribute('aria-pressed', 'false');
+  const second = await send('paused');
+  await page.reload();
+  await expect(live).toHaveText('Live paused');
+  await live.click();
+  await expect(page.locator(second)).toBeVisible({ timeout: 20_000 });
+  expect(complaints).toEqual([]);
+});

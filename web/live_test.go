@@ -1,0 +1,208 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/app/usage"
+	"tollbook/web"
+)
+
+// watching is one open stream of events.
+type watching struct {
+	status int
+	lines  chan string // closed at the stream's end
+}
+
+// watch opens a stream as the one whose cookie is given.
+func (w *world) watch(t *testing.T, cookie *http.Cookie) *watching {
+	t.Helper()
+	site := httptest.NewServer(w.web.Handler())
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() { cancel(); site.Close() })
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site.URL+"/live", nil)
+	require.NoError(t, err)
+	r.AddCookie(cookie)
+	res, err := http.DefaultTransport.RoundTrip(r)
+	require.NoError(t, err)
+	s := &watching{status: res.StatusCode, lines: make(chan string, 100)}
+	go func() {
+		defer close(s.lines)
+		defer res.Body.Close()
+		for scan := bufio.NewScanner(res.Body); scan.Scan(); {
+			s.lines <- scan.Text()
+		}
+	}()
+	return s
+}
+
+// next waits for a line.
+func (s *watching) next(t *testing.T, want string) {
+	t.Helper()
+	for limit := time.After(20 * time.Second); ; {
+		select {
+		case line, open := <-s.lines:
+			require.True(t, open, "the stream ended before %q", want)
+			if line == want {
+				return
+			}
+		case <-limit:
+			require.Fail(t, "no line "+want)
+		}
+	}
+}
+
+// ends waits for the stream's end.
+func (s *watching) ends(t *testing.T) {
+	t.Helper()
+	for limit := time.After(40 * time.Second); ; {
+		select {
+		case _, open := <-s.lines:
+			if !open {
+				return
+			}
+		case <-limit:
+			require.Fail(t, "the stream goes on")
+		}
+	}
+}
+
+func alive(leaving chan struct{}) func(*web.Config) {
+	return func(cfg *web.Config) { cfg.Leaving = leaving }
+}
+
+func (w *world) spend(t *testing.T, c *company) {
+	t.Helper()
+	one := c.events[0]
+	one.ID, one.RequestID = id.NewEvent(now()), "req_more"
+	added, err := w.metering.Flush(t.Context(), c.tenant, []usage.Event{one})
+	require.NoError(t, err)
+	require.Equal(t, 1, added)
+}
+
+func TestAPageHearsThatMoneyArrived(t *testing.T) {
+	t.Parallel()
+	leaving := make(chan struct{})
+	w := newWorld(t, alive(leaving))
+	ours, own := w.watch(t, w.session(t, w.one, app.RoleAnalyst)), w.watch(t, w.session(t, w.one, app.RoleDeveloper))
+	theirs := w.watch(t, w.session(t, w.two, app.RoleAnalyst))
+	for _, s := range []*watching{ours, own, theirs} {
+		require.Equal(t, http.StatusOK, s.status)
+		s.next(t, ": watching")
+	}
+	w.spend(t, w.one)
+	ours.next(t, "event: usage")
+	own.next(t, "event: usage")
+	w.spend(t, w.two)
+	theirs.next(t, "event: usage")
+	select {
+	case line := <-ours.lines:
+		require.NotEqual(t, "event: usage", line, "another company's money")
+	default:
+	}
+	close(leaving) // what an ending process does
+	ours.ends(t)
+	own.ends(t)
+	theirs.ends(t)
+}
+
+func TestAStreamEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alive(nil))
+	cookie := w.session(t, w.one, app.RoleAnalyst)
+	s := w.watch(t, cookie)
+	s.next(t, ": watching")
+	r := request(http.MethodPost, "/sign-out", "")
+	r.AddCookie(cookie)
+	require.Equal(t, http.StatusSeeOther, w.do(r).status)
+	s.ends(t)
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alive(nil))
+	cookie := w.session(t, w.one, app.RoleAnalyst)
+	for range 8 {
+		require.Equal(t, http.StatusOK, w.watch(t, cookie).status)
+	}
+	require.Equal(t, http.StatusServiceUnavailable, w.watch(t, cookie).status)
+	require.Equal(t, http.StatusOK, w.watch(t, w.session(t, w.one, app.RoleAnalyst)).status, "another session has its own")
+}
+
+// TestLookingByItselfIsNoUse checks that what a page does by itself does not keep a
+// session from ending.
+func TestLookingByItselfIsNoUse(t *testing.T) {
+	t.Parallel()
+	at := now()
+	w := newWorld(t, alive(nil))
+	cookie := w.session(t, w.one, app.RoleAnalyst)
+	seen := func() (text string) {
+		require.NoError(t, w.clone.Admin(t).QueryRow(`select max(seen_at)::text from session where tenant_id = $1`, w.one.tenant.UUID()).Scan(&text))
+		return text
+	}
+	_, err := w.clone.Admin(t).Exec(`update session set seen_at = $1`, at.Add(-5*time.Minute))
+	require.NoError(t, err)
+	before := seen()
+	for _, path := range []string{"/", "/requests"} {
+		r := request(http.MethodGet, path, "")
+		r.Header.Set("X-Tollbook-Live", "1")
+		r.AddCookie(cookie)
+		require.Equal(t, http.StatusOK, w.do(r).status)
+	}
+	require.Equal(t, http.StatusOK, w.watch(t, cookie).status)
+	require.Equal(t, before, seen())
+	r := request(http.MethodGet, "/", "")
+	r.AddCookie(cookie)
+	require.Equal(t, http.StatusOK, w.do(r).status)
+	require.NotEqual(t, before, seen())
+}
+
+func TestLivePagesSayWhereToListen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for path, want := range map[string]bool{"/": true, "/requests": true, "/keys": true, "/prices": false, "/requests?cursor=x": false, "/plan": false} {
+		require.Equal(t, want, strings.Contains(w.see(t, w.one, app.RoleFinanceAdmin, path).body, `data-live="/live"`), path)
+	}
+}
+
+func TestALinkNamesItsCompany(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	require.Contains(t, d.see(t, d.one, app.RoleAnalyst, "/requests?state=error").body, `data-copy="`+d.site+`/t/acme/requests?state=error"`)
+	for target, to := range map[string]string{
+		"/t/acme":                      "/",
+		"/t/acme/":                     "/",
+		"/t/acme/requests?state=error": "/requests?state=error",
+		"/t/acme//evil.test/x":         "/",
+		"/t/zenith/keys":               "/sign-in/zenith?return_to=%2Fkeys",
+		"/t/nobody/keys":               "/sign-in/nobody?return_to=%2Fkeys",
+	} {
+		got := d.see(t, d.one, app.RoleAnalyst, target)
+		require.Equal(t, http.StatusSeeOther, got.status, target)
+		require.Equal(t, to, got.header.Get("Location"), target)
+	}
+	stranger := d.do(request(http.MethodGet, "/t/acme/keys", ""))
+	require.Equal(t, "/sign-in/acme?return_to=%2Fkeys", stranger.header.Get("Location"))
+
+	client := browser(t, nil)
+	_, _ = open(t, client, d.start("u-ada", "/"))
+	_, body := open(t, client, d.site+"/t/zenith/requests?state=error")
+	require.Contains(t, body, "This page is at Zenith Optics")
+	require.Contains(t, body, `name="return_to" value="/requests?state=error"`)
+	res, err := client.PostForm(d.site+"/switch", map[string][]string{"tenant": {"zenith"}, "return_to": {"/requests?state=error"}})
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, "/requests", res.Request.URL.Path)
+	require.Equal(t, "state=error", res.Request.URL.RawQuery)
+	_, body = open(t, client, d.site+"/t/zenith/requests")
+	require.Contains(t, body, "Zenith Optics")
+}
