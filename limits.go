@@ -12,15 +12,15 @@ import (
 // limits are the bounds an operator may move; everything else that could grow has a
 // fixed one.
 type limits struct {
-	bodyBytes, bodiesBytes, headerBytes, answerHeaderBytes, journalBytes int64
-	requests, tenantRequests, lookups, drains                            int
-	drain, body, read, connect, silence, stale, shutdown                 time.Duration
+	bodyBytes, bodiesBytes, answersBytes, headerBytes, answerHeaderBytes, journalBytes int64
+	requests, tenantRequests, lookups, drains                                          int
+	drain, body, read, connect, silence, stale, shutdown                               time.Duration
 }
 
 // standardLimits are what holds unless a variable says otherwise.
 func standardLimits() limits {
 	return limits{
-		bodyBytes: 32 << 20, bodiesBytes: 1 << 30, headerBytes: 64 << 10, answerHeaderBytes: 256 << 10, journalBytes: 1 << 30,
+		bodyBytes: 32 << 20, bodiesBytes: 1 << 30, answersBytes: 1 << 30, headerBytes: 64 << 10, answerHeaderBytes: 256 << 10, journalBytes: 1 << 30,
 		requests: 20_000, tenantRequests: 10_000, lookups: 4096, drains: 500,
 		drain: 10 * time.Second, body: 2 * time.Minute, read: 2 * time.Minute, connect: 10 * time.Second, silence: 15 * time.Minute,
 		stale: 30 * time.Minute, shutdown: 30 * time.Second,
@@ -32,6 +32,7 @@ func (e *environment) limits() limits {
 	l := standardLimits()
 	e.bytes("TOLLBOOK_MAX_BODY_BYTES", &l.bodyBytes, 1<<10, 1<<30)
 	e.bytes("TOLLBOOK_MAX_BODIES_BYTES", &l.bodiesBytes, 1<<20, 1<<40)
+	e.bytes("TOLLBOOK_MAX_ANSWERS_BYTES", &l.answersBytes, 1<<20, 1<<40)
 	e.bytes("TOLLBOOK_MAX_HEADER_BYTES", &l.headerBytes, 4<<10, 1<<20)
 	e.bytes("TOLLBOOK_MAX_ANSWER_HEADER_BYTES", &l.answerHeaderBytes, 4<<10, 16<<20)
 	e.bytes("TOLLBOOK_JOURNAL_BYTES", &l.journalBytes, 32<<20, 1<<38)
@@ -56,6 +57,7 @@ func (e *environment) limits() limits {
 // apply gives the gateway its part.
 func (l limits) apply(c *gateway.Config) {
 	c.MaxBodyBytes, c.MaxBodiesBytes, c.MaxAnswerHeaderBytes, c.JournalBytes = l.bodyBytes, l.bodiesBytes, l.answerHeaderBytes, l.journalBytes
+	c.MaxAnswersBytes = l.answersBytes
 	c.MaxRequests, c.MaxTenantRequests, c.MaxLookups, c.MaxDrains = l.requests, l.tenantRequests, l.lookups, l.drains
 	c.DrainFor, c.BodyWithin, c.ReadWithin, c.ConnectWithin = l.drain, l.body, l.read, l.connect
 	c.SilenceWithin, c.StaleAfter = l.silence, l.stale

@@ -45,6 +45,7 @@ func TestEveryLimitIsASetting(t *testing.T) {
 	}{
 		"TOLLBOOK_MAX_BODY_BYTES":          {"8M", int64(8 << 20), size(func(c *gateway.Config) int64 { return c.MaxBodyBytes }), []string{"0", "2G", "8MB", "M", "-1", "1e6"}},
 		"TOLLBOOK_MAX_BODIES_BYTES":        {"4G", int64(4 << 30), size(func(c *gateway.Config) int64 { return c.MaxBodiesBytes }), []string{"0", "40M", "9999999999999999999G"}},
+		"TOLLBOOK_MAX_ANSWERS_BYTES":       {"4G", int64(4 << 30), size(func(c *gateway.Config) int64 { return c.MaxAnswersBytes }), []string{"0", "1K", "9999999999999999999G"}},
 		"TOLLBOOK_MAX_HEADER_BYTES":        {"128K", int64(128 << 10), func(l limits) any { return l.headerBytes }, []string{"1", "2M"}},
 		"TOLLBOOK_MAX_ANSWER_HEADER_BYTES": {"65536", int64(65536), size(func(c *gateway.Config) int64 { return c.MaxAnswerHeaderBytes }), []string{"1", "1G"}},
 		"TOLLBOOK_JOURNAL_BYTES":           {"10G", int64(10 << 30), size(func(c *gateway.Config) int64 { return c.JournalBytes }), []string{"1M", "x"}},
@@ -72,7 +73,7 @@ func TestEveryLimitIsASetting(t *testing.T) {
 		}
 		require.Contains(t, string(readme), "`"+name+"`")
 	}
-	require.Equal(t, 8, strings.Count(string(readme), "| `TOLLBOOK_MAX_"), "no limit is named that is none")
+	require.Equal(t, 9, strings.Count(string(readme), "| `TOLLBOOK_MAX_"), "no limit is named that is none")
 	e := environmentOf(map[string]string{"TOLLBOOK_MAX_REQUESTS": "101"})
 	require.Equal(t, 51, e.limits().tenantRequests, "a tenant may have half")
 	// The gateway's own defaults are the same: a process that is told nothing has them.

@@ -128,6 +128,8 @@ func (s sink) requests(r *gateway.Reading) {
 	s.gauge("requests_running", "Billed requests under way.", float64(r.Running))
 	s.gauge("lookups_running", "count_tokens and models requests under way.", float64(r.Lookups))
 	s.gauge("body_bytes", "Bytes of request bodies in memory.", float64(r.BodyBytes))
+	s.gauge("answers_kept_bytes", "Bytes kept of answers to be metered, beyond the first 32 KiB of each.", float64(r.AnswersBytes))
+	s.counter("answers_unkept_total", "Answers that were too large to be kept, or had no room: they passed untouched and unmetered.", r.AnswersUnkept)
 	s.gauge("streams_open", "Streams being relayed.", float64(r.OpenStreams))
 	s.gauge("drains", "Answers being read on after their client left.", float64(r.Drains))
 	s.gauge("drains_max", "Bound of those.", float64(r.DrainsBound))

@@ -28,6 +28,7 @@ const (
 func (g *Gateway) pools() {
 	g.bodies.New = func() any { return new(bytes.Buffer) }
 	g.reads.New = func() any { chunk := make([]byte, readChunk); return &chunk }
+	g.answers.New = func() any { small := make([]byte, 0, answerRoom); return &small }
 	g.taps.New = func() any { return new(anthropic.Tap) }
 }
 

@@ -38,6 +38,7 @@ type Config struct {
 	MaxTenantRequests    int           // of one tenant; half of MaxRequests unless set
 	MaxLookups           int           // count_tokens and models at once; a tenant may have half
 	MaxBodiesBytes       int64         // of all request bodies in memory; a tenant may have half
+	MaxAnswersBytes      int64         // of all answers kept to be metered, beyond the first 32 KiB of each; a tenant may have half
 	MaxAnswerHeaderBytes int64         // of the head of a provider's answer
 	ConnectWithin        time.Duration // how long a connection to a provider may take
 	SilenceWithin        time.Duration // how long a provider may be silent in a request
@@ -63,6 +64,7 @@ func (c *Config) Validate() error {
 	c.MaxTenantRequests = orDefault(c.MaxTenantRequests, (c.MaxRequests+1)/2)
 	c.MaxLookups = orDefault(c.MaxLookups, 4096)
 	c.MaxBodiesBytes = orDefault(c.MaxBodiesBytes, 1<<30)
+	c.MaxAnswersBytes = orDefault(c.MaxAnswersBytes, 1<<30)
 	c.MaxAnswerHeaderBytes = orDefault(c.MaxAnswerHeaderBytes, 256<<10)
 	c.ConnectWithin = orDefault(c.ConnectWithin, 10*time.Second)
 	c.SilenceWithin = orDefault(c.SilenceWithin, 15*time.Minute)
@@ -102,6 +104,7 @@ type Gateway struct {
 	bodies    sync.Pool
 	reads     sync.Pool
 	taps      sync.Pool
+	answers   sync.Pool
 	started   time.Time
 	failed    atomic.Bool  // the journal, for ever
 	broken    atomic.Int64 // journals of others that need a person

@@ -25,6 +25,7 @@ type load struct {
 	requests atomic.Int64 // billed ones
 	lookups  atomic.Int64 // count_tokens and models
 	bodies   atomic.Int64 // bytes of request bodies in memory
+	answers  atomic.Int64 // bytes kept of answers, beyond answerRoom of each
 }
 
 // take adds n to a counter unless that would pass the bound.
@@ -87,6 +88,7 @@ func (x *exchange) enterLookup() error {
 
 func (x *exchange) leave() {
 	x.forgetBody()
+	x.forgetAnswer()
 	x.place.counter(x.place.whole).Add(-1)
 	x.place.counter(x.place.share).Add(-1)
 }

@@ -43,6 +43,8 @@ type exchange struct {
 	bodies   atomic.Int64 // bytes of the body that count as held
 	steps    atomic.Int32 // of two: the body is sent, the provider has answered
 	answered int64        // bytes read of the answer
+	kept     int64        // bytes of the answer that count as held
+	unkept   bool         // there was no room for them
 	patience time.Time    // until when the client may leave what was written unread
 }
 

@@ -18,6 +18,7 @@ type metrics struct {
 	openStreams     atomic.Int64
 	requestBytes    atomic.Int64
 	answerBytes     atomic.Int64
+	answersUnkept   atomic.Int64
 	drainsRefused   atomic.Int64
 	journalFailures atomic.Int64
 	firstByte       histogram
@@ -161,6 +162,8 @@ type Reading struct {
 	Running         int64 // billed requests
 	Lookups         int64 // count_tokens and models
 	BodyBytes       int64 // of request bodies in memory
+	AnswersBytes    int64 // kept of answers to be metered, beyond the first 32 KiB of each
+	AnswersUnkept   int64 // answers that had no room to be kept
 	OpenStreams     int64
 	RequestBytes    int64 // of admitted requests' bodies
 	AnswerBytes     int64 // read from the provider, of answers that ended
@@ -222,6 +225,7 @@ func (g *Gateway) Metrics() Reading {
 		Orphans: m.orphans.Load(), Adopted: m.adopted.Load(), AdoptedRows: m.adoptedRows.Load(),
 		AdoptedOpen: m.adoptedOpen.Load(), AdoptionFailures: m.adoptionFail.Load(),
 		OpenStreams: m.openStreams.Load(), RequestBytes: m.requestBytes.Load(), AnswerBytes: m.answerBytes.Load(),
+		AnswersBytes: g.load.answers.Load(), AnswersUnkept: m.answersUnkept.Load(),
 		Drains: len(g.drains), DrainsBound: cap(g.drains), DrainsRefused: m.drainsRefused.Load(),
 		JournalFailures: m.journalFailures.Load(), FirstByte: m.firstByte.read(), Duration: m.duration.read(),
 	}

@@ -45,6 +45,9 @@ func (x *exchange) relayStream() {
 		n, err := x.upstream.Body.Read(*chunk)
 		x.answered += int64(n)
 		if n > 0 {
+			if lacks := tap.Lacks(n); lacks > 0 && x.keepMore(int64(lacks)) {
+				tap.Allow(lacks)
+			}
 			tap.Write((*chunk)[:n])
 			if tap.Stopped() {
 				x.conclude(tap.Metered(), nil)
@@ -129,18 +132,14 @@ func clipCounts(c usage.Counts) usage.Counts {
 	return c
 }
 
-// maxPlainBytes bounds the copy of a plain answer that is kept to be metered: the
-// largest answers are about a megabyte.
-const maxPlainBytes = 32 << 20
-
 // relayPlain passes a whole answer on, keeping one read back until the next shows
 // whether it was the last: that one waits for the outcome. An answer of one read, as
 // most are, needs no sync of its intent alone: the outcome's covers both.
 func (x *exchange) relayPlain() {
 	tap, chunk := x.g.borrow()
 	defer x.g.giveBack(tap, chunk)
-	seen := x.g.buffer()
-	defer x.g.keep(seen)
+	seen := x.keepAnswer()
+	defer seen.release()
 	var held []byte // the last read, in the buffer that holds all of them while there is room
 	gone := false
 	for {
@@ -151,16 +150,12 @@ func (x *exchange) relayPlain() {
 				x.awaitIntent()
 				gone = x.pass(held) != nil
 			}
-			if seen.Len()+n > maxPlainBytes {
-				seen.Reset()
-			}
-			seen.Write((*chunk)[:n])
-			held = seen.Bytes()[seen.Len()-n:]
+			held = seen.add((*chunk)[:n])
 		}
 		if err == nil {
 			continue
 		}
-		x.concludePlain(seen.Bytes(), err)
+		x.concludePlain(&seen, err)
 		if !errors.Is(err, io.EOF) {
 			panic(http.ErrAbortHandler)
 		}
@@ -184,7 +179,7 @@ func (x *exchange) pass(piece []byte) error {
 
 // concludePlain settles an answer that was no stream: an error is not billed, a
 // message is metered whole.
-func (x *exchange) concludePlain(seen []byte, ended error) {
+func (x *exchange) concludePlain(seen *answerCopy, ended error) {
 	if x.upstream.StatusCode >= http.StatusBadRequest {
 		x.outcome.State = usage.StateError
 		if err := x.settle(); err != nil {
@@ -192,7 +187,11 @@ func (x *exchange) concludePlain(seen []byte, ended error) {
 		}
 		return
 	}
-	x.conclude(anthropic.ParseMessage(seen), ended)
+	if seen.lost != "" {
+		x.conclude(anthropic.Metered{Incomplete: []string{seen.lost}}, ended)
+		return
+	}
+	x.conclude(anthropic.ParseMessage(seen.bytes), ended)
 }
 
 func (g *Gateway) borrow() (*anthropic.Tap, *[]byte) {
@@ -202,6 +201,7 @@ func (g *Gateway) borrow() (*anthropic.Tap, *[]byte) {
 		panic("a pool holds a stranger")
 	}
 	tap.Reset()
+	tap.Limit()
 	return tap, chunk
 }
 

@@ -67,6 +67,10 @@ func flagWords(flag string) string {
 		return "The provider's counts cannot be; they are in the raw usage and nothing is charged for them."
 	case "gateway_fault":
 		return "A gateway could not finish this request and says so."
+	case "answer_no_room":
+		return "The answer passed untouched, but the gateway had no memory to read its counts."
+	case "answer_too_long":
+		return "The answer passed untouched, but it was longer than the gateway reads for its counts."
 	case "upstream_dropped":
 		return "The provider's answer broke off before its end."
 	case "client_gone":

@@ -8,7 +8,7 @@
 //
 // Invariants: no error, reason or name that leaves here carries content of a
 // prompt or an answer; memory per stream is bounded (1 MiB for the event being
-// read, 16 KiB of raw usage); a count is only ever one the provider sent, or the
+// read, of which a limited tap has to ask for what is beyond 32 KiB; 16 KiB of raw usage); a count is only ever one the provider sent, or the
 // record says why it is not; any chunking of the same bytes gives the same
 // result.
 //

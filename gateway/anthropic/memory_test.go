@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,4 +28,44 @@ func FuzzTapMemory(f *testing.F) {
 		tap.Reset()
 		require.LessOrEqual(t, cap(tap.data), maxKept)
 	})
+}
+
+// TestALimitedTapAsks feeds events of many sizes in small reads to a tap that is allowed
+// what it lacks, which meters like one without a limit, and to one that is not, which
+// stays small and says what it did without.
+func TestALimitedTapAsks(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, Room - 400, Room, Room + 1, 3 * Room, maxEvent - 400, maxEvent + 1} {
+		text := []byte("data: {\"type\":\"message_start\",\"x\":\"" + string(bytes.Repeat([]byte("a"), size)) +
+			"\",\"message\":{\"id\":\"m\",\"model\":\"o\",\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n" +
+			"data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":7}}\n\ndata: {\"type\":\"message_stop\"}\n\n")
+		var free, allowed, denied Tap
+		allowed.Limit()
+		denied.Limit()
+		asked := 0
+		for read := range slices.Chunk(text, 1000) {
+			free.Write(read)
+			if lacks := allowed.Lacks(len(read)); lacks > 0 {
+				allowed.Allow(lacks)
+				asked += lacks
+			}
+			require.LessOrEqual(t, asked+Room, 2*maxEvent)
+			allowed.Write(read)
+			denied.Write(read)
+			require.LessOrEqual(t, cap(denied.data), 2*Room)
+			require.LessOrEqual(t, cap(allowed.data), asked+2*Room, "what it holds it has asked for")
+		}
+		require.Equal(t, free.Metered(), allowed.Metered(), size)
+		require.True(t, denied.Stopped())
+		if size < Room-1000 {
+			require.Zero(t, asked)
+		}
+		if size >= Room {
+			require.Contains(t, denied.Metered().Incomplete, ReasonNoRoom)
+		} else {
+			require.Equal(t, free.Metered(), denied.Metered())
+		}
+		allowed.Reset()
+		require.LessOrEqual(t, cap(allowed.data), maxKept)
+	}
 }

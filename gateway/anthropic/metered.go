@@ -10,6 +10,8 @@ const (
 	ReasonUsageConflict   = "usage_conflict"    // fields of the usage contradict each other
 	ReasonUsageTooLong    = "usage_too_long"    // more usage than is kept or counted
 	ReasonEventTooLong    = "event_too_long"    // an event that may carry usage was over 1 MiB
+	ReasonNoRoom          = "answer_no_room"    // the gateway had no memory for an event, or an answer, of that size
+	ReasonBodyTooLong     = "answer_too_long"   // a plain answer was larger than any that is kept
 	ReasonEventMalformed  = "event_malformed"   // an event that carries usage was no JSON
 	ReasonStreamError     = "stream_error"      // the provider sent an error instead of the rest
 	ReasonMessageRepeated = "message_repeated"  // a second message_start in one stream

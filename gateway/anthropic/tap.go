@@ -9,8 +9,11 @@ const (
 	maxEvent = 1 << 20 // of an event that may carry usage
 	maxBlock = 4 << 10 // of a delta, or the start of a block: longer ones are only counted
 	maxSniff = 40      // of an event's data before its type is looked at
-	maxKept  = 64 << 10
+	maxKept  = Room
 )
+
+// Room is how many bytes of one event a tap with Limit keeps before it asks.
+const Room = 32 << 10
 
 // mode is what is done with the data of the event being read.
 type mode uint8
@@ -51,6 +54,7 @@ type Tap struct {
 	lines   int    // data lines of this event
 	data    []byte // of this event, as far as it is kept
 	total   int64  // bytes of its data, kept or not
+	limit   int    // of data; 0 for maxEvent
 	stopped bool
 }
 
@@ -64,6 +68,26 @@ func (t *Tap) Reset() {
 	meter.reset()
 	*t = Tap{data: data[:0]}
 	t.reading.meter = meter
+}
+
+// Limit keeps the tap to Room for an event until it is allowed more.
+func (t *Tap) Limit() { t.limit = Room }
+
+// Lacks is how many bytes a limited tap has to be allowed to be sure to keep the next n
+// bytes of the stream; nearly always 0. Without them it may have to do without the
+// event, and says so.
+func (t *Tap) Lacks(n int) int {
+	need := len(t.data) + n
+	if need <= t.limit || t.limit == 0 || t.limit == maxEvent || t.mode == modeSkip {
+		return 0
+	}
+	return min(max(2*t.limit, need), maxEvent) - t.limit
+}
+
+// Allow lets a limited tap keep that many bytes more.
+func (t *Tap) Allow(more int) {
+	t.limit += more
+	t.data = append(make([]byte, 0, t.limit), t.data...)
 }
 
 // Stopped reports that the data line of message_stop is complete. A client
@@ -221,6 +245,11 @@ func (t *Tap) take(b []byte) {
 	case modeKeep:
 		if len(t.data)+len(b) > maxEvent {
 			t.reading.meter.because(ReasonEventTooLong)
+			t.mode = modeSkip
+			return
+		}
+		if t.limit > 0 && len(t.data)+len(b) > t.limit {
+			t.reading.meter.because(ReasonNoRoom)
 			t.mode = modeSkip
 			return
 		}
