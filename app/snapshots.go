@@ -57,6 +57,7 @@ type TenantSnapshot struct {
 	Number     int64 // of the latest change it contains
 	Upstream   *url.URL
 	Credential secret.Text
+	Circular   bool // the credential is a virtual key: what is sent there would come back
 	Keys       map[secret.Hash]*SnapshotKey
 	Tree       *hierarchy.Tree
 	Pseudonyms *Pseudonyms
@@ -165,7 +166,7 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		if err != nil {
 			return nil, fmt.Errorf("open upstream credential: %w", err)
 		}
-		t.Credential = secret.NewText(string(plain))
+		t.Credential, t.Circular = secret.NewText(string(plain)), isVirtualKey(string(plain))
 	}
 	for _, k := range row.Keys {
 		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID}, RequestsPerMinute: k.RequestsPerMinute}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"tollbook/app/approval"
@@ -149,6 +150,17 @@ const (
 	maxURLBytes     = 1000
 )
 
+// errUpstreamLoop refuses a virtual key as a provider's credential. A gateway takes
+// nothing but virtual keys and sends upstream nothing but that credential: with any
+// other, a request that comes back to a gateway, this one or another, ends there.
+var errUpstreamLoop = fault.Invalid("credential", "upstream_loop", "This is a Tollbook key, and Tollbook is no provider: requests would go round in circles. Name the provider's own address and credential.")
+
+// isVirtualKey tells whether a gateway would look at a credential; spaces around it
+// do not survive the way there.
+func isVirtualKey(credential string) bool {
+	return strings.HasPrefix(strings.TrimSpace(credential), keyPrefix)
+}
+
 // SetUpstream sends the tenant's requests to a provider base URL with a credential,
 // as one change. Setting what is set already changes nothing.
 func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, credential secret.Text, reason string) error {
@@ -158,6 +170,9 @@ func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, cr
 	u, err := url.Parse(baseURL)
 	if err != nil || len(baseURL) > maxURLBytes || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fault.Invalid("base_url", "upstream_url", "An upstream is a base URL such as https://api.anthropic.com, without user, query or fragment.")
+	}
+	if isVirtualKey(credential.Reveal()) {
+		return errUpstreamLoop
 	}
 	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		current, sealed, err := tx.UpstreamURL()

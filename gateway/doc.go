@@ -12,6 +12,7 @@
 // after a byte was sent; if the journal fails, the client's connection is cut
 // rather than answered; nothing is taken on beyond its bound, overall and for one
 // tenant (load.go), nor by a key beyond its own limit at this replica (pace.go), and what is refused for want of room never reached the provider;
+// no request goes from one gateway to another, since it could come back for ever;
 // an answer that has no room to be kept for the meter (answers.go) passes all the same, and its row says so;
 // a journal segment is released only after the ledger has committed; counting a
 // request allocates nothing, and what tells counts apart comes from closed lists.

@@ -109,8 +109,11 @@ func (x *exchange) admit(slug string) error {
 	for _, presentedKey := range presented(x.r.Header) {
 		if key, ok := x.g.snapshots.Find(tenant, presentedKey); ok {
 			x.tenant, x.key = tenant, key
-			if tenant.Upstream == nil {
+			switch {
+			case tenant.Upstream == nil:
 				return errNoUpstream
+			case tenant.Circular:
+				return errLoop
 			}
 			return nil
 		}

@@ -41,7 +41,7 @@ var (
 	outcomeStates = [...]usage.State{usage.StateComplete, usage.StateIncomplete, usage.StateEstimated, usage.StateError} //nolint:gochecknoglobals // a table
 	statusClasses = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}                                               //nolint:gochecknoglobals // a table
 	refusalCodes  = [...]string{                                                                                         //nolint:gochecknoglobals // a table
-		"key_not_accepted", "snapshot_stale", "upstream_missing", "upstream_unreachable", "path_unknown", "not_supported",
+		"key_not_accepted", "snapshot_stale", "upstream_missing", "upstream_loop", "upstream_unreachable", "path_unknown", "not_supported",
 		"gateway_busy", "tenant_busy", "key_rate_limited", "model_denied", "base_url_wrong",
 		"body_too_large", "body_unread", "body_syntax", "body_duplicate_model", "request_body_encoding_unsupported", "model_missing", "model_length",
 		"tags_syntax", "tags_many", "tag_length", "label_length", "node_absent",
