@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
-	"sync"
 	"time"
 
 	"tollbook/app"
@@ -13,167 +11,6 @@ import (
 	"tollbook/app/usage"
 	"tollbook/gateway/journal"
 )
-
-// flusher carries settled requests into the ledger. What it holds in memory is also
-// in the journal, whose bound is therefore its bound.
-type flusher struct {
-	g       *Gateway
-	mu      sync.Mutex
-	waiting map[id.Tenant]*settled
-	count   int
-	wake    chan struct{} // a token: something waits
-	full    chan struct{} // a token: a tenant has a flush full
-}
-
-// settled are one tenant's requests that wait for the ledger.
-type settled struct {
-	events []usage.Event
-	since  time.Time // the first of them came
-}
-
-func newFlusher(g *Gateway) *flusher {
-	return &flusher{g: g, waiting: map[id.Tenant]*settled{}, wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
-}
-
-func (f *flusher) add(tenant id.Tenant, events ...usage.Event) {
-	f.mu.Lock()
-	one := f.waiting[tenant]
-	if one == nil {
-		one = &settled{since: time.Now()}
-		f.waiting[tenant] = one
-	}
-	one.events = append(one.events, events...)
-	f.count += len(events)
-	full := len(one.events) >= flushFull
-	f.mu.Unlock()
-	signal(f.wake)
-	if full {
-		signal(f.full)
-	}
-}
-
-// signal leaves a token where there is none.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-const (
-	maxBackoff    = 5 * time.Second
-	flushDeadline = 30 * time.Second
-
-	// flushFull is how many requests of a tenant are flushed without waiting for more:
-	// a flush costs about as much as the rows of this many, and many small ones disturb
-	// the requests beside them less than a large one.
-	flushFull = 256
-	// With more tenants than flushFew waiting, each waits flushApart times as long, so
-	// that a thousand quiet ones do not cost a transaction each several times a second.
-	flushFew   = 8
-	flushApart = 3
-	// flushTogether is how many tenants are flushed at once: the database is some way off.
-	flushTogether = 4
-)
-
-// run flushes a moment after something settled, and backs off while the database
-// does not answer: requests go on, the journal grows.
-func (f *flusher) run(ctx context.Context) {
-	backoff := time.Duration(0)
-	for f.await(ctx, backoff) {
-		if err := f.flush(ctx, f.take(time.Now(), false)); err != nil && ctx.Err() == nil {
-			f.g.metrics.flushFailed.Add(1)
-			backoff = min(max(2*backoff, f.g.cfg.FlushEvery), maxBackoff)
-			f.g.cfg.Log.WarnContext(ctx, "ledger not reached; requests stay in the journal", "waiting", f.size(), "error", err)
-			continue
-		}
-		backoff = 0
-	}
-}
-
-// await returns when there may be something to flush; false when ctx has ended.
-func (f *flusher) await(ctx context.Context, backoff time.Duration) bool {
-	if backoff == 0 && f.size() == 0 {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-f.wake:
-		}
-	}
-	full := f.full
-	if backoff > 0 {
-		full = nil
-	}
-	timer := time.NewTimer(max(f.g.cfg.FlushEvery, backoff))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-full:
-	}
-	return true
-}
-
-func (f *flusher) size() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.count
-}
-
-// drain flushes until nothing waits or ctx ends.
-func (f *flusher) drain(ctx context.Context) error {
-	for f.size() > 0 {
-		if err := f.flush(ctx, f.take(time.Now(), true)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// take removes what is due, or everything.
-func (f *flusher) take(now time.Time, all bool) map[id.Tenant]*settled {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	patience := f.g.cfg.FlushEvery
-	if len(f.waiting) > flushFew {
-		patience *= flushApart
-	}
-	due := map[id.Tenant]*settled{}
-	for tenant, one := range f.waiting {
-		if all || len(one.events) >= flushFull || now.Sub(one.since) >= patience {
-			due[tenant] = one
-			f.count -= len(one.events)
-			delete(f.waiting, tenant)
-		}
-	}
-	return due
-}
-
-// flush commits what was taken, a few tenants at a time and a bounded piece of each.
-// What fails is put back.
-func (f *flusher) flush(ctx context.Context, due map[id.Tenant]*settled) error {
-	var mu sync.Mutex
-	var failed error
-	var all sync.WaitGroup
-	places := make(chan struct{}, flushTogether)
-	for tenant, one := range due {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			for piece := range slices.Chunk(one.events, app.FlushLimit) {
-				if err := f.g.commit(ctx, tenant, piece); err != nil {
-					f.add(tenant, piece...)
-					mu.Lock()
-					failed = errors.Join(failed, err)
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	all.Wait()
-	return failed
-}
 
 // commit flushes one piece and releases it from the journal. What the schema refuses
 // stays in the journal, named in the log, for a person to look at.
@@ -225,6 +62,9 @@ func flushPiece(ctx context.Context, metering *app.Metering, tenant id.Tenant, e
 	}
 	return added, stuck, nil
 }
+
+// flushDeadline bounds one commit.
+const flushDeadline = 30 * time.Second
 
 const (
 	adoptEvery   = 30 * time.Second
