@@ -146,6 +146,8 @@ func (s sink) ledger(r *gateway.Reading) {
 	s.counter("requests_stuck_total", "Requests that the ledger refuses. They stay in the journal until a person looks.", r.Stuck)
 	s.counter("flush_failures_total", "Flushes that did not reach the ledger, wholly or in part.", r.FlushFailures)
 	s.gauge("flush_waiting", "Requests with an outcome that wait for a flush.", float64(r.FlushWaiting))
+	s.gauge("flush_tenants_failing", "Companies whose requests do not reach the ledger though others' do, or the database answers; the log names them.", float64(r.FlushFailing))
+	s.gauge("flush_failing_waiting", "Requests of these companies that wait in the journal.", float64(r.FlushFailingWaiting))
 	s.histogram("flush_lag_seconds", "From a request's outcome to its row's commit.", r.FlushLag)
 }
 

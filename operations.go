@@ -26,6 +26,11 @@ func (p *parts) operations(o *observed) {
 			}
 		}
 		_, _ = w.Write([]byte("ready\n"))
+		if o.gateway != nil {
+			if ailing := o.gateway.Ailing(); ailing != "" {
+				_, _ = w.Write([]byte(ailing + "\n"))
+			}
+		}
 	})
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), o)

@@ -14,6 +14,7 @@
 // tenant (load.go), nor by a key beyond its own limit at this replica (pace.go), and what is refused for want of room never reached the provider;
 // no request goes from one gateway to another, since it could come back for ever;
 // an answer that has no room to be kept for the meter (answers.go) passes all the same, and its row says so;
+// a tenant whose flushes are slow or fail holds up no other (flusher.go), nor fills the journal for all (apart.go);
 // a journal segment is released only after the ledger has committed; counting a
 // request allocates nothing, and what tells counts apart comes from closed lists.
 //

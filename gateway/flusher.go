@@ -23,6 +23,7 @@ type flusher struct {
 	some    int // tenants that have some
 	slow    int // slow tenants that are being flushed
 	saidAt  time.Time
+	reached time.Time     // when a flush last succeeded
 	wake    chan struct{} // a token: something waits
 	full    chan struct{} // a token: a tenant has a flush full
 	places  chan struct{} // one for each tenant that is being flushed
@@ -37,6 +38,11 @@ type settled struct {
 	slow     bool          // the last flush failed or took long
 	backoff  time.Duration // before the next try, after one that failed
 	again    time.Time     // not before
+	taken    []usage.Event // being flushed
+	failing  time.Time     // since when every flush failed; zero if the last did not
+	broken   bool          // it failed though the database answered
+	most     int           // requests it may have in the journal while it stands apart, or 0
+	saidAt   time.Time     // when the log last named it
 }
 
 func newFlusher(g *Gateway) *flusher {
@@ -49,6 +55,9 @@ func (f *flusher) add(tenant id.Tenant, events ...usage.Event) {
 	f.mu.Lock()
 	one := f.keep(tenant, events)
 	full := one.full() && !one.flushing && one.backoff == 0
+	if one.most > 0 && len(one.events) > one.most {
+		f.g.loadOf(tenant).barred.Store(true) // with the lock: a flush that succeeds takes it back
+	}
 	f.mu.Unlock()
 	signal(f.wake)
 	if full {
@@ -236,7 +245,7 @@ func (f *flusher) begin(tenant id.Tenant) []usage.Event {
 	defer f.mu.Unlock()
 	one := f.tenants[tenant]
 	events := one.events
-	one.events = nil
+	one.events, one.taken = nil, events
 	f.count -= len(events)
 	f.some--
 	return events
@@ -244,22 +253,31 @@ func (f *flusher) begin(tenant id.Tenant) []usage.Event {
 
 // end puts back what is left after a flush and sets the next.
 func (f *flusher) end(ctx context.Context, tenant id.Tenant, left []usage.Event, took time.Duration, failed error) {
-	say := false
+	sayAway, sayApart, now := false, false, time.Now()
 	f.mu.Lock()
 	one := f.keep(tenant, left)
+	one.taken = nil
 	if one.flushing && one.slow {
 		f.slow--
 	}
 	one.flushing, one.slow = false, failed != nil || took > slowFrom
 	switch {
 	case failed != nil && ctx.Err() == nil:
-		one.backoff = min(max(2*one.backoff, f.g.cfg.FlushEvery), maxBackoff)
-		one.again = time.Now().Add(one.backoff)
-		if say = time.Since(f.saidAt) > sayAwayEvery; say {
-			f.saidAt = time.Now()
+		if f.fails(one, failed) {
+			one.most = f.mayHold()
+			f.g.loadOf(tenant).barred.Store(len(one.events) > one.most)
+			if sayApart = now.Sub(one.saidAt) > sayApartEvery; sayApart {
+				one.saidAt = now
+			}
+		} else if sayAway = now.Sub(f.saidAt) > sayAwayEvery; sayAway {
+			f.saidAt = now
 		}
-	default:
-		one.backoff, one.again = 0, time.Time{}
+	case failed == nil:
+		f.reached = now
+		if !one.failing.IsZero() {
+			f.g.loadOf(tenant).barred.Store(false)
+		}
+		one.backoff, one.again, one.failing, one.saidAt, one.most = 0, time.Time{}, time.Time{}, time.Time{}, 0
 	}
 	waiting, full := len(one.events), one.full() && one.backoff == 0
 	if waiting == 0 && !one.slow {
@@ -275,7 +293,10 @@ func (f *flusher) end(ctx context.Context, tenant id.Tenant, left []usage.Event,
 	if failed != nil && ctx.Err() == nil {
 		f.g.metrics.flushFailed.Add(1)
 	}
-	if say {
+	if sayApart {
+		f.g.cfg.Log.ErrorContext(ctx, "requests of one company do not reach the ledger; they stay in the journal and fill its part", "tenant", tenant.String(), "waiting", waiting, "error", failed)
+	}
+	if sayAway {
 		f.g.cfg.Log.WarnContext(ctx, "ledger not reached; requests stay in the journal", "tenant", tenant.String(), "waiting", f.size(), "error", failed)
 	}
 }

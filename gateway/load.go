@@ -25,6 +25,7 @@ type load struct {
 	requests atomic.Int64 // billed ones
 	lookups  atomic.Int64 // count_tokens and models
 	bodies   atomic.Int64 // bytes of request bodies in memory
+	barred   atomic.Bool  // a tenant's: what it asks for could not be recorded (apart.go)
 	answers  atomic.Int64 // bytes kept of answers, beyond answerRoom of each
 }
 
@@ -78,7 +79,14 @@ func lookup(l *load) *atomic.Int64 { return &l.lookups }
 
 // enterBilled takes a place for a request that is billed.
 func (x *exchange) enterBilled() error {
-	return x.enter(billed, x.g.cfg.MaxRequests, x.g.cfg.MaxTenantRequests)
+	if err := x.enter(billed, x.g.cfg.MaxRequests, x.g.cfg.MaxTenantRequests); err != nil {
+		return err
+	}
+	if x.place.share.barred.Load() {
+		x.leave()
+		return errTenantJournal
+	}
+	return nil
 }
 
 // enterLookup takes a place for one that is not: many at once are normal.

@@ -45,7 +45,7 @@ var (
 		"gateway_busy", "tenant_busy", "key_rate_limited", "model_denied", "base_url_wrong",
 		"body_too_large", "body_unread", "body_syntax", "body_duplicate_model", "request_body_encoding_unsupported", "model_missing", "model_length",
 		"tags_syntax", "tags_many", "tag_length", "label_length", "node_absent",
-		"journal_full", "journal_no_space", "journal_failed", "internal", otherReason,
+		"journal_full", "tenant_journal_full", "journal_no_space", "journal_failed", "internal", otherReason,
 	}
 )
 
@@ -174,12 +174,14 @@ type Reading struct {
 	FirstByte       Distribution
 	Duration        Distribution
 
-	Confirmed     int64 // requests of this replica that the ledger has
-	Repeated      int64 // of these, already there when flushed
-	Stuck         int64 // requests that the ledger refuses; they stay in the journal
-	FlushFailures int64
-	FlushWaiting  int
-	FlushLag      Distribution // from outcome to commit
+	Confirmed           int64 // requests of this replica that the ledger has
+	Repeated            int64 // of these, already there when flushed
+	Stuck               int64 // requests that the ledger refuses; they stay in the journal
+	FlushFailures       int64
+	FlushWaiting        int
+	FlushFailing        int          // tenants whose requests do not reach the ledger though others' do, or the database answers
+	FlushFailingWaiting int          // requests of these
+	FlushLag            Distribution // from outcome to commit
 
 	Orphans          int64 // journals of dead replicas found and not adopted, at the last look
 	Adopted          int64 // journals
@@ -237,6 +239,7 @@ func (g *Gateway) Metrics() Reading {
 	for _, code := range refusalCodes {
 		r.Refusals = append(r.Refusals, RefusalCount{Reason: code, Count: m.refusals[code].Load()})
 	}
+	r.FlushFailing, r.FlushFailingWaiting = g.flusher.failing()
 	r.Running, r.Lookups, r.BodyBytes = g.Load()
 	r.Admitted = m.admitted.Load()
 	return r

@@ -72,7 +72,7 @@ func waitSeconds(f *fault.Fault) string {
 	switch {
 	case errors.Is(f, errBusy), errors.Is(f, errTenantBusy):
 		return "2"
-	case errors.Is(f, errStale), errors.Is(f, journal.ErrFull), errors.Is(f, journal.ErrNoSpace):
+	case errors.Is(f, errStale), errors.Is(f, errTenantJournal), errors.Is(f, journal.ErrFull), errors.Is(f, journal.ErrNoSpace):
 		return "5"
 	}
 	return ""

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -27,12 +28,7 @@ const (
 // keepStuck remembers a refused request. It is tried again by whoever adopts the
 // journal.
 func (g *Gateway) keepStuck(tenant id.Tenant, e *usage.Event) error {
-	in, out := records(tenant, e)
-	intent, err := encodeIntent(in)
-	if err != nil {
-		return err
-	}
-	outcome, err := encodeOutcome(out)
+	kept, err := encodeBoth(tenant, e)
 	if err != nil {
 		return err
 	}
@@ -42,7 +38,7 @@ func (g *Gateway) keepStuck(tenant id.Tenant, e *usage.Event) error {
 		g.stuck.known = map[journal.ID][2][]byte{}
 	}
 	if len(g.stuck.known) < maxStuck {
-		g.stuck.known[e.ID.Bytes()] = [2][]byte{intent, outcome}
+		g.stuck.known[e.ID.Bytes()] = kept
 	}
 	return nil
 }
@@ -63,10 +59,18 @@ func (g *Gateway) carryForever(ctx context.Context) {
 			return
 		case <-every.C:
 		}
-		if g.Stuck() == 0 || g.journal.Stats().Segments < carryFrom {
+		stats := g.journal.Stats()
+		if stats.Segments < carryFrom {
 			continue
 		}
-		if err := g.carry(ctx); err != nil && ctx.Err() == nil {
+		var err error
+		if g.Stuck() > 0 {
+			err = g.carry(ctx)
+		}
+		if stats.Bytes > g.JournalBound()/2 {
+			err = errors.Join(err, g.carryApart(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
 			g.cfg.Log.WarnContext(ctx, "refused requests not carried to the journal's end", "error", err)
 		}
 	}
@@ -81,6 +85,16 @@ func (g *Gateway) carry(ctx context.Context) error {
 		}
 	}
 	return g.journal.Release(nil) // deletes what nothing holds any more
+}
+
+// encodeBoth encodes an event as the journal has it.
+func encodeBoth(tenant id.Tenant, e *usage.Event) (kept [2][]byte, err error) {
+	in, out := records(tenant, e)
+	if kept[0], err = encodeIntent(in); err != nil {
+		return kept, err
+	}
+	kept[1], err = encodeOutcome(out)
+	return kept, err
 }
 
 // records takes an event apart again into what the journal has of it.

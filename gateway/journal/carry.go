@@ -40,7 +40,9 @@ func (j *Journal) repeat(id ID, intent, outcome []byte) (from, to uint64, last P
 	if !found || from == j.segments[len(j.segments)-1].number {
 		return from, from, 0, nil
 	}
-	if err := j.admit(slices.Concat(intent, outcome), j.cfg.MaxBytes); err != nil {
+	// Half of the outcomes' reserve may be used: what is carried out of the oldest segment
+	// of a full journal is what makes room in it.
+	if err := j.admit(slices.Concat(intent, outcome), j.cfg.MaxBytes+j.cfg.MaxBytes/reservePart/2); err != nil {
 		return 0, 0, 0, err
 	}
 	spare := j.step()/8 + int64(j.running)<<10 // as for any intent

@@ -271,6 +271,34 @@ func TestFullIsNotTheEnd(t *testing.T) {
 	require.NoError(t, err, "room came back")
 }
 
+// TestAFullJournalIsCarriedEmpty fills a journal behind its first request, which nobody
+// releases: carried to the end, it lets go of all the others.
+func TestAFullJournalIsCarriedEmpty(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t.TempDir())
+	cfg.SegmentBytes, cfg.MaxBytes = 4000, 16000
+	j := open(t, cfg)
+	intent, outcome := make([]byte, 100), make([]byte, 200)
+	var ids []ID
+	for n := 0; ; n++ {
+		if _, err := j.AppendIntent(numbered(n), intent); err != nil {
+			require.ErrorIs(t, err, ErrFull)
+			break
+		}
+		_, err := j.AppendOutcome(numbered(n), outcome)
+		require.NoError(t, err)
+		ids = append(ids, numbered(n))
+	}
+	require.NoError(t, j.Release(ids[1:]))
+	_, err := j.AppendIntent(numbered(1000), intent)
+	require.ErrorIs(t, err, ErrFull, "the first one holds every segment")
+	require.NoError(t, j.Carry(t.Context(), ids[0], intent, outcome))
+	require.NoError(t, j.Release(nil))
+	require.Less(t, j.Stats().Bytes, cfg.MaxBytes/2)
+	_, err = j.AppendIntent(numbered(1000), intent)
+	require.NoError(t, err)
+}
+
 func TestAFullDiskIsNotTheEnd(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t.TempDir())
