@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"tollbook/app/fault"
@@ -91,19 +94,48 @@ func (b *body) written(sent httptrace.WroteRequestInfo) {
 type upstreamConn struct {
 	*net.TCPConn
 	silence time.Duration
-	until   time.Time // the read deadline that is set; only the reading goroutine looks
+	made    time.Time
+	until   atomic.Int64 // the read deadline that is set, in nanoseconds since made
 }
 
-// Read implements net.Conn. The deadline is moved on when a quarter of it is gone:
-// moving it with every read would cost more than the read of a small event.
+// Read implements net.Conn.
 func (c *upstreamConn) Read(p []byte) (int, error) {
-	if now := time.Now(); c.until.Sub(now) < c.silence-c.silence/4 {
-		c.until = now.Add(c.silence)
-		if err := c.SetReadDeadline(c.until); err != nil {
-			return 0, err
-		}
+	if err := c.allow(); err != nil {
+		return 0, err
 	}
 	return c.TCPConn.Read(p)
+}
+
+// allow moves the deadline on when less than the whole silence is left, to a quarter more
+// than that: moving it with every read would cost more than the read of a small event.
+func (c *upstreamConn) allow() error {
+	now := time.Since(c.made)
+	if time.Duration(c.until.Load())-now >= c.silence {
+		return nil
+	}
+	until := now + c.silence + c.silence/4
+	c.until.Store(int64(until))
+	return c.SetReadDeadline(c.made.Add(until))
+}
+
+// traced is the context of a round trip whose request goes out by sent.
+func traced(ctx context.Context, sent func(httptrace.WroteRequestInfo)) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: notIdle, WroteRequest: sent})
+}
+
+// notIdle begins the silence of a request on a connection that idled, whose reader has
+// been waiting since the request before.
+func notIdle(got httptrace.GotConnInfo) {
+	if !got.WasIdle {
+		return
+	}
+	c := got.Conn
+	if encrypted, ok := c.(*tls.Conn); ok {
+		c = encrypted.NetConn()
+	}
+	if upstream, ok := c.(*upstreamConn); ok {
+		_ = upstream.allow() // what is wrong with the connection, the request finds out
+	}
 }
 
 // ReadFrom implements io.ReaderFrom, by which net/http sends a body.

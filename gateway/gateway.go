@@ -41,7 +41,7 @@ type Config struct {
 	MaxAnswersBytes      int64         // of all answers kept to be metered, beyond the first 32 KiB of each; a tenant may have half
 	MaxAnswerHeaderBytes int64         // of the head of a provider's answer
 	ConnectWithin        time.Duration // how long a connection to a provider may take
-	SilenceWithin        time.Duration // how long a provider may be silent in a request
+	SilenceWithin        time.Duration // how long a provider may be silent in a request, at least; at most a quarter more
 	Log                  *slog.Logger
 	Now                  func() time.Time
 
@@ -198,7 +198,7 @@ func dialer(within, silence time.Duration) func(ctx context.Context, network, ad
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := d.DialContext(ctx, network, address)
 		if tcp, ok := c.(*net.TCPConn); ok {
-			return &upstreamConn{TCPConn: tcp, silence: silence}, err
+			return &upstreamConn{TCPConn: tcp, silence: silence, made: time.Now()}, err
 		}
 		return c, err
 	}

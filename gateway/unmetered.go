@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"time"
 
@@ -51,7 +50,7 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 		}
 		x.body = taken
 		request.Body, request.ContentLength = taken.reader(), int64(len(taken.bytes()))
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: x.sent})
+		ctx = traced(ctx, x.sent)
 	}
 	response, err := g.upstream.RoundTrip(request.WithContext(ctx))
 	if err != nil {
