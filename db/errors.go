@@ -53,8 +53,19 @@ func translate(err error) error {
 	var network net.Error
 	var connect *pgconn.ConnectError
 	if errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, context.DeadlineExceeded) ||
-		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "unexpected EOF") {
+		pgconn.SafeToRetry(err) || gone(err.Error()) {
 		return ErrUnavailable.Because(err)
 	}
 	return err
+}
+
+// gone tells what pgx and database/sql say, in words alone, of a connection that ended
+// or a pool that is being let go of.
+func gone(text string) bool {
+	for _, words := range []string{"conn closed", "closed pool", "database is closed", "unexpected EOF"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
 }

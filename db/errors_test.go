@@ -49,6 +49,8 @@ func TestWhatPostgresSaysBecomesAKind(t *testing.T) {
 		"read-only is our mistake":    {said("25006"), fault.KindInternal, nil},
 		"network":                     {fmt.Errorf("x: %w", &net.OpError{Op: "dial", Err: plain}), fault.KindUnavailable, ErrUnavailable},
 		"deadline":                    {fmt.Errorf("x: %w", context.DeadlineExceeded), fault.KindUnavailable, ErrUnavailable},
+		"a pool let go of":            {errors.New("sql: database is closed"), fault.KindUnavailable, ErrUnavailable},
+		"a closed pool":               {errors.New("closed pool"), fault.KindUnavailable, ErrUnavailable},
 		"closed":                      {errors.New("conn closed"), fault.KindUnavailable, ErrUnavailable},
 		"cut":                         {errors.New("unexpected EOF"), fault.KindUnavailable, ErrUnavailable},
 		"anything else":               {plain, fault.KindInternal, plain},
