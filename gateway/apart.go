@@ -34,28 +34,48 @@ const (
 var errTenantJournal = fault.New(fault.KindUnavailable, "tenant_journal_full",
 	"Your company's requests cannot be brought into its ledger right now, and the gateway keeps as many as it may. Whoever runs Tollbook finds the reason in its log.")
 
-// fails notes a failed flush of a tenant and tells whether it stands apart. Call it with
-// the lock.
-func (f *flusher) fails(one *settled, err error) (apart bool) {
+// fails notes a failed flush of a tenant, sets its next try and tells whether it is time
+// to say that it stands apart, or that the ledger is away. Call it with the lock.
+func (f *flusher) fails(tenant id.Tenant, one *settled, err error) (sayApart, sayAway bool) {
+	now := time.Now()
 	one.backoff = min(max(2*one.backoff, f.g.cfg.FlushEvery), maxBackoff)
-	one.again = time.Now().Add(one.backoff)
+	one.again = now.Add(one.backoff)
 	if one.failing.IsZero() {
-		one.failing = time.Now()
+		one.failing = now
 	}
 	one.broken = fault.KindOf(err) != fault.KindUnavailable
-	return f.apart(one)
+	if f.alone(one) {
+		one.most = f.mayHold()
+		f.g.loadOf(tenant).barred.Store(len(one.events) > one.most)
+	}
+	if f.apart(one) {
+		if sayApart = now.Sub(one.saidAt) > sayApartEvery; sayApart {
+			one.saidAt = now
+		}
+		return sayApart, false
+	}
+	if sayAway = now.Sub(f.saidAt) > sayAwayEvery; sayAway {
+		f.saidAt = now
+	}
+	return false, sayAway
 }
 
 func (f *flusher) apart(one *settled) bool {
-	return !one.failing.IsZero() && (one.broken || f.reached.After(one.failing))
+	return !one.failing.IsZero() && one.broken || f.alone(one)
 }
 
-// mayHold is how many requests one of the tenants apart may have in the journal. Call it
+// alone tells whether the ledger takes others' requests meanwhile. What fails for all, and
+// for whatever reason, may have all of the journal.
+func (f *flusher) alone(one *settled) bool {
+	return !one.failing.IsZero() && f.reached.After(one.failing)
+}
+
+// mayHold is how many requests one of the tenants that fail alone may have in the journal. Call it
 // with the lock.
 func (f *flusher) mayHold() int {
 	count := 0
 	for _, one := range f.tenants {
-		if f.apart(one) {
+		if f.alone(one) {
 			count++
 		}
 	}
@@ -94,13 +114,13 @@ type apartRequest struct {
 	event  *usage.Event
 }
 
-// heldApart are the requests of all tenants apart, the oldest first.
+// heldApart are the requests of all tenants that fail alone, the oldest first.
 func (f *flusher) heldApart() []apartRequest {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var held []apartRequest
 	for tenant, one := range f.tenants {
-		if !f.apart(one) {
+		if !f.alone(one) {
 			continue
 		}
 		for _, events := range [][]usage.Event{one.taken, one.events} {

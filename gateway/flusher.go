@@ -253,7 +253,7 @@ func (f *flusher) begin(tenant id.Tenant) []usage.Event {
 
 // end puts back what is left after a flush and sets the next.
 func (f *flusher) end(ctx context.Context, tenant id.Tenant, left []usage.Event, took time.Duration, failed error) {
-	sayAway, sayApart, now := false, false, time.Now()
+	sayApart, sayAway := false, false
 	f.mu.Lock()
 	one := f.keep(tenant, left)
 	one.taken = nil
@@ -263,17 +263,9 @@ func (f *flusher) end(ctx context.Context, tenant id.Tenant, left []usage.Event,
 	one.flushing, one.slow = false, failed != nil || took > slowFrom
 	switch {
 	case failed != nil && ctx.Err() == nil:
-		if f.fails(one, failed) {
-			one.most = f.mayHold()
-			f.g.loadOf(tenant).barred.Store(len(one.events) > one.most)
-			if sayApart = now.Sub(one.saidAt) > sayApartEvery; sayApart {
-				one.saidAt = now
-			}
-		} else if sayAway = now.Sub(f.saidAt) > sayAwayEvery; sayAway {
-			f.saidAt = now
-		}
+		sayApart, sayAway = f.fails(tenant, one, failed)
 	case failed == nil:
-		f.reached = now
+		f.reached = time.Now()
 		if !one.failing.IsZero() {
 			f.g.loadOf(tenant).barred.Store(false)
 		}
