@@ -20,7 +20,8 @@ type NodeStory struct {
 	NodeView
 	Owner  string // name; empty when nobody owns it or the name was erased
 	Crumbs []hierarchy.Version
-	// Month is the posting period; its rows are the node and what is below it.
+	// Month is the posting period, with the node's part of the plan; its rows are the node
+	// and what is below it.
 	Month      Chargeback
 	Own        money.Sum // the node's own, without what is below it
 	Trend      []NodeMonth
@@ -85,6 +86,9 @@ func (r *Reports) Node(ctx context.Context, who Actor, code string, month period
 			return err
 		}
 		if err := r.month(tx, &story, tree, month); err != nil {
+			return err
+		}
+		if err := story.plan(tx, tree, month, asOf); err != nil {
 			return err
 		}
 		if err := story.trend(tx, month); err != nil {
@@ -168,6 +172,19 @@ func (r *Reports) month(tx *db.Tx, s *NodeStory, tree *hierarchy.Tree, month per
 			return err
 		}
 		*by.into = group.Rows
+	}
+	return nil
+}
+
+// plan sets the node's part of the plan in force: nothing, where the plan leaves it out.
+func (s *NodeStory) plan(tx *db.Tx, tree *hierarchy.Tree, month period.Month, asOf time.Time) error {
+	planned, err := s.Month.plan(tx, MonthQuery{Month: month, AsOf: asOf}, tree, nil)
+	if err != nil || s.Month.Plan == nil {
+		return err
+	}
+	s.Month.Plan.Planned = Planned{}
+	if own := planned[s.Node]; own != nil {
+		s.Month.Plan.Planned = *own
 	}
 	return nil
 }

@@ -34,10 +34,13 @@ func figures(sum *app.Chargeback, q monthQuery, trend *app.Trend) []figure {
 }
 
 // againstPlan sets the month against the plan to date, and the month's end against the
-// whole of it.
+// whole of it where a trend says what is expected.
 func againstPlan(sum *app.Chargeback, q monthQuery, trend *app.Trend) figure {
 	f := figure{Label: "Against plan", Value: "–"}
-	expected := forecastOf(sum, trend)
+	var expected *forecastView
+	if trend != nil {
+		expected = forecastOf(sum, trend)
+	}
 	if sum.Plan == nil {
 		f.Notes = []link{{Label: "No plan is in force for this month", URL: "/plan"}}
 		if expected != nil {
@@ -60,7 +63,7 @@ func againstPlan(sum *app.Chargeback, q monthQuery, trend *app.Trend) figure {
 	case expected != nil:
 		f.Notes[0].Label += ";"
 		f.Notes = append(f.Notes, link{Label: "month forecast"}, link{Label: expected.Short, URL: "#forecast"}, link{Label: "of " + ui.Dollars(&whole)})
-	case q.Month == q.Current:
+	case trend != nil && q.Month == q.Current:
 		f.Notes[0].Label += "; no whole week to forecast from yet"
 	}
 	return f

@@ -162,6 +162,8 @@ func unopened() map[string]string {
 	return map[string]string{
 		"/sign-in/:slug/:issuer": "leads to an issuer that answers; signin_test.go opens it",
 		"/join/:code":            "an invitation's link is shown once; people_test.go opens it",
+		"/t/:slug":               "leads to another page; live_test.go opens it",
+		"/t/:slug/*":             "leads to another page; live_test.go opens it",
 		"/problems/:code":        "linked from the API's problems; TestPages opens it",
 	}
 }

@@ -92,18 +92,17 @@ func nodeFigures(s *app.NodeStory, q monthQuery) []figure {
 	if len(s.Children) == 0 {
 		own.Notes = []link{{Label: "nothing is below it"}}
 	}
-	treatment := figure{Label: "Capitalization", Value: ui.Words(string(s.Capitalization)), Notes: []link{{Label: "how its spend is booked now; each charge keeps what held when it was made"}}}
 	return []figure{
 		{
 			Label: "Actual, " + monthName(q.Month), Value: ui.Dollars(&s.Month.Total), URL: requestsURL(q.Month, "node", s.Code),
 			Notes: []link{{Label: "US dollars, UTC days, with everything below it"}},
 		},
+		againstPlan(&s.Month, q, nil),
 		own,
 		{
 			Label: "Requests", Value: ui.Count(s.Month.Requests), URL: requestsURL(q.Month, "node", s.Code),
 			Notes: []link{{Label: tokenWords(s.Month.Tokens)}},
 		},
-		treatment,
 	}
 }
 

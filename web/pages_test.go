@@ -169,7 +169,7 @@ func TestPages(t *testing.T) {
 		{name: "keys to look at", role: app.RoleAuditor, target: "/keys", status: 200, must: []string{"Propulsion key"}, mustNot: []string{"Make a virtual key", "/revoke", "Rotate"}},
 		{
 			name: "a search", role: app.RoleFinanceAdmin, target: "/search?q=propulsion", status: 200,
-			must: []string{"Cost centers and projects", "AC-11 Propulsion team", "/explore?by=day&amp;node=AC-11", "Virtual keys", "Propulsion office key", "Active, AC-20", `value="propulsion"`},
+			must: []string{"Cost centers and projects", `href="/nodes/AC-11"`, "/keys/key_", "AC-11 Propulsion team", "/explore?by=day&amp;node=AC-11", "Virtual keys", "Propulsion office key", "Active, AC-20", `value="propulsion"`},
 		},
 		{name: "a search for a person", role: app.RoleBudgetOwner, target: "/search?q=developer@", status: 200, must: []string{"Developers", "developer@acme.test", "declared"}, mustNot: []string{"AC-20"}},
 		{name: "a search for a month", role: app.RoleFinanceAdmin, target: "/search?q=october+2026", status: 200, must: []string{"Periods", "October 2026", `href="/?period=2026-10"`, "from=2026-10-01&amp;to=2026-11-01"}},
@@ -215,7 +215,7 @@ func TestPages(t *testing.T) {
 		{
 			name: "a cost center", role: app.RoleFinanceAdmin, target: "/nodes/AC-11", status: 200,
 			must: []string{
-				"Propulsion team", "<code>AC-11</code>, cost center", "Actual, November 2026", `href="/nodes/AC-10"`, `href="/nodes/AC-P1"`, "Propulsion project", "6410",
+				"Propulsion team", "<code>AC-11</code>, cost center", "Actual, November 2026", "Against plan, 1–23 Nov", `href="/plan?`, `href="/nodes/AC-10"`, `href="/nodes/AC-P1"`, "Propulsion project", "6410",
 				"developer@acme.test", "Propulsion key", "from 1 Oct 2026 on", "the tree", "below AC-10", "/requests?from=2026-11-01&amp;node=AC-11&amp;to=2026-12-01",
 				"Dec 2025", "/nodes/AC-11/months.csv", `href="/nodes/AC-11?period=2026-10"`,
 			},

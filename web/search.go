@@ -79,13 +79,17 @@ func (s *searchView) found(v *visit, f *app.Found) {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		q := requestsQuery{Node: n.Code}
-		nodes = append(nodes, foundItem{Label: n.Code + " " + n.Name, Note: ui.Words(string(n.Kind)) + ", " + n.Path, URL: q.url("/requests"), More: []link{explore(q, app.DimensionDay)}})
+		nodes = append(nodes, foundItem{Label: n.Code + " " + n.Name, Note: ui.Words(string(n.Kind)) + ", " + n.Path, URL: nodeURL(n.Code), More: []link{{Label: "Its requests", URL: q.url("/requests")}, explore(q, app.DimensionDay)}})
 	}
 	for _, k := range f.Keys {
 		q := requestsQuery{Key: k.ID.String()}
 		keys = append(keys, foundItem{
 			Label: k.Label, Note: ui.Words(k.State(v.web.cfg.Now())) + ", " + k.CostCenter + ", ends in " + k.Hint, URL: q.url("/requests"), More: []link{explore(q, app.DimensionDay)},
 		})
+		if v.may("key", "read") {
+			one := &keys[len(keys)-1]
+			one.URL, one.More = "/keys/"+k.ID.String(), append([]link{{Label: "Its requests", URL: one.URL}}, one.More...)
+		}
 	}
 	for _, d := range f.Developers {
 		q := requestsQuery{Developer: d.ID.String()}
