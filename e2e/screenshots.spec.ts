@@ -28,6 +28,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'key-rotate', role: 'engineering_admin', open: rotateFirst },
   { name: 'key-revoke', role: 'engineering_admin', open: revokeFirst },
   { name: 'node', role: 'finance_admin', open: (page) => go(page, '/nodes/CC-4100') },
+  { name: 'connect', role: 'engineering_admin', open: (page) => go(page, '/connect') },
   { name: 'prices', role: 'finance_admin', open: (page) => go(page, '/prices') },
   { name: 'chargeback-movement', role: 'finance_admin', open: (page) => go(page, '/chargeback/movement') },
   { name: 'plan', role: 'finance_admin', open: (page) => go(page, '/plan') },

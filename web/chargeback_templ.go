@@ -2193,12 +2193,12 @@ func connect(gatewayURL string, mayMakeKeys bool) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if mayMakeKeys {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 192, "<p><a class=\"btn primary\" href=\"/keys\">Make a virtual key</a></p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 192, "<p><a class=\"btn primary\" href=\"/keys/new\">Make a virtual key</a> <a class=\"btn\" href=\"/connect\">All the ways to connect</a></p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 193, "<p class=\"muted\">A finance or engineering admin makes virtual keys.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 193, "<p class=\"muted\">A finance or engineering admin makes virtual keys. <a href=\"/connect\">All the ways to connect</a></p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -231,6 +231,26 @@ func TestPages(t *testing.T) {
 		{name: "another company's cost center", role: app.RoleFinanceAdmin, target: "/nodes/ZE-11", status: 404},
 		{name: "a cost center in no month", role: app.RoleAuditor, target: "/nodes/AC-11?period=x", status: 422},
 		{name: "a cost center not permitted", role: app.RoleDeveloper, target: "/nodes/AC-11", status: 403},
+		{
+			name: "how to connect", role: app.RoleEngineeringAdmin, target: "/connect", status: 200,
+			must: []string{
+				"export ANTHROPIC_BASE_URL=http://127.0.0.1:8080/gw/acme", "managed-settings.json", "forceLoginMethod", "CLAUDE_CODE_GATEWAY_HINT_HEADERS", "skipWebFetchPreflight",
+				"x-tollbook-tags", "Waiting", "since 2026-11-23 14:02:00 UTC", "/connect?since=2026-11-23T14%3A02%3A00Z", "Propulsion key …", `data-waits="/connect/first?since=`,
+			},
+			mustNot: []string{"data-arrived"},
+		},
+		{
+			name: "the first request by a key", role: app.RoleFinanceAdmin, target: "/connect?since=2026-11-23&key=" + w.one.key.ID.String(), status: 200,
+			must: []string{"data-arrived", "/requests/" + event, "charged to AC-11 by Propulsion key, developer developer@acme.test, declared."},
+		},
+		{
+			name: "one's own first request", role: app.RoleDeveloper, target: "/connect?since=2020-01-01", status: 200,
+			must: []string{"data-arrived", "/requests/" + event}, mustNot: []string{"Made by", "/keys/new"},
+		},
+		{name: "nobody's own request", role: app.RoleAuditor, target: "/connect?since=2026-11-01", status: 200, must: []string{"Waiting"}, mustNot: []string{"data-arrived"}},
+		{name: "waiting since no instant", role: app.RoleDeveloper, target: "/connect?since=lunch", status: 422, must: []string{`role="alert"`}},
+		{name: "waiting for no key", role: app.RoleDeveloper, target: "/connect/first?since=2026-11-23&key=mine", status: 422, must: []string{"no virtual key"}},
+		{name: "waiting for another company's key", role: app.RoleFinanceAdmin, target: "/connect/first?since=2026-11-22&key=" + w.two.key.ID.String(), status: 200, must: []string{"Waiting"}, mustNot: []string{"data-arrived"}},
 		{name: "no page", role: app.RoleFinanceAdmin, target: "/nothing-here", status: 404, must: []string{"no such page"}},
 		{name: "the gallery", role: app.RoleFinanceAdmin, target: "/_gallery", status: 200, must: []string{"Gallery"}},
 		{name: "a problem explained", role: app.RoleFinanceAdmin, target: "/problems/token_unknown", status: 200, must: []string{"Token unknown"}},

@@ -49,6 +49,8 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodPost, "/keys/:id/rotate", w.rotateKey, "key", "propose"),
 		w.page(http.MethodGet, "/keys/:id/revoke", w.confirmRevoke, "key", "propose"),
 		w.page(http.MethodPost, "/keys/:id/revoke", w.revokeKey, "key", "propose"),
+		w.page(http.MethodGet, "/connect", w.showConnect, "", ""),
+		w.page(http.MethodGet, "/connect/first", w.showArrival, "", ""),
 		w.page(http.MethodGet, "/prices", w.showPrices, "price", "read"),
 		w.page(http.MethodGet, "/prices.csv", w.exportPrices, "price", "read"),
 		w.page(http.MethodPost, "/prices/discount", w.proposeDiscount, "price", "propose"),

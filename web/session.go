@@ -107,6 +107,7 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("key", "read") {
 		add("Virtual keys", "/keys")
 	}
+	add("Connect Claude Code", "/connect")
 	if v.may("price", "read") {
 		add("Prices", "/prices")
 	}

@@ -35,6 +35,28 @@ function copying(root) {
   }
 }
 
+// What is waited for is asked again every two seconds, ten minutes long, while somebody
+// looks; when it is there, the asking ends.
+for (const place of document.querySelectorAll("[data-waits]")) {
+  let left = 300;
+  const ask = async () => {
+    if (place.querySelector("[data-arrived], [role=alert]") || left-- <= 0) return;
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(place.dataset.waits, { headers: { Accept: "text/html" } });
+        if (answer.ok && !answer.redirected) {
+          const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
+          if (fresh.textContent !== place.textContent) place.replaceChildren(...fresh.childNodes);
+        }
+      } catch {
+        // The next one may get through.
+      }
+    }
+    setTimeout(ask, 2000);
+  };
+  setTimeout(ask, 2000);
+}
+
 // A menu closes when one looks elsewhere.
 for (const menu of document.querySelectorAll("details.menu")) {
   document.addEventListener("click", (event) => {

@@ -23,6 +23,61 @@ test('the engineering admin looks after keys', async ({ page }) => {
   await expect(page.getByRole('heading', { name: 'Virtual keys', level: 1 })).toBeVisible();
 });
 
+test('the engineering admin issues a key, connects, and sees the first request arrive', async ({ page, request }) => {
+  const complaints = watch(page);
+  await signIn(page, 'engineering_admin');
+  await page.goto(`${card().web_url}/keys/new`);
+  await page.getByLabel('Label').fill(`First steps ${Date.now()}`);
+  await page.getByLabel('Cost center').selectOption('CC-6200');
+  await page.getByLabel('Only these models').fill('claude-haiku-*');
+  await page.getByLabel('Why').fill('a new machine');
+  await page.getByRole('button', { name: 'Make key' }).click();
+  const secret = (await page.locator('pre').first().textContent())!.trim();
+  await page.getByRole('link', { name: 'Connect Claude Code with it' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Connect Claude Code');
+  await expect(page.getByText('… Waiting')).toBeVisible();
+  await expect(page.getByLabel('Made by')).not.toHaveValue('');
+  await expectAccessible(page);
+
+  const ask = (model: string) =>
+    request.post(`${card().gateway_url}/v1/messages`, {
+      headers: { authorization: `Bearer ${secret}`, 'anthropic-version': '2023-06-01' },
+      data: { model, max_tokens: 32, messages: [{ role: 'user', content: 'say hi' }] },
+    });
+  const refused = await ask('claude-opus-5-5');
+  expect(refused.status()).toBe(400);
+  expect((await refused.json()).error.type).toBe('invalid_request_error');
+  const sent = await ask('claude-haiku-5-5');
+  expect(sent.status(), await sent.text()).toBe(200);
+
+  // Nobody touches the page: it finds out by itself.
+  await expect(page.getByText('✓ Arrived')).toBeVisible({ timeout: 15_000 });
+  await expect(page.getByRole('status').filter({ hasText: 'charged to CC-6200' })).toContainText(/\$0\.0000\d+ charged/);
+  await expectAccessible(page);
+  await page.getByRole('link', { name: /claude-haiku-5-5$/ }).click();
+  await expect(page).toHaveURL(new RegExp(sent.headers()['x-tollbook-request-id']));
+  await expect(page.getByRole('heading', { name: 'Charge by class' })).toBeVisible();
+  expect(complaints).toEqual([]);
+});
+
+test.describe('without script', () => {
+  test.use({ javaScriptEnabled: false });
+  test('looking again finds the first request', async ({ page, request }) => {
+    await signIn(page, 'developer');
+    await page.getByRole('link', { name: 'Connect Claude Code' }).click();
+    await expect(page.getByText('… Waiting')).toBeVisible();
+    const sent = await request.post(`${card().gateway_url}/v1/messages`, {
+      headers: { 'x-api-key': card().virtual_keys['CC-4100'], 'anthropic-version': '2023-06-01', 'x-tollbook-developer': 'ada.4100@meridian.example' },
+      data: { model: 'claude-haiku-5-5', max_tokens: 32, messages: [{ role: 'user', content: 'say hi' }] },
+    });
+    expect(sent.status()).toBe(200);
+    await expect(async () => {
+      await page.getByRole('link', { name: 'Look again' }).click();
+      await expect(page.getByText('✓ Arrived')).toBeVisible({ timeout: 100 });
+    }).toPass({ timeout: 10_000 });
+  });
+});
+
 for (const role of ['analyst', 'controller', 'tenant_owner']) {
   test(`the ${role} reads the month`, async ({ page }) => {
     const complaints = watch(page);
