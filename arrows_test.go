@@ -76,6 +76,7 @@ func arrows() map[string][]string {
 		"simulator":        nil,
 		"simulator/issuer": nil,
 		"demo":             append(slices.Clone(edge), "simulator", "simulator/issuer"),
+		"login":            nil, // runs on other machines, and speaks only HTTP to ours
 		"e2e":              nil,
 		"bench":            append(slices.Clone(edge), "db", "db/postgres", "gateway", "simulator"),
 		"":                 {"*"},

@@ -43,6 +43,8 @@ type house struct {
 	audit     *app.Audit
 	approvals *app.Approvals
 	prices    *app.Prices
+	rights    *app.Rights
+	logins    *app.Logins
 	plans     *app.Plans
 	views     *app.Views
 }
@@ -66,6 +68,8 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.keys = app.NewKeys(h.db, h.access, h.changes, h.ring)
 	h.members = app.NewMembers(h.db, h.changes, h.ring)
 	h.signIns = app.NewSignIns(h.db, h.changes, h.members, h.ring)
+	h.rights = app.NewRights(h.db, h.access, h.changes, h.ring)
+	h.logins = app.NewLogins(h.db, h.access, h.changes, h.members, h.ring)
 	h.reports = app.NewReports(h.db, h.access, h.ring)
 	h.snapshots = app.NewSnapshots(h.db, h.ring, log, time.Now)
 	h.audit = app.NewAudit(h.db, log)
@@ -124,7 +128,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: ctx.Done(),
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
-			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views,
+			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins,
 		})
 		if err != nil {
 			return p, err

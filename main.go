@@ -38,6 +38,8 @@ const manual = `Usage:
   tollbook migrate   [status]
   tollbook simulate  [--listen 127.0.0.1:8090] [--data DIR] [--seed N] [--faults SPEC]
                      [--discount-bps N] [--discount-from DAY] [--report-delay TIME]
+  tollbook login     [--url URL] [--device] [--cost-center CODE]    URL as ANTHROPIC_BASE_URL
+  tollbook login     switch CODE | token | status | logout
   tollbook journal   drain|show DIR
   tollbook tenant    create SLUG NAME | list | upstream SLUG URL
   tollbook key       create SLUG COST_CENTER LABEL | revoke SLUG KEY_ID REASON
@@ -68,6 +70,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return commandMigrate(ctx, rest, out)
 	case "simulate":
 		return commandSimulate(ctx, rest, out)
+	case "login":
+		return commandLogin(ctx, rest, out, progress)
 	case "journal":
 		return commandJournal(ctx, rest, out)
 	case "tenant", "key", "node", "prices":

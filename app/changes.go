@@ -29,6 +29,8 @@ const (
 	changeSavedViewEnd = "saved_view_removal"
 	changeTags         = "tag_declaration"
 	changePlan         = "plan"
+	changeRight        = "charge_right"
+	changeRightEnd     = "charge_right_end"
 	changeKeySecret    = "key_secret"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
@@ -48,7 +50,7 @@ func objectOf(kind string) string {
 	switch kind {
 	case changeNode:
 		return "node"
-	case changeKey, changeKeyEnd, changeKeySecret:
+	case changeKey, changeKeyEnd, changeKeySecret, changeRight, changeRightEnd:
 		return "key"
 	case changeMember, changeInvitation, changeInviteEnd, changeRoles, changeSuspension, changeResumption, changeLink, changeMapping, changeMappingEnd, changeMapped:
 		return "member"

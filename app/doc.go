@@ -1,7 +1,7 @@
 // Package app holds the use cases: what people, programs and the clock may ask of
 // Tollbook.
 //
-// It owns areas, one receiver type each (Tenants, Nodes, Keys, Members, SignIns,
+// It owns areas, one receiver type each (Tenants, Nodes, Keys, Members, SignIns, Rights, Logins,
 // Snapshots, Metering, Prices, Plans, Approvals, Reports, Audit), the funnel every mutation
 // goes through (Changes) and access. It does not own decisions (the pure packages below it),
 // queries (db) or how an answer looks (web, gateway).

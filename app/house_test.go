@@ -64,6 +64,8 @@ type house struct {
 	audit     *app.Audit
 	approvals *app.Approvals
 	prices    *app.Prices
+	rights    *app.Rights
+	logins    *app.Logins
 	plans     *app.Plans
 	views     *app.Views
 	one, two  *company
@@ -108,6 +110,8 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)
 	h.views = app.NewViews(h.clone.DB, h.access, h.changes)
+	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
+	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 }

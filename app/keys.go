@@ -208,6 +208,9 @@ func (k *Keys) revoke(tx *db.Tx, who Actor, key id.Key, reason string) (KeyView,
 	return keyView(row, tree), nil
 }
 
+// errKeyStands is the answer to who would end or rotate a key nobody holds.
+var errKeyStands = fault.New(fault.KindConflict, "key_of_sign_ins", "That key stands for people who signed in. End their right to charge the cost center, or their sign-ins.")
+
 var errKeyRevoked = fault.New(fault.KindConflict, "key_revoked", "That key is revoked already.")
 
 // locked finds a key the actor may change and keeps others from changing it meanwhile.
@@ -215,7 +218,11 @@ func (k *Keys) locked(tx *db.Tx, who Actor, key id.Key) (db.KeyRow, *hierarchy.T
 	if err := tx.LockKey(key); err != nil {
 		return db.KeyRow{}, nil, err
 	}
-	return k.within(tx, who, key, "propose")
+	row, tree, err := k.within(tx, who, key, "propose")
+	if err == nil && !row.SignInNode.IsZero() {
+		err = errKeyStands
+	}
+	return row, tree, err
 }
 
 // within finds a key in the part of the tenant an action reaches.
@@ -247,6 +254,7 @@ type KeyView struct {
 	RecordedAt        time.Time
 	RevokedAt         time.Time
 	Reason            string
+	SignIn            bool // it stands for everybody who signed in to charge its cost center; nobody holds it
 }
 
 // KeyPage is one page of virtual keys, newest first.
@@ -311,7 +319,7 @@ func keyView(r db.KeyRow, tree *hierarchy.Tree) KeyView {
 	node, _ := tree.Node(r.NodeID)
 	view := KeyView{
 		ID: r.ID, Label: r.Label, Hint: r.Hint, CostCenter: node.Code, RecordedAt: r.RecordedAt.UTC(), RequestsPerMinute: r.RequestsPerMinute,
-		ExpiresAt: orZero(r.ExpiresAt), RevokedAt: orZero(r.RevokedAt), Reason: r.Reason,
+		ExpiresAt: orZero(r.ExpiresAt), RevokedAt: orZero(r.RevokedAt), Reason: r.Reason, SignIn: !r.SignInNode.IsZero(),
 	}
 	for text := range strings.SplitSeq(r.Projects, ",") {
 		if project, err := id.ParseNode(text); err == nil {

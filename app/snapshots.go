@@ -71,6 +71,10 @@ type SnapshotKey struct {
 	Answer            attribution.Answer // without a declared project, decided once
 	Models            *AllowedModels     // nil for all
 	RequestsPerMinute int64              // 0 for no limit
+	// Developer is who signed in for it, and the sealed label: verified, whatever a
+	// request declares. Zero for a key somebody holds.
+	Developer id.Developer
+	Label     []byte
 }
 
 // Current is the snapshot in force.
@@ -169,7 +173,7 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		t.Credential, t.Circular = secret.NewText(string(plain)), isVirtualKey(string(plain))
 	}
 	for _, k := range row.Keys {
-		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID}, RequestsPerMinute: k.RequestsPerMinute}
+		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID}, RequestsPerMinute: k.RequestsPerMinute, Developer: k.DeveloperID, Label: k.LabelSealed}
 		if k.Models != "" {
 			key.Models = allowedModels(strings.Split(k.Models, ","))
 		}

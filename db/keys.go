@@ -24,6 +24,7 @@ type KeyRow struct {
 	RevokedAt         *time.Time
 	Reason            string
 	ChangeID          id.Change
+	SignInNode        id.Node // zero for a key that somebody holds
 }
 
 // ErrKeyAbsent reports a key that is not there, or not this tenant's.
@@ -38,18 +39,30 @@ type FreshKey struct {
 	ExpiresAt         time.Time
 	Models            []string
 	RequestsPerMinute int64
+	SignInNode        id.Node // set: it stands for everybody who signed in to charge that node
 }
 
 // AddKey stores a virtual key's hash and terms.
 func (t *Tx) AddKey(k FreshKey, change id.Change) error {
-	return t.exec("add key", `insert into virtual_key (tenant_id, key_id, label, key_hash, hint, expires_at, models, requests_per_minute, recorded_at, change_id)
-		values ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9, $10)`,
-		t.Tenant, k.ID, k.Label, k.Hash[:], k.Hint, optional(k.ExpiresAt), append([]string{}, k.Models...), k.RequestsPerMinute, t.Now, change)
+	return t.exec("add key", `insert into virtual_key (tenant_id, key_id, label, key_hash, hint, expires_at, models, requests_per_minute, sign_in_node, recorded_at, change_id)
+		values ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9, $10, $11)`,
+		t.Tenant, k.ID, k.Label, k.Hash[:], k.Hint, optional(k.ExpiresAt), append([]string{}, k.Models...), k.RequestsPerMinute, k.SignInNode, t.Now, change)
 }
 
 // LockKey makes this transaction the only one that changes a key, until it ends.
 func (t *Tx) LockKey(key id.Key) error {
 	return t.exec("lock key", `select pg_advisory_xact_lock(hashtextextended('key:' || $1 || $2, 0))`, t.Tenant.UUID(), key.UUID())
+}
+
+// SignInKey finds the key that stands for who signed in to charge a node, and keeps
+// another from being made meanwhile.
+func (t *Tx) SignInKey(node id.Node) (id.Key, bool, error) {
+	if err := t.exec("lock sign-in key", `select pg_advisory_xact_lock(hashtextextended('sign-in-key:' || $1 || $2, 0))`, t.Tenant.UUID(), node.UUID()); err != nil {
+		return id.Key{}, false, err
+	}
+	var key id.Key
+	found, err := t.row("find sign-in key", []any{&key}, `select key_id from virtual_key where tenant_id = $1 and sign_in_node = $2`, t.Tenant, node)
+	return key, found, err
 }
 
 // FreshSecret is a further secret of a key.
@@ -161,7 +174,7 @@ func (t *Tx) Key(key id.Key) (KeyRow, error) {
 }
 
 const keySelect = `select k.key_id, k.label, coalesce((select hint from key_secret s where s.tenant_id = k.tenant_id and s.key_id = k.key_id order by place desc limit 1), k.hint) as hint,
-		k.expires_at, k.recorded_at, k.change_id, array_to_string(k.models, ',') as models, k.requests_per_minute,
+		k.expires_at, k.recorded_at, k.change_id, array_to_string(k.models, ',') as models, k.requests_per_minute, k.sign_in_node,
 		r.revoked_at, coalesce(r.reason, '') as reason, a.node_id, array_to_string(a.project_ids, ',') as projects
 	from virtual_key k
 	left join key_revocation r on r.tenant_id = k.tenant_id and r.key_id = k.key_id

@@ -97,13 +97,15 @@ func (t *Tx) Roles(member id.Member) ([]RoleRow, error) {
 	return rows, err
 }
 
-// AddDevelopers records developers seen for the first time; labels are sealed.
+// AddDevelopers records developers seen for the first time, and which of those known
+// have been verified since; labels are sealed.
 func (t *Tx) AddDevelopers(ids []string, sealed [][]byte, verified []bool) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	return t.exec("add developers", `insert into developer (tenant_id, developer_id, label_sealed, verified, recorded_at)
-		select $1, d::uuid, s, v, $5 from unnest($2::text[], $3::bytea[], $4::bool[]) as u(d, s, v) order by 2 on conflict do nothing`,
+		select $1, d::uuid, s, v, $5 from unnest($2::text[], $3::bytea[], $4::bool[]) as u(d, s, v) order by 2
+		on conflict (tenant_id, developer_id) do update set verified = true where excluded.verified and not developer.verified`,
 		t.Tenant, ids, sealed, verified, t.Now)
 }
 

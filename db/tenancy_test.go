@@ -44,6 +44,10 @@ type scene struct {
 	grant      id.Version
 	session    id.Session
 	token      id.Token
+	right      id.Right
+	login      id.Login
+	device     id.Ask
+	loopback   id.Ask
 	upstream   id.Version
 	view       id.View
 	batch      db.Batch
@@ -66,6 +70,7 @@ func newScene(slug string) *scene {
 		developer: id.DeriveDeveloper([]byte(slug)), issuer: id.NewIssuer(at), signIn: id.NewSignIn(at), invitation: id.NewInvitation(at), mapping: id.NewVersion(at), grant: id.NewVersion(at), session: id.NewSession(at), token: id.NewToken(at),
 		upstream: id.NewVersion(at), view: id.NewView(at), month: period.MonthOf(at),
 	}
+	s.right, s.login, s.device, s.loopback = id.NewRight(at), id.NewLogin(at), id.NewAsk(at), id.NewAsk(at)
 	s.batch = db.Batch{ID: id.NewBatch(at), Posting: s.month, Requests: 1, Record: id.NewRecord(at), Canonical: []byte(s.mark("bytes"))}
 	return s
 }
@@ -102,6 +107,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, tx.AddPlan(s.plan(1, s.change.ID), s.grid()))
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
 		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
+		s.logins(t, tx)
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
 		s.usage(t, tx)
 		_, err = tx.SequenceAudit()
@@ -128,9 +134,25 @@ func (s *scene) secret(key id.Key) db.FreshSecret {
 	return db.FreshSecret{Version: id.NewVersion(time.Now()), Key: key, Place: 2, Hash: s.hash("secret"), Hint: s.mark("hint"), EarlierUntil: s.month.End()}
 }
 
+func (s *scene) logins(t *testing.T, tx *db.Tx) {
+	t.Helper()
+	later := tx.Now.Add(time.Hour)
+	require.NoError(t, tx.AddRight(s.right, s.member, s.node, s.change.ID))
+	require.NoError(t, tx.AddLogin(s.fresh(s.member)))
+	require.NoError(t, tx.ChargeLogin(s.login, s.node, s.key))
+	require.NoError(t, tx.AddCredential(id.NewVersion(tx.Now), s.login, s.hash("credential"), later))
+	code := s.hash("code")
+	require.NoError(t, tx.AddAsk(db.FreshAsk{ID: s.device, Secret: s.hash("device"), UserCode: &code, Client: s.mark("client"), ExpiresAt: later}))
+	require.NoError(t, tx.AddAsk(db.FreshAsk{ID: s.loopback, Secret: s.hash("loop"), Challenge: s.mark("challenge"), Client: s.mark("client"), ExpiresAt: later, MemberID: s.member, NodeID: s.node, LoginExpiresAt: later}))
+}
+
+func (s *scene) fresh(member id.Member) db.FreshLogin {
+	return db.FreshLogin{ID: s.login, MemberID: member, DeveloperID: s.developer, LabelSealed: []byte(s.mark("label")), Client: s.mark("client"), Refresh: s.hash("refresh"), ExpiresAt: time.Now().Add(time.Hour)}
+}
+
 func (s *scene) people(t *testing.T, tx *db.Tx) {
 	t.Helper()
-	require.NoError(t, tx.AddPerson(s.person, []byte(s.mark("sealed")), []byte(s.mark("mail")), nil))
+	require.NoError(t, tx.AddPerson(s.person, []byte(s.mark("sealed")), []byte(s.mark("mail")), []byte(s.mark("mail-hash"))))
 	require.NoError(t, tx.AddMember(s.member, s.person, "person", "https://idp", s.mark("subject")))
 	require.NoError(t, tx.AddDevelopers([]string{s.developer.UUID()}, [][]byte{[]byte(s.mark("label"))}, []bool{true}))
 	require.NoError(t, tx.AddIssuer(db.IssuerRow{IssuerID: s.issuer, Name: s.mark("issuer"), URL: "https://idp", ClientID: "x", ClientSecretSealed: []byte("sealed"), Domains: "shared.test"}, s.change.ID))
@@ -231,8 +253,56 @@ func reading() map[string]query {
 			digest, _, found, err := tx.Remembered("actor", "once")
 			return many(string(digest), found, err)
 		}},
-		"Keys":       {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Keys(id.Key{}, 500)) }},
-		"Key":        {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Key(theirs.key) }},
+		"Keys": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Keys(id.Key{}, 500)) }},
+		"Key":  {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Key(theirs.key) }},
+		"SignInKey": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.SignInKey(theirs.node)
+			return found, err
+		}},
+		"Rights":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Rights(500); return text(rows), err }},
+		"RightsOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.RightsOf(theirs.member) }},
+		"Right":    {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Right(theirs.right) }},
+		"MemberByEmail": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			var hash secret.Hash
+			copy(hash[:], theirs.mark("mail-hash"))
+			member, _, err := tx.MemberByEmail([]secret.Hash{hash})
+			return member, err
+		}},
+		"SessionEnds": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.SessionEnds(theirs.session)
+			return found, err
+		}},
+		"OpenAsks": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			n, err := tx.OpenAsks()
+			if n != 2 {
+				err = errors.Join(errors.New("not one's own asks"), err)
+			}
+			return n, err
+		}},
+		"AskByCode": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, _, err := tx.AskByCode([]secret.Hash{theirs.hash("code")})
+			return row, err
+		}},
+		"Ask": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, _, err := tx.Ask(theirs.device)
+			return row, err
+		}},
+		"LiveCredentials": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.LiveCredentials(theirs.login) }},
+		"Login": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, _, err := tx.Login(theirs.login)
+			return row, err
+		}},
+		"Logins": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			if rows, err := tx.Logins(theirs.member, 500); err != nil || len(rows) > 0 {
+				return nil, errors.Join(errors.New("another tenant's logins"), err)
+			}
+			rows, err := tx.Logins(id.Member{}, 500)
+			return text(rows), err
+		}},
+		"LastCharged": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.LastCharged(theirs.member)
+			return found, err
+		}},
 		"KeySecrets": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeySecrets(theirs.key) }},
 		"KeyHistory": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyHistory(theirs.key) }},
 		"KeyUse": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {

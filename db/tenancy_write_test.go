@@ -70,6 +70,34 @@ func writing() map[string]query {
 		"AddKey": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddKey(db.FreshKey{ID: id.NewKey(tx.Now), Label: "x", Hint: "x", Hash: theirs.hash("key")}, theirs.change.ID))
 		}},
+		"AddRight": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddRight(id.NewRight(tx.Now), mine.member, theirs.node, mine.change.ID))
+		}},
+		"EndRight": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.EndRight(theirs.right, mine.change.ID))
+		}},
+		"AddAsk": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddAsk(db.FreshAsk{ID: id.NewAsk(tx.Now), Challenge: "x", ExpiresAt: tx.Now, MemberID: theirs.member}))
+		}},
+		"AllowAsk": {harmless, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AllowAsk(theirs.device, mine.member, mine.node, tx.Now))
+		}},
+		"DenyAsk": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.DenyAsk(theirs.device)) }},
+		"PollAsk": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.PollAsk(theirs.device)) }},
+		"UseAsk":  {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.UseAsk(theirs.loopback)) }},
+		"AddLogin": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			fresh := mine.fresh(theirs.member)
+			fresh.ID = id.NewLogin(tx.Now)
+			return onlyError(tx.AddLogin(fresh))
+		}},
+		"LockLogin": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.LockLogin(theirs.login)) }},
+		"ChargeLogin": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.ChargeLogin(theirs.login, mine.node, mine.key))
+		}},
+		"EndLogin": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.EndLogin(theirs.login)) }},
+		"AddCredential": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddCredential(id.NewVersion(tx.Now), theirs.login, theirs.hash("x"), tx.Now.Add(1)))
+		}},
 		"AddKeySecret": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddKeySecret(mine.secret(theirs.key), mine.change.ID))
 		}},

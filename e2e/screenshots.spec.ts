@@ -28,6 +28,10 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'key-rotate', role: 'engineering_admin', open: rotateFirst },
   { name: 'key-revoke', role: 'engineering_admin', open: revokeFirst },
   { name: 'node', role: 'finance_admin', open: (page) => go(page, '/nodes/CC-4100') },
+  { name: 'rights', role: 'engineering_admin', open: (page) => go(page, '/keys/rights') },
+  { name: 'device', role: 'developer', open: (page) => go(page, '/device') },
+  { name: 'allow', role: 'developer', open: allowed },
+  { name: 'logins', role: 'engineering_admin', open: (page) => go(page, '/connect/logins') },
   { name: 'connect', role: 'engineering_admin', open: (page) => go(page, '/connect') },
   { name: 'prices', role: 'finance_admin', open: (page) => go(page, '/prices') },
   { name: 'chargeback-movement', role: 'finance_admin', open: (page) => go(page, '/chargeback/movement') },
@@ -81,6 +85,11 @@ async function checkedPlan(page: Page): Promise<void> {
   const month = `${new Date().getUTCFullYear()}-12`;
   await sendPlan(page, `code,${month}\nCC-4100,250\nCC-6200,\n`);
   await expect(page.getByText('Nothing is written yet')).toBeVisible();
+}
+
+// allowed is what a command line on this machine opens; the challenge is anybody's.
+async function allowed(page: Page): Promise<void> {
+  await go(page, `/login/meridian?port=45678&state=${'s'.repeat(26)}&challenge=${'c'.repeat(43)}&client=laptop&cost_center=CC-4200`);
 }
 
 async function firstKey(page: Page): Promise<void> {

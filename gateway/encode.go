@@ -25,6 +25,9 @@ func encodeIntent(in *intent) ([]byte, error) {
 		identifier(o, "d", in.Developer)
 	}
 	o.blob("l", in.Label)
+	if in.Verified {
+		o.any("v", true)
+	}
 	o.text("m", in.Model)
 	o.shares("s", in.Shares)
 	o.text("r", in.Rule)

@@ -171,7 +171,10 @@ func (x *exchange) attribute() error {
 		Session: usage.Clip(h.Get("X-Claude-Code-Session-Id"), 100), Agent: usage.Clip(h.Get("X-Claude-Code-Agent-Id"), 100),
 		Parent: usage.Clip(h.Get("X-Claude-Code-Parent-Agent-Id"), 100), Class: usage.Clip(h.Get("X-Claude-Code-Request-Class"), 40),
 	}
-	if developer != "" {
+	switch {
+	case !x.key.Developer.IsZero(): // whoever it declares, it is who signed in
+		x.intent.Developer, x.intent.Label, x.intent.Verified = x.key.Developer, x.key.Label, true
+	case developer != "":
 		x.intent.Developer, x.intent.Label = x.g.labels.find(x.tenant, developer)
 	}
 	return nil

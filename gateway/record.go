@@ -17,6 +17,7 @@ type intent struct {
 	Key       id.Key            `json:"k"`
 	Developer id.Developer      `json:"d,omitzero"`
 	Label     []byte            `json:"l,omitempty"` // sealed
+	Verified  bool              `json:"v,omitempty"` // the developer signed in
 	Model     string            `json:"m"`
 	Shares    []usage.Share     `json:"s"`
 	Rule      string            `json:"r"`
@@ -52,7 +53,7 @@ func event(at id.Event, replica id.Replica, in *intent, out *outcome) usage.Even
 	return usage.Event{
 		ID: at, State: out.State, HTTPStatus: out.Status, RequestID: out.RequestID, MessageID: out.MessageID,
 		SessionID: in.Session, AgentID: in.Agent, ParentAgentID: in.Parent, RequestClass: in.Class, StopReason: out.Stop,
-		Key: in.Key, Developer: in.Developer, DeveloperLabel: in.Label, ModelRequested: in.Model, Counts: out.Counts,
+		Key: in.Key, Developer: in.Developer, DeveloperVerified: in.Verified, DeveloperLabel: in.Label, ModelRequested: in.Model, Counts: out.Counts,
 		Shares: in.Shares, Rule: in.Rule, Snapshot: in.Snapshot, Project: in.Project, Tags: in.Tags, Flags: out.Flags, RawUsage: out.Raw,
 		UpstreamStartedAt: out.SentAt, FirstByteAt: out.FirstAt, EndedAt: out.EndedAt, Replica: replica, ReplicaSequence: in.Sequence,
 	}

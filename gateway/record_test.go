@@ -29,7 +29,7 @@ func TestEveryFieldOfARecordSurvivesTheJournal(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 10, 11, 12, 131415, time.UTC)
 	in := intent{
-		Tenant: id.NewTenant(now), Key: id.NewKey(now), Developer: id.DeriveDeveloper([]byte("d")), Label: []byte{0, 255, 7}, Model: "claude \"quoted\" \\ é\u2028<",
+		Tenant: id.NewTenant(now), Key: id.NewKey(now), Developer: id.DeriveDeveloper([]byte("d")), Label: []byte{0, 255, 7}, Verified: true, Model: "claude \"quoted\" \\ é\u2028<",
 		Shares: []usage.Share{{Placement: id.DerivePlacement([]byte("a")), PPM: 400_000}, {Placement: id.DerivePlacement([]byte("b")), PPM: 600_000}},
 		Rule:   "key", Snapshot: 7, Project: "P", Tags: map[string]string{"team": "x\n"}, Session: "s", Agent: "a", Parent: "p", Class: "c", Bytes: 10, MaxTokens: 11, Sequence: math.MaxInt64,
 	}

@@ -100,7 +100,7 @@ func encodeBoth(tenant id.Tenant, e *usage.Event) (kept [2][]byte, err error) {
 // records takes an event apart again into what the journal has of it.
 func records(tenant id.Tenant, e *usage.Event) (*intent, *outcome) {
 	in := &intent{
-		Tenant: tenant, Key: e.Key, Developer: e.Developer, Label: e.DeveloperLabel, Model: e.ModelRequested, Shares: e.Shares, Rule: e.Rule,
+		Tenant: tenant, Key: e.Key, Developer: e.Developer, Label: e.DeveloperLabel, Verified: e.DeveloperVerified, Model: e.ModelRequested, Shares: e.Shares, Rule: e.Rule,
 		Snapshot: e.Snapshot, Project: e.Project, Tags: e.Tags, Session: e.SessionID, Agent: e.AgentID, Parent: e.ParentAgentID,
 		Class: e.RequestClass, Sequence: e.ReplicaSequence,
 	}

@@ -42,17 +42,20 @@ type snippet struct{ Label, Where, Text string }
 type lost struct{ Name, Value, Why string }
 
 type connectView struct {
-	Frame   ui.Frame
-	Query   connectQuery
-	Keys    []option // that may be waited for
-	Key     string   // label of the one chosen
-	MayMake bool
-	Shell   snippet
-	User    snippet
-	Fleet   snippet
-	Tags    snippet
-	Lost    []lost
-	Arrival arrival
+	Frame    ui.Frame
+	Query    connectQuery
+	Keys     []option // that may be waited for
+	Key      string   // label of the one chosen
+	MayMake  bool
+	MayLogin bool
+	Login    snippet
+	Helper   snippet
+	Shell    snippet
+	User     snippet
+	Fleet    snippet
+	Tags     snippet
+	Lost     []lost
+	Arrival  arrival
 }
 
 // arrival is the first request of what is waited for, once it is there.
@@ -91,11 +94,13 @@ func (w *Web) connectSnippets(v *connectView, gateway string) {
 		env, common = append(env, [2]string{l.Name, l.Value}), append(common, [2]string{l.Name, l.Value})
 	}
 	v.Lost = settingsLost()
+	v.Login = snippet{"Once a day", "opens a browser; with --device it shows a code instead, for a machine that has none", "tollbook login --url " + gateway}
+	v.Helper = snippet{"settings.json for who signs in", "~/.claude/settings.json; Claude Code asks the program named for a credential", settings(common, "tollbook login token")}
 	v.Shell = snippet{"Shell profile", "~/.zshrc, ~/.bashrc or ~/.profile", exports(env)}
 	v.User = snippet{"settings.json", "~/.claude/settings.json, for one person on one machine", settings(env, "")}
 	v.Fleet = snippet{
 		"managed-settings.json", "/etc/claude-code (Linux), /Library/Application Support/ClaudeCode (macOS), C:\\Program Files\\ClaudeCode (Windows)",
-		settings(common, "/usr/local/bin/our-key-helper"),
+		settings(common, "/usr/local/bin/tollbook login token"),
 	}
 	v.Tags = snippet{"Shell profile or direnv", "beside the variables above", exports([][2]string{{
 		"ANTHROPIC_CUSTOM_HEADERS", "x-tollbook-project: P-100\nx-tollbook-developer: " + exampleAddress + "\nx-tollbook-tags: {\"team\":\"platform\",\"ticket\":\"ENG-123\"}",
@@ -169,7 +174,7 @@ func quoted(text string) string {
 // showConnect tells how to point Claude Code here, and waits for the first request.
 func (w *Web) showConnect(v *visit) error {
 	q := connectQuery{Key: v.QueryParam("key"), Since: v.QueryParam("since")}
-	view := &connectView{Frame: v.frame("Connect Claude Code"), MayMake: v.may("key", "propose")}
+	view := &connectView{Frame: v.frame("Connect Claude Code"), MayMake: v.may("key", "propose"), MayLogin: v.may("login", "begin")}
 	if q.Since == "" {
 		q.Since = w.cfg.Now().UTC().Truncate(time.Second).Format(time.RFC3339)
 	}

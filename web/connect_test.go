@@ -22,7 +22,7 @@ func TestWhatOneCopiesIsWhatProgramsRead(t *testing.T) {
 	for _, found := range regexp.MustCompile(`(?s)<pre tabindex="0" aria-label="([^"]+)"><code>(.*?)</code></pre>`).FindAllStringSubmatch(page.body, -1) {
 		snippets[found[1]] = html.UnescapeString(found[2])
 	}
-	for _, name := range []string{"settings.json", "managed-settings.json"} {
+	for _, name := range []string{"settings.json", "managed-settings.json", "settings.json for who signs in"} {
 		var settings struct {
 			Env                   map[string]string
 			APIKeyHelper          string `json:"apiKeyHelper"`

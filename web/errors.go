@@ -66,7 +66,11 @@ func (w *Web) failAt(c echo.Context, err error, v *visit) {
 	f := fault.From(err)
 	read := c.Request().Method == http.MethodGet || c.Request().Method == http.MethodHead
 	if errors.Is(err, app.ErrSession) && read {
-		_ = c.Redirect(http.StatusSeeOther, "/sign-in?return_to="+url.QueryEscape(localPath(c.Request().URL.RequestURI())))
+		door := "/sign-in"
+		if slug := c.Param("slug"); slug != "" {
+			door += "/" + url.PathEscape(slug) // the address says which company
+		}
+		_ = c.Redirect(http.StatusSeeOther, door+"?return_to="+url.QueryEscape(localPath(c.Request().URL.RequestURI())))
 		return
 	}
 	reference := ""

@@ -164,6 +164,8 @@ func unopened() map[string]string {
 		"/join/:code":            "an invitation's link is shown once; people_test.go opens it",
 		"/t/:slug":               "leads to another page; live_test.go opens it",
 		"/t/:slug/*":             "leads to another page; live_test.go opens it",
+		"/connect/first":         "asked for by the script of /connect; TestPages opens it",
+		"/login/:slug":           "opened by a command line; logins_test.go does",
 		"/problems/:code":        "linked from the API's problems; TestPages opens it",
 	}
 }

@@ -40,6 +40,8 @@ type Areas struct {
 	Prices    *app.Prices
 	Plans     *app.Plans
 	Views     *app.Views
+	Rights    *app.Rights
+	Logins    *app.Logins
 }
 
 // Web serves people and programs.

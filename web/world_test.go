@@ -86,6 +86,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w := &world{clone: clone, metering: metering, labels: app.NewLabels(ring), log: &strings.Builder{}}
 	w.snapshots = app.NewSnapshots(clone.DB, ring, slog.New(slog.DiscardHandler), now)
 	w.areas = web.Areas{
+		Rights: app.NewRights(clone.DB, access, changes, ring), Logins: app.NewLogins(clone.DB, access, changes, members, ring),
 		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
 		Approvals: app.NewApprovals(clone.DB, access, changes, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
@@ -145,6 +146,10 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	require.NoError(t, err)
 	office, err := w.areas.Keys.Create(ctx, who, app.NewKey{Label: unit + " office key", CostCenter: prefix + "-20"}, "the other key")
 	require.NoError(t, err)
+	_, err = w.areas.Rights.Grant(ctx, who, app.NewRight{Email: string(app.RoleDeveloper) + "@" + slug + ".test", Node: prefix + "-11"}, "the right")
+	require.NoError(t, err)
+	_, err = w.areas.Rights.Grant(ctx, who, app.NewRight{Email: app.Everybody, Node: prefix + "-20"}, "the right of all")
+	require.NoError(t, err)
 	c.words = []string{name, unit, prefix + "-1", prefix + "-2", prefix + "-P", "@" + slug}
 	w.use(t, c, c.key, office)
 	proposer, err := w.areas.Members.ByToken(ctx, secret.NewText(c.tokens[app.RoleServiceAccount]))
@@ -189,13 +194,28 @@ func (w *world) people(t *testing.T, c *company) {
 	require.NoError(t, err)
 	saved, err := w.areas.Views.Save(ctx, w.who(t, c, app.RoleController), c.slug+" view", "by=day")
 	require.NoError(t, err)
+	rights, err := w.areas.Rights.List(ctx, who)
+	require.NoError(t, err)
 	c.things = map[string]string{
 		"/keys": c.key.ID.String(), "/requests": c.events[0].ID.String(), "/prices/changes": c.change.ID.String(), "/members": c.members[app.RoleAuditor].String(),
 		"/members/invitations": c.invited.ID.String(), "/members/changes": story.Steps[0].Change.String(), "/members/groups": mappings[0].ID.String(),
 		"/members/issuers": c.issuer.String(), "/tokens": c.token.ID.String(), "/account/sessions": session.Session.String(),
-		"/sessions": "session-" + c.slug, "/explore/views": saved.ID.String(),
+		"/sessions": "session-" + c.slug, "/explore/views": saved.ID.String(), "/keys/rights": rights[0].ID.String(), "/connect/logins": id.NewLogin(now()).String(), // nobody’s, until a test signs somebody in
 	}
-	c.words = append(c.words, c.slug+" login", c.slug+" auditors", c.slug+" Newcomer", c.slug+" script", c.slug+" view", c.issuer.String(), c.members[app.RoleAuditor].String())
+	c.words = append(c.words, c.slug+" laptop", c.slug+" login", c.slug+" auditors", c.slug+" Newcomer", c.slug+" script", c.slug+" view", c.issuer.String(), c.members[app.RoleAuditor].String())
+}
+
+// login signs a company's developer in from a command line.
+func (w *world) login(t *testing.T, c *company) app.Issued {
+	t.Helper()
+	developer := w.who(t, c, app.RoleDeveloper)
+	choices, err := w.areas.Logins.Choices(t.Context(), developer)
+	require.NoError(t, err)
+	code, err := w.areas.Logins.Allow(t.Context(), developer, app.Loopback{Challenge: loopback(nil).Get("challenge"), Client: c.slug + " laptop", CostCenter: choices[0].Code})
+	require.NoError(t, err)
+	issued, err := w.areas.Logins.Redeem(t.Context(), code, loginVerifier)
+	require.NoError(t, err)
+	return issued
 }
 
 // who is a member signed in.

@@ -155,6 +155,9 @@ type (
 	grant     struct{}
 
 	invitation struct{}
+	right      struct{}
+	login      struct{}
+	ask        struct{}
 )
 
 // Prefix implements Kind.
@@ -223,6 +226,15 @@ func (grant) Prefix() string { return "gra_" }
 // Prefix implements Kind.
 func (invitation) Prefix() string { return "inv_" }
 
+// Prefix implements Kind.
+func (right) Prefix() string { return "rgt_" }
+
+// Prefix implements Kind.
+func (login) Prefix() string { return "lgn_" }
+
+// Prefix implements Kind.
+func (ask) Prefix() string { return "ask_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -248,6 +260,9 @@ type (
 	Grant     = Of[grant]
 
 	Invitation = Of[invitation]
+	Right      = Of[right]
+	Login      = Of[login]
+	Ask        = Of[ask]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -291,6 +306,15 @@ func NewRecord(now time.Time) Record { return New[record](now) }
 
 // NewEvent makes a usage event's id: its millisecond is the request's start.
 func NewEvent(now time.Time) Event { return New[event](now) }
+
+// NewRight makes the id of a right to charge a node.
+func NewRight(now time.Time) Right { return New[right](now) }
+
+// NewLogin makes the id of a command line's login.
+func NewLogin(now time.Time) Login { return New[login](now) }
+
+// NewAsk makes the id of a command line's wish for a login.
+func NewAsk(now time.Time) Ask { return New[ask](now) }
 
 // NewView makes a saved view's id.
 func NewView(now time.Time) View { return New[view](now) }
@@ -342,6 +366,15 @@ func ParseSignIn(text string) (SignIn, error) { return Parse[signIn](text) }
 
 // ParseIssuer reads an issuer's id.
 func ParseIssuer(text string) (Issuer, error) { return Parse[issuer](text) }
+
+// ParseRight reads the id of a right to charge a node.
+func ParseRight(text string) (Right, error) { return Parse[right](text) }
+
+// ParseLogin reads a login's id.
+func ParseLogin(text string) (Login, error) { return Parse[login](text) }
+
+// ParseAsk reads the id of a wish for a login.
+func ParseAsk(text string) (Ask, error) { return Parse[ask](text) }
 
 // ParseView reads a saved view's id.
 func ParseView(text string) (View, error) { return Parse[view](text) }

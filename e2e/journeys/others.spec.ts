@@ -78,6 +78,60 @@ test.describe('without script', () => {
   });
 });
 
+test('the engineering admin says who may charge, and a developer lets a command line in', async ({ page, browser, request }) => {
+  const complaints = watch(page);
+  await signIn(page, 'engineering_admin');
+  await page.goto(`${card().web_url}/keys`);
+  await page.getByRole('link', { name: 'Who may charge' }).click();
+  await expect(page.getByRole('row', { name: /Ada Okafor/ })).toBeVisible();
+  await page.getByLabel('Whose').fill('nobody@meridian.example');
+  await page.getByLabel('May charge').selectOption('CC-5200');
+  await page.getByLabel('Why').fill('a journey');
+  await page.getByRole('button', { name: 'Give it' }).click();
+  await expect(page.getByRole('alert')).toContainText('No member here has the address');
+  await expectAccessible(page);
+  await page.getByLabel('Whose').fill('ada.4100@meridian.example');
+  await page.getByRole('button', { name: 'Give it' }).click();
+  await expect(page.getByRole('link', { name: 'End the right of Ada Okafor to CC-5200' })).toBeVisible();
+
+  const asked = await (await request.post(`${card().web_url}/oauth/device_authorization`, { form: { tenant: 'meridian', client: 'build box', cost_center: 'CC-5200' } })).json();
+  const developer = await browser.newPage();
+  await signIn(developer, 'developer');
+  await developer.getByRole('link', { name: 'Connect Claude Code' }).click();
+  await developer.getByRole('link', { name: 'Enter a code' }).click();
+  await expectAccessible(developer);
+  await developer.getByLabel('Eight letters').fill('BBBB-BBBB');
+  await developer.getByRole('button', { name: 'Continue' }).click();
+  await expect(developer.getByRole('alert')).toContainText('No command line waits');
+  await developer.getByLabel('Eight letters').fill(asked.user_code);
+  await developer.getByRole('button', { name: 'Continue' }).click();
+  await expect(developer.getByText('build box')).toBeVisible();
+  await expect(developer.getByLabel('Cost center to charge')).toHaveValue('CC-5200');
+  await expectAccessible(developer);
+  await developer.getByRole('button', { name: 'Allow' }).click();
+  await expect(developer.getByText('Go back to your terminal')).toBeVisible();
+  const got = await request.post(`${card().web_url}/oauth/token`, { form: { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code: asked.device_code } });
+  expect(got.status(), await got.text()).toBe(200);
+  await developer.getByRole('link', { name: 'Signed-in command lines' }).click();
+  await expect(developer.getByRole('row', { name: /build box/ }).first()).toContainText('CC-5200');
+  await expectAccessible(developer);
+
+  // The right ends, and with it what was given out by it.
+  await page.getByRole('link', { name: 'End the right of Ada Okafor to CC-5200' }).click();
+  await expectAccessible(page);
+  await page.getByLabel('Why').fill('the journey is over');
+  await page.getByRole('button', { name: 'End this right' }).click();
+  await expect(page.getByRole('link', { name: 'End the right of Ada Okafor to CC-5200' })).toHaveCount(0);
+  const refused = await request.post(`${card().gateway_url}/v1/messages`, {
+    headers: { 'x-api-key': (await got.json()).access_token, 'anthropic-version': '2023-06-01' },
+    data: { model: 'claude-haiku-5-5', max_tokens: 32, messages: [{ role: 'user', content: 'say hi' }] },
+  });
+  expect(refused.status()).toBe(401);
+  await developer.getByRole('button', { name: /^End the sign-in of Ada Okafor at build box/ }).first().click();
+  // A form that comes back with a fault is no complaint: browsers note its 422.
+  expect(complaints.filter((c) => !c.includes('422'))).toEqual([]);
+});
+
 for (const role of ['analyst', 'controller', 'tenant_owner']) {
   test(`the ${role} reads the month`, async ({ page }) => {
     const complaints = watch(page);

@@ -16,7 +16,7 @@ func Codes() []string {
 		"book_empty", "book_factor", "book_fraction", "book_gap", "book_line", "book_overlap", "book_size", "book_syntax",
 		"change_absent", "change_state", "digest_changed", "discount_day", "discount_range", "kind_unknown", "price_version_absent", "prices_absent",
 		"prices_moved", "prices_payload", "prices_same", "self_approval", "verdict_unknown",
-		"cost_center_absent", "earlier_until_late", "earlier_until_past", "expires_past", "key_absent", "key_expired", "key_revoked", "key_secrets_many",
+		"cost_center_absent", "earlier_until_late", "earlier_until_past", "expires_past", "key_absent", "key_expired", "key_of_sign_ins", "key_revoked", "key_secrets_many",
 		"label_length", "model_name", "models_many", "node_absent", "project_absent", "projects_many", "reason_missing", "requests_per_minute_range", "row_refused", "taken",
 		// Us.
 		"database_unavailable",
