@@ -240,6 +240,9 @@ func (l *Logins) held(ctx context.Context, refresh secret.Text, do func(tx *db.T
 		return ErrLogin
 	}
 	return l.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		if err := tx.SharePeople(); err != nil { // so that nobody is suspended meanwhile
+			return err
+		}
 		if err := tx.LockLogin(login); err != nil {
 			return err
 		}

@@ -157,6 +157,9 @@ func (l *Logins) atBrowser(ctx context.Context, who Actor, do func(tx *db.Tx, en
 		return ErrNotAllowed
 	}
 	return l.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := tx.SharePeople(); err != nil { // a suspension under way ends this session, too
+			return err
+		}
 		ends, found, err := tx.SessionEnds(who.Session)
 		if err != nil {
 			return err
@@ -302,6 +305,9 @@ func (l *Logins) asked(ctx context.Context, held secret.Text, absent error, do f
 		return absent
 	}
 	return l.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		if err := tx.SharePeople(); err != nil { // so that nobody is suspended meanwhile
+			return err
+		}
 		row, found, err := tx.Ask(ask)
 		if err != nil {
 			return err

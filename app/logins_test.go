@@ -199,11 +199,71 @@ func TestALoginEndsWithTheRightAndWithTheMember(t *testing.T) {
 	require.True(t, ok)
 	require.ErrorIs(t, h.rights.End(t.Context(), h.one.who, right, "again"), db.ErrRightAbsent)
 
-	h.exec(t, `update member set suspended_at = now() where member_id = $1`, bo.Member)
-	_, ok = h.accepted(t, "one", his.Secret)
-	require.False(t, ok, "a suspended person's credential is in no snapshot")
-	_, err = h.logins.Refresh(t.Context(), his.Refresh)
-	require.ErrorIs(t, err, app.ErrLogin)
+	// Suspended, with a second account, a device that was allowed and not fetched yet, and a code.
+	owner := h.owner(t, h.one)
+	second := h.atBrowser(t, h.one, app.RoleDeveloper, "", "bo-2")
+	h.grant(t, h.one, "bo-2@one.test", "CC-1")
+	other := h.login(t, second, "CC-1")
+	require.NoError(t, h.members.LinkAccounts(t.Context(), owner, bo.Member, second.Member, "one person"))
+	device, err := h.logins.AskDevice(t.Context(), h.one.tenant, "build box", "")
+	require.NoError(t, err)
+	require.NoError(t, h.logins.AllowDevice(t.Context(), bo, device.UserCode, "CC-1"))
+	code, err := h.logins.Allow(t.Context(), bo, app.Loopback{Challenge: challenge(), CostCenter: "CC-1"})
+	require.NoError(t, err)
+	done, err := h.members.Suspend(t.Context(), owner, second.Member, "left the company")
+	require.NoError(t, err)
+	require.EqualValues(t, 2, done.Logins)
+	over := func(why string) {
+		t.Helper()
+		for _, issued := range []app.Issued{his, other} {
+			_, ok := h.accepted(t, "one", issued.Secret)
+			require.False(t, ok, why)
+			_, err := h.logins.Refresh(t.Context(), issued.Refresh)
+			require.ErrorIs(t, err, app.ErrLogin, why)
+		}
+		_, err := h.logins.Poll(t.Context(), device.Device)
+		require.ErrorIs(t, err, app.ErrAskGone, why)
+		_, err = h.logins.Redeem(t.Context(), code, verifier)
+		require.ErrorIs(t, err, app.ErrGrant, why)
+		_, err = h.logins.Allow(t.Context(), bo, app.Loopback{Challenge: challenge(), CostCenter: "CC-1"})
+		require.ErrorIs(t, err, app.ErrSession, why)
+	}
+	over("suspended")
+	require.NoError(t, h.members.Resume(t.Context(), owner, bo.Member, "came back"))
+	over("what was before a suspension stays ended")
+	back := h.login(t, h.session(t, h.one, "onebo"), "CC-1")
+	_, ok = h.accepted(t, "one", back.Secret)
+	require.True(t, ok)
+	require.Len(t, h.text(t, `select string_agg(login_id::text, '') from login l where tenant_id = $1 and member_id = $2
+		and not exists (select from login_end e where e.tenant_id = l.tenant_id and e.login_id = l.login_id)`, h.one.tenant, bo.Member), 36, "one live login")
+}
+
+// TestALoginThatMeetsASuspensionWaits holds people as a suspension does while a login
+// begins and another is refreshed: neither outlives it.
+func TestALoginThatMeetsASuspensionWaits(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	ada := h.atBrowser(t, h.one, app.RoleDeveloper, "", "ada")
+	h.grant(t, h.one, app.Everybody, "CC-1")
+	live := h.login(t, ada, "CC-1")
+	code, err := h.logins.Allow(t.Context(), ada, app.Loopback{Challenge: challenge(), CostCenter: "CC-1"})
+	require.NoError(t, err)
+	suspending, err := h.admin.Begin()
+	require.NoError(t, err)
+	defer suspending.Rollback() //nolint:errcheck // committed below
+	_, err = suspending.Exec(`select pg_advisory_xact_lock(hashtextextended('people:' || $1, 0))`, h.one.tenant.UUID())
+	require.NoError(t, err)
+	began, refreshed := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := h.logins.Redeem(t.Context(), code, verifier); began <- err }()
+	go func() { _, err := h.logins.Refresh(t.Context(), live.Refresh); refreshed <- err }()
+	require.Eventually(t, func() bool {
+		return h.number(t, `select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and query like '%people:%'`) == 2
+	}, 10*time.Second, time.Millisecond)
+	_, err = suspending.Exec(`update member set suspended_at = now() where tenant_id = $1 and member_id = $2`, h.one.tenant, ada.Member)
+	require.NoError(t, err)
+	require.NoError(t, suspending.Commit())
+	require.ErrorIs(t, <-began, app.ErrGrant)
+	require.ErrorIs(t, <-refreshed, app.ErrLogin)
 }
 
 func TestADeviceIsLetInWithItsCodeOnce(t *testing.T) {
@@ -278,7 +338,8 @@ func TestACodeIsGoodOnceSoonAndForItsMaker(t *testing.T) {
 	h.clock.add(2 * time.Minute)
 	refuse(late, verifier)
 	gone := allow()
-	h.exec(t, `update member set suspended_at = now() where member_id = $1`, ada.Member)
+	_, err = h.members.Suspend(t.Context(), h.owner(t, h.one), ada.Member, "left the company")
+	require.NoError(t, err)
 	refuse(gone, verifier)
 
 	_, err = h.logins.Allow(t.Context(), ada, app.Loopback{Challenge: "short", CostCenter: "CC-1"})

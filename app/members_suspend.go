@@ -23,10 +23,11 @@ type Suspended struct {
 	Sessions, Tokens int64
 	Proposals        int // that waited
 	Invitations      int // made by the person, or for an address of theirs
+	Logins           int64
 }
 
-// Suspend locks a person out, with every account, as one change: sessions and tokens
-// end, and proposals that wait and open invitations are taken back in the same commit.
+// Suspend locks a person out, with every account, as one change: sessions, tokens and
+// logins of command lines end, at every gateway within a second, and proposals that wait and open invitations are taken back in the same commit.
 func (m *Members) Suspend(ctx context.Context, who Actor, member id.Member, reason string) (Suspended, error) {
 	if err := m.changes.allowed(who, changeSuspension); err != nil {
 		return Suspended{}, err
@@ -139,7 +140,11 @@ func (m *Members) lockOut(tx *db.Tx, who Actor, accounts []db.MemberRow, open []
 		if err != nil {
 			return err
 		}
-		done.Accounts, done.Sessions, done.Tokens = done.Accounts+1, done.Sessions+sessions, done.Tokens+tokens
+		logins, err := tx.EndLogins(a.MemberID)
+		if err != nil {
+			return err
+		}
+		done.Accounts, done.Sessions, done.Tokens, done.Logins = done.Accounts+1, done.Sessions+sessions, done.Tokens+tokens, done.Logins+logins
 	}
 	for _, one := range open {
 		if err := m.changes.withdraw(tx, who, one, fmt.Sprintf("its maker was suspended by change %d", c.Number)); err != nil {
@@ -151,7 +156,7 @@ func (m *Members) lockOut(tx *db.Tx, who Actor, accounts []db.MemberRow, open []
 }
 
 // Resume lets a suspended person in again, with every account and the roles they had,
-// as one change. Sessions and tokens stay ended.
+// as one change. Sessions, tokens and logins stay ended.
 func (m *Members) Resume(ctx context.Context, who Actor, member id.Member, reason string) error {
 	if err := m.changes.allowed(who, changeResumption); err != nil {
 		return err

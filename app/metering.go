@@ -71,7 +71,7 @@ func (m *Metering) Flush(ctx context.Context, tenant id.Tenant, events []usage.E
 	for _, month := range f.months {
 		m.months.Store(month, true)
 	}
-	m.seen.remember(tenant, f.developers)
+	m.seen.remember(f.developers)
 	if f.added > 0 && f.later {
 		m.owed.add(tenant)
 		if m.owed.taking.Load() == 0 { // who asked has ended meanwhile
@@ -90,8 +90,8 @@ type flush struct {
 	again      bool // some of the events are in the ledger already
 	added      int
 	unpriced   int
-	months     []period.Month // made sure of here
-	developers []id.Developer // stored here, or there before
+	months     []period.Month  // made sure of here
+	developers []seenDeveloper // stored here, or there before
 	books      *tenantBooks
 }
 
@@ -218,9 +218,15 @@ func (m *Metering) postings(tx *db.Tx, events []usage.Event, made *[]period.Mont
 	return groups, nil
 }
 
-// addDevelopers stores those that the database is not known to have.
+// addDevelopers stores those that the database is not known to have, and which of those it
+// has are verified now.
 func (f *flush) addDevelopers(tx *db.Tx) error {
-	seen := map[id.Developer]bool{}
+	seen, proven := map[id.Developer]bool{}, map[id.Developer]bool{}
+	for i := range f.events {
+		if f.events[i].DeveloperVerified {
+			proven[f.events[i].Developer] = true
+		}
+	}
 	var ids []string
 	var sealed [][]byte
 	var verified []bool
@@ -230,11 +236,12 @@ func (f *flush) addDevelopers(tx *db.Tx) error {
 			continue
 		}
 		seen[e.Developer] = true
-		if f.m.seen.has(tx.Tenant, e.Developer) {
+		one := seenDeveloper{tx.Tenant, e.Developer, proven[e.Developer]}
+		if f.m.seen.has(one) {
 			continue
 		}
-		f.developers = append(f.developers, e.Developer)
-		ids, sealed, verified = append(ids, e.Developer.UUID()), append(sealed, e.DeveloperLabel), append(verified, e.DeveloperVerified)
+		f.developers = append(f.developers, one)
+		ids, sealed, verified = append(ids, e.Developer.UUID()), append(sealed, e.DeveloperLabel), append(verified, one.verified)
 	}
 	return tx.AddDevelopers(ids, sealed, verified)
 }

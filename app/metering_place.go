@@ -101,15 +101,17 @@ type seenDevelopers struct {
 type seenDeveloper struct {
 	tenant    id.Tenant
 	developer id.Developer
+	verified  bool
 }
 
-func (k *seenDevelopers) has(tenant id.Tenant, developer id.Developer) bool {
+// has says whether the database has a developer, and knows them verified where they are.
+func (k *seenDevelopers) has(one seenDeveloper) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.list[seenDeveloper{tenant, developer}]
+	return k.list[one] || (!one.verified && k.list[seenDeveloper{one.tenant, one.developer, true}])
 }
 
-func (k *seenDevelopers) remember(tenant id.Tenant, developers []id.Developer) {
+func (k *seenDevelopers) remember(developers []seenDeveloper) {
 	if len(developers) == 0 {
 		return
 	}
@@ -118,8 +120,8 @@ func (k *seenDevelopers) remember(tenant id.Tenant, developers []id.Developer) {
 	if k.list == nil || len(k.list)+len(developers) > maxSeenDevelopers {
 		k.list = map[seenDeveloper]bool{}
 	}
-	for _, developer := range developers {
-		k.list[seenDeveloper{tenant, developer}] = true
+	for _, one := range developers {
+		k.list[one] = true
 	}
 }
 

@@ -74,3 +74,23 @@ func TestPlacesAreAskedForAgain(t *testing.T) {
 	h.exec(t, `alter table river.away rename to river_job`)
 	require.Eventually(t, func() bool { return h.jobs(t, "sequence_audit", h.one.tenant) == 1 }, 10*time.Second, time.Millisecond)
 }
+
+// TestADeclaredDeveloperIsVerifiedOnceTheySignIn remembers a developer as declared first,
+// and lets one flush hold both kinds of requests.
+func TestADeclaredDeveloperIsVerifiedOnceTheySignIn(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	signedIn := func(e *usage.Event) { e.DeveloperVerified = true }
+	is := func(label string) bool {
+		return h.number(t, `select count(*) from developer where developer_id = $1 and verified`, h.developer(t, h.one, label)) == 1
+	}
+	ada, bo := h.declared(t, h.one, "ada@one.test"), h.declared(t, h.one, "bo@one.test")
+	h.flush(t, h.one, h.one.event(november(2), "CC-1", ada))
+	require.False(t, is("ada@one.test"))
+	h.flush(t, h.one, h.one.event(november(2), "CC-1", ada, signedIn))
+	require.True(t, is("ada@one.test"))
+	h.flush(t, h.one, h.one.event(november(2), "CC-1", bo), h.one.event(november(2), "CC-1", bo, signedIn))
+	require.True(t, is("bo@one.test"))
+	h.flush(t, h.one, h.one.event(november(3), "CC-1", ada), h.one.event(november(3), "CC-1", bo))
+	require.True(t, is("ada@one.test") && is("bo@one.test"), "what somebody declares later takes nothing back")
+}

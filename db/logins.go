@@ -238,6 +238,18 @@ func (t *Tx) EndLogin(login id.Login) error {
 	return t.exec("end login", `insert into login_end (tenant_id, login_id, ended_at) values ($1, $2, $3) on conflict do nothing`, t.Tenant, login, t.Now)
 }
 
+// EndLogins ends what a member signed in from command lines: the live logins, and the
+// wishes for one that were allowed and not used. It tells how many logins.
+func (t *Tx) EndLogins(member id.Member) (int64, error) {
+	if err := t.exec("end allowed asks", `update login_ask set used_at = $3 where tenant_id = $1 and member_id = $2 and used_at is null`, t.Tenant, member, t.Now); err != nil {
+		return 0, err
+	}
+	var n int64
+	_, err := t.row("end logins", []any{&n}, `with ended as (insert into login_end (tenant_id, login_id, ended_at) select l.tenant_id, l.login_id, $3 from login l
+		where l.tenant_id = $1 and l.member_id = $2 and l.expires_at > $3 on conflict do nothing returning 1) select count(*) from ended`, t.Tenant, member, t.Now)
+	return n, err
+}
+
 // AddCredential stores a credential's hash and forgets what has long expired.
 func (t *Tx) AddCredential(credential id.Version, login id.Login, hash secret.Hash, expires time.Time) error {
 	if err := t.exec("forget old credentials", `delete from login_credential where tenant_id = $1 and expires_at < $2`, t.Tenant, t.Now.Add(-time.Hour)); err != nil {

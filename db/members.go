@@ -122,6 +122,12 @@ func (t *Tx) LockPeople() error {
 	return t.exec("lock people", `select pg_advisory_xact_lock(hashtextextended('people:' || $1, 0))`, t.Tenant.UUID())
 }
 
+// SharePeople keeps who may what as it is until the transaction ends, beside others that
+// do the same.
+func (t *Tx) SharePeople() error {
+	return t.exec("share people", `select pg_advisory_xact_lock_shared(hashtextextended('people:' || $1, 0))`, t.Tenant.UUID())
+}
+
 // The states of an account.
 const (
 	MemberActive    = "active"

@@ -94,7 +94,8 @@ func writing() map[string]query {
 		"ChargeLogin": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.ChargeLogin(theirs.login, mine.node, mine.key))
 		}},
-		"EndLogin": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.EndLogin(theirs.login)) }},
+		"EndLogins": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.EndLogins(theirs.member) }},
+		"EndLogin":  {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.EndLogin(theirs.login)) }},
 		"AddCredential": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddCredential(id.NewVersion(tx.Now), theirs.login, theirs.hash("x"), tx.Now.Add(1)))
 		}},
@@ -153,8 +154,9 @@ func writing() map[string]query {
 		"AddToken": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddToken(db.NewToken{ID: id.NewToken(tx.Now), Member: theirs.member, Label: "x", Hash: theirs.hash("x"), ExpiresAt: tx.Now, Change: mine.change.ID}))
 		}},
-		"EndRole":    {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) { return tx.EndRole(theirs.grant, mine.change.ID) }},
-		"LockPeople": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPeople()) }},
+		"EndRole":     {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) { return tx.EndRole(theirs.grant, mine.change.ID) }},
+		"SharePeople": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.SharePeople()) }},
+		"LockPeople":  {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPeople()) }},
 		"SetMemberState": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.SetMemberState(id.NewVersion(tx.Now), theirs.member, db.MemberSuspended, mine.change.ID))
 		}},

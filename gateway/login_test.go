@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/id"
 )
 
 // TestWhoSignedInIsVerifiedWhateverARequestDeclares follows notices, as gateways do: a
@@ -71,8 +73,25 @@ func TestWhoSignedInIsVerifiedWhateverARequestDeclares(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return charged() == "P-1" }, 10*time.Second, time.Millisecond)
 
-	_, err = h.clone.Admin(t).Exec(`update member set suspended_at = now() where member_id = $1`, member)
+	// A second gateway, which has nothing but the notices either.
+	other := app.NewSnapshots(h.clone.DB, h.ring, slog.New(slog.DiscardHandler), time.Now)
+	require.NoError(t, other.Load(t.Context(), id.Tenant{}))
+	follow(t, other)
+	elsewhere := func() bool {
+		_, ok := other.Find(other.Current().Tenants["one"], issued.Secret.Reveal())
+		return ok
+	}
+	require.True(t, elsewhere())
+	_, err = members.Add(t.Context(), command, app.NewMember{Issuer: "https://idp", Subject: "own", Name: "Own", Role: app.RoleTenantOwner}, "test")
 	require.NoError(t, err)
-	require.NoError(t, h.snapshots.Load(t.Context(), h.tenant["one"])) // as by a notice, or within 30 seconds without
-	require.Equal(t, "401 Unauthorized", charged())
+	owner, err := signIns.Accept(t.Context(), h.tenant["one"], app.Claims{Issuer: "https://idp", Subject: "own", SignedInAt: time.Now()})
+	require.NoError(t, err)
+	by, err := signIns.BySession(t.Context(), owner)
+	require.NoError(t, err)
+	done, err := members.Suspend(t.Context(), by, member, "left the company")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, done.Logins)
+	suspended := time.Now()
+	require.Eventually(t, func() bool { return charged() == "401 Unauthorized" && !elsewhere() }, 10*time.Second, time.Millisecond)
+	t.Logf("refused %s after the suspension", time.Since(suspended).Round(time.Millisecond))
 }

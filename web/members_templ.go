@@ -2484,12 +2484,12 @@ func suspendPage(v *suspendView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 200, " of this person is refused for good, and proposals that wait and open invitations by or for this person are taken back. Roles stay on record and come back with the account.</dd>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 200, " of this person is refused for good, signed-in command lines end within a second, and proposals that wait and open invitations by or for this person are taken back. Roles stay on record and come back with the account.</dd>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 201, "<dd>The accounts may sign in again with the roles above. Sessions and tokens from before stay ended.</dd>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 201, "<dd>The accounts may sign in again with the roles above. Sessions, tokens and signed-in command lines from before stay ended.</dd>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
