@@ -199,6 +199,23 @@ func TestALoginEndsWithTheRightAndWithTheMember(t *testing.T) {
 	require.True(t, ok)
 	require.ErrorIs(t, h.rights.End(t.Context(), h.one.who, right, "again"), db.ErrRightAbsent)
 
+	// Who may charge it by another right goes on with the credential they have.
+	everybody := h.grant(t, h.one, app.Everybody, "CC-1")
+	require.NoError(t, h.rights.End(t.Context(), h.one.who, everybody, "a short while"))
+	_, ok = h.accepted(t, "one", his.Secret)
+	require.True(t, ok)
+
+	// A budget owner's right is the role.
+	lead := h.atBrowser(t, h.one, app.RoleBudgetOwner, "CC-3", "lead")
+	theirs := h.login(t, lead, "CC-3")
+	_, ok = h.accepted(t, "one", theirs.Secret)
+	require.True(t, ok)
+	require.NoError(t, h.members.SetRoles(t.Context(), h.one.who, lead.Member, []app.RoleWish{{Role: app.RoleAnalyst}}, "moved on"))
+	_, ok = h.accepted(t, "one", theirs.Secret)
+	require.False(t, ok)
+	_, err = h.logins.Refresh(t.Context(), theirs.Refresh)
+	require.Equal(t, "charge_ended", fault.From(err).Code)
+
 	// Suspended, with a second account, a device that was allowed and not fetched yet, and a code.
 	owner := h.owner(t, h.one)
 	second := h.atBrowser(t, h.one, app.RoleDeveloper, "", "bo-2")

@@ -132,6 +132,11 @@ func (m *Members) endMapping(tx *db.Tx, mapping id.Version, c approval.Change) e
 			return err
 		}
 	}
+	if len(held) > 0 && Role(held[0].Role) == RoleBudgetOwner { // a mapping has one role
+		if err := takeBack(tx, id.Member{}); err != nil {
+			return err
+		}
+	}
 	ended, err := tx.CloseVersion("group_mapping", mapping, tx.Now)
 	if err == nil && !ended {
 		err = db.ErrMappingAbsent

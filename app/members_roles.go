@@ -147,7 +147,10 @@ func (r *roleMove) apply(tx *db.Tx, member id.Member, c approval.Change) error {
 			return err
 		}
 	}
-	return nil
+	if len(r.take) == 0 {
+		return nil
+	}
+	return takeBack(tx, member) // budget owners charge their part by being that
 }
 
 // refuseConflict refuses what a person's accounts would hold together.

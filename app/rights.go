@@ -156,9 +156,54 @@ func (r *Rights) End(ctx context.Context, who Actor, right id.Right, reason stri
 			return db.ErrRightAbsent
 		}
 		p := proposal{kind: changeRightEnd, payload: map[string]any{"right": right.String()}, reason: reason}
-		_, err = r.changes.change(tx, who, p, func(c approval.Change) error { return tx.EndRight(right, c.ID) })
+		_, err = r.changes.change(tx, who, p, func(c approval.Change) error {
+			if err := tx.EndRight(right, c.ID); err != nil {
+				return err
+			}
+			return takeBack(tx, id.Member{})
+		})
 		return err
 	})
+}
+
+// maxLive bounds the logins that are looked at when a right or a role ends: every member's.
+const maxLive = maxMembers * maxLogins
+
+// takeBack takes the credentials of the logins, of one member or of everybody (zero), that
+// charge what their member may not charge any more.
+func takeBack(tx *db.Tx, member id.Member) error {
+	live, err := tx.Logins(member, maxLive)
+	if err != nil || len(live) == 0 {
+		return err
+	}
+	tree, err := treeAt(tx, time.Time{})
+	if err != nil {
+		return err
+	}
+	roots := map[id.Member][]id.Node{}
+	for i := range live {
+		l := &live[i]
+		if _, known := roots[l.MemberID]; !known {
+			who := Actor{Member: l.MemberID}
+			held, err := tx.Roles(l.MemberID)
+			if err != nil {
+				return err
+			}
+			for _, h := range held {
+				who.Grants = append(who.Grants, Grant{Role: Role(h.Role), Node: h.NodeID})
+			}
+			if roots[l.MemberID], err = chargeRoots(tx, who); err != nil {
+				return err
+			}
+		}
+		if charged, _ := tree.Node(l.NodeID); chargeable(tree, charged, roots[l.MemberID]) {
+			continue
+		}
+		if err := tx.TakeCredentials(l.LoginID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chargeRoots are the nodes at and below which somebody may charge.

@@ -28,15 +28,14 @@ func (t *Tx) AddRight(right id.Right, member id.Member, node id.Node, change id.
 		t.Tenant, right, member, node, t.Now, change)
 }
 
-// EndRight records that a right is no more; the credentials of who it was for go, so
-// that they are given out again by what is left.
+// EndRight records that a right is no more.
 func (t *Tx) EndRight(right id.Right, change id.Change) error {
-	if err := t.exec("end right", `insert into charge_right_end (tenant_id, right_id, ended_at, change_id) values ($1, $2, $3, $4)`, t.Tenant, right, t.Now, change); err != nil {
-		return err
-	}
-	return t.exec("take credentials back", `delete from login_credential c using login l, charge_right r where c.tenant_id = $1 and r.tenant_id = $1 and r.right_id = $2
-		and l.tenant_id = $1 and l.login_id = c.login_id and (r.member_id is null or l.member_id in (select b.member_id from member a
-			join member b on b.tenant_id = a.tenant_id and b.person_id = a.person_id where a.tenant_id = $1 and a.member_id = r.member_id))`, t.Tenant, right)
+	return t.exec("end right", `insert into charge_right_end (tenant_id, right_id, ended_at, change_id) values ($1, $2, $3, $4)`, t.Tenant, right, t.Now, change)
+}
+
+// TakeCredentials takes back what a login presents; it may get others.
+func (t *Tx) TakeCredentials(login id.Login) error {
+	return t.exec("take credentials back", `delete from login_credential where tenant_id = $1 and login_id = $2`, t.Tenant, login)
 }
 
 const rightSelect = `select r.right_id, r.member_id, r.node_id, r.recorded_at, r.change_id, m.person_id, p.name_sealed from charge_right r

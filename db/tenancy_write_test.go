@@ -73,6 +73,7 @@ func writing() map[string]query {
 		"AddRight": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddRight(id.NewRight(tx.Now), mine.member, theirs.node, mine.change.ID))
 		}},
+		"TakeCredentials": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.TakeCredentials(theirs.login)) }},
 		"EndRight": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.EndRight(theirs.right, mine.change.ID))
 		}},
