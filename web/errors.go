@@ -82,7 +82,7 @@ func (w *Web) failAt(c echo.Context, err error, v *visit) {
 	frame := w.doorFrame(faultTitle(f))
 	if v != nil {
 		frame = v.frame(faultTitle(f))
-		frame.Link, frame.Live = "", "" // there is nothing to show anybody
+		frame.Live, frame.Link = "", "" // there are no figures to fetch again, and nothing to show anybody
 	}
 	if err := render(c, statusOf(f.Kind), faultPage(frame, f, reference)); err != nil {
 		w.cfg.Log.ErrorContext(c.Request().Context(), "failure page not shown", "error", err)

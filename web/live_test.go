@@ -172,6 +172,9 @@ func TestLivePagesSayWhereToListen(t *testing.T) {
 	for path, want := range map[string]bool{"/": true, "/requests": true, "/keys": true, "/prices": false, "/requests?cursor=x": false, "/plan": false} {
 		require.Equal(t, want, strings.Contains(w.see(t, w.one, app.RoleFinanceAdmin, path).body, `data-live="/live"`), path)
 	}
+	refused := w.see(t, w.one, app.RoleDeveloper, "/keys")
+	require.Equal(t, http.StatusForbidden, refused.status)
+	require.NotContains(t, refused.body, "data-live", "a page that says why not has nothing to fetch again")
 }
 
 func TestALinkNamesItsCompany(t *testing.T) {

@@ -206,7 +206,7 @@ if (live && "EventSource" in window) {
     try {
       const answer = await fetch(location.href, { headers: { "X-Tollbook-Live": "1" } });
       if (!answer.ok || answer.redirected) {
-        pause("Live stopped");
+        pause("Stopped");
         return;
       }
       const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
