@@ -166,8 +166,6 @@ func unopened() map[string]string {
 		"/t/:slug/*":             "leads to another page; live_test.go opens it",
 		"/connect/first":         "asked for by the script of /connect; TestPages opens it",
 		"/login/:slug":           "opened by a command line; logins_test.go does",
-		"/t/:slug":               "copied from a page, for somebody else; live_test.go opens it",
-		"/t/:slug/*":             "the same",
 		"/problems/:code":        "linked from the API's problems; TestPages opens it",
 	}
 }
