@@ -159,7 +159,7 @@ func TestLogin(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "Signed out.", out)
 	require.NoFileExists(t, kept)
-	require.Eventually(t, func() bool { return status(t, in.card.GatewayURL, credential) == http.StatusUnauthorized }, 10*time.Second, 20*time.Millisecond,
+	require.Eventually(t, func() bool { return status(t, in.card.GatewayURL, credential, loginSession) == http.StatusUnauthorized }, 10*time.Second, 20*time.Millisecond,
 		"what was given out ends too")
 }
 
@@ -217,7 +217,7 @@ func TestLoginOfADevice(t *testing.T) {
 	require.Contains(t, process.ends(t), "Signed in as Sofia Lindqvist, charging CC-6300")
 	credential, _, err := l.run(t, "token")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return status(t, in.card.GatewayURL, credential) == http.StatusOK }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return status(t, in.card.GatewayURL, credential, loginSession) == http.StatusOK }, 10*time.Second, 20*time.Millisecond)
 
 	denied, code := newLaptop(t).waiting(t, shown, "--url", in.card.GatewayURL, "--device")
 	sofia.send(t, http.MethodPost, in.card.WebURL+"/device", url.Values{"code": {code}, "decision": {"deny"}})

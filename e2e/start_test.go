@@ -118,9 +118,9 @@ func TestTheCommandLineMakesASecondTenantThatSeesNothingOfTheFirst(t *testing.T)
 	require.Equal(t, 1, code, out)
 
 	base := strings.TrimSuffix(in.card.GatewayURL, "meridian")
-	require.Eventually(t, func() bool { return status(t, base+"acme", key) == 200 }, 5*time.Second, 20*time.Millisecond, "usable within a second")
-	require.Equal(t, 401, status(t, base+"meridian", key), "a key opens its own tenant only")
-	require.Equal(t, 401, status(t, base+"acme", in.card.VirtualKeys["CC-4100"]))
+	require.Eventually(t, func() bool { return status(t, base+"acme", key, bootstrapSession) == 200 }, 5*time.Second, 20*time.Millisecond, "usable within a second")
+	require.Equal(t, 401, status(t, base+"meridian", key, bootstrapSession), "a key opens its own tenant only")
+	require.Equal(t, 401, status(t, base+"acme", in.card.VirtualKeys["CC-4100"], bootstrapSession))
 	require.Empty(t, in.usage(t, map[string][]string{"session": {bootstrapSession}}), "nothing of acme is meridian's")
 }
 
