@@ -47,6 +47,7 @@ type house struct {
 	logins    *app.Logins
 	plans     *app.Plans
 	views     *app.Views
+	settled   *app.Settings
 }
 
 // assemble opens the database and makes every area.
@@ -77,6 +78,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	h.views = app.NewViews(h.db, h.access, h.changes)
+	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -128,7 +130,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: ctx.Done(),
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
-			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins,
+			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
 		})
 		if err != nil {
 			return p, err
@@ -137,6 +139,13 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	p.operations(&observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans})
 	return p, nil
+}
+
+// askProvider is the way to a provider for a single question. It follows no redirect.
+func askProvider() func(*http.Request) (*http.Response, error) {
+	return (&http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+	}).RoundTrip
 }
 
 func (h *house) startJobs(ctx context.Context, p *parts) error {

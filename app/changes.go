@@ -44,6 +44,8 @@ const (
 	changeMappingEnd = "group_mapping_end"
 	changeMapped     = "mapped_roles"
 	changeIssuerEnd  = "issuer_retirement"
+
+	changeProfile = "tenant_profile"
 )
 
 func objectOf(kind string) string {
@@ -68,6 +70,8 @@ func objectOf(kind string) string {
 		return "view"
 	case changeTags:
 		return "tag"
+	case changeProfile:
+		return "setting"
 	}
 	return "tenant"
 }

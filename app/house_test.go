@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,6 +69,7 @@ type house struct {
 	logins    *app.Logins
 	plans     *app.Plans
 	views     *app.Views
+	settings  *app.Settings
 	one, two  *company
 }
 
@@ -110,6 +112,7 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)
 	h.views = app.NewViews(h.clone.DB, h.access, h.changes)
+	h.settings = app.NewSettings(h.clone.DB, h.changes, h.members, ring, http.DefaultTransport.RoundTrip)
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.metering, err = app.NewMetering(h.clone.DB)

@@ -104,7 +104,7 @@ func (t *Tenants) List(ctx context.Context) ([]TenantView, error) {
 	err := t.db.InSystem(ctx, "the operator lists tenants", func(tx *db.SystemTx) error {
 		rows, err := tx.Tenants()
 		for _, r := range rows {
-			list = append(list, TenantView(r))
+			list = append(list, TenantView{ID: r.ID, Slug: r.Slug, Name: r.Name, RecordedAt: r.RecordedAt})
 		}
 		return err
 	})
@@ -137,17 +137,24 @@ func (t *Tenants) Renew(ctx context.Context) error {
 
 // Name is the name and slug of the actor's tenant.
 func (t *Tenants) Name(ctx context.Context, who Actor) (name, slug string, err error) {
+	profile, slug, err := t.Profile(ctx, who)
+	return profile.Name, slug, err
+}
+
+// Profile is what the actor's tenant is called and how it shows time and months.
+func (t *Tenants) Profile(ctx context.Context, who Actor) (profile Profile, slug string, err error) {
 	err = t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		row, err := tx.TenantRow()
-		name, slug = row.Name, row.Slug
+		profile, slug = profileOf(&row), row.Slug
 		return err
 	})
-	return name, slug, err
+	return profile, slug, err
 }
 
 const (
-	purposeUpstream = "upstream-credential"
-	maxURLBytes     = 1000
+	purposeUpstream    = "upstream-credential"
+	maxURLBytes        = 1000
+	maxCredentialBytes = 500
 )
 
 // errUpstreamLoop refuses a virtual key as a provider's credential. A gateway takes
@@ -161,6 +168,19 @@ func isVirtualKey(credential string) bool {
 	return strings.HasPrefix(strings.TrimSpace(credential), keyPrefix)
 }
 
+// checkCredential refuses what cannot be sent as a header, and a key of our own.
+func checkCredential(credential secret.Text) error {
+	text := credential.Reveal()
+	if isVirtualKey(text) {
+		return errUpstreamLoop
+	}
+	unsendable := func(r rune) bool { return r <= ' ' || r > '~' }
+	if text == "" || len(text) > maxCredentialBytes || strings.ContainsFunc(text, unsendable) {
+		return fault.Invalid("credential", "upstream_credential", "A credential is the provider's API key: 1 to %d characters without spaces.", maxCredentialBytes)
+	}
+	return nil
+}
+
 // SetUpstream sends the tenant's requests to a provider base URL with a credential,
 // as one change. Setting what is set already changes nothing.
 func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, credential secret.Text, reason string) error {
@@ -171,8 +191,8 @@ func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, cr
 	if err != nil || len(baseURL) > maxURLBytes || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fault.Invalid("base_url", "upstream_url", "An upstream is a base URL such as https://api.anthropic.com, without user, query or fragment.")
 	}
-	if isVirtualKey(credential.Reveal()) {
-		return errUpstreamLoop
+	if err := checkCredential(credential); err != nil {
+		return err
 	}
 	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		current, sealed, err := tx.UpstreamURL()
@@ -185,11 +205,39 @@ func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, cr
 				return nil
 			}
 		}
-		p := proposal{kind: changeUpstream, payload: map[string]any{"base_url": baseURL}, reason: reason}
-		_, err = t.changes.change(tx, who, p, func(c approval.Change) error {
-			sealed := t.ring.Seal(purposeUpstream, who.Tenant.String(), []byte(credential.Reveal()))
-			return tx.SetUpstream(id.NewVersion(tx.Now), baseURL, sealed, c.EffectiveFrom, c.ID)
-		})
-		return err
+		return t.setUpstream(tx, who, baseURL, credential, reason)
 	})
+}
+
+// RotateUpstream replaces the provider's credential and leaves the address as it is, as
+// one change.
+func (t *Tenants) RotateUpstream(ctx context.Context, who Actor, credential secret.Text, reason string) error {
+	if err := t.changes.allowed(who, changeUpstream); err != nil {
+		return err
+	}
+	if err := checkCredential(credential); err != nil {
+		return err
+	}
+	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		current, sealed, err := tx.UpstreamURL()
+		if err != nil {
+			return err
+		}
+		if current == "" {
+			return fault.Invalid("credential", "upstream_missing", "No provider is set up yet: name its address with the credential.")
+		}
+		if plain, err := t.ring.Open(purposeUpstream, who.Tenant.String(), sealed); err == nil && string(plain) == credential.Reveal() {
+			return fault.Invalid("credential", "upstream_same", "That is the credential in use.")
+		}
+		return t.setUpstream(tx, who, current, credential, reason)
+	})
+}
+
+func (t *Tenants) setUpstream(tx *db.Tx, who Actor, baseURL string, credential secret.Text, reason string) error {
+	p := proposal{kind: changeUpstream, payload: map[string]any{"base_url": baseURL}, reason: reason}
+	_, err := t.changes.change(tx, who, p, func(c approval.Change) error {
+		sealed := t.ring.Seal(purposeUpstream, who.Tenant.String(), []byte(credential.Reveal()))
+		return tx.SetUpstream(id.NewVersion(tx.Now), baseURL, sealed, c.EffectiveFrom, c.ID)
+	})
+	return err
 }

@@ -91,7 +91,7 @@ func appendOnly() []string {
 	return []string{
 		"tenant", "change", "change_move", "audit_record", "audit_leaf", "node", "node_version", "placement", "virtual_key", "key_secret", "charge_right", "charge_right_end", "login", "login_charge", "login_end", "key_revocation",
 		"key_assignment", "member_role", "role_end", "member_state", "member_link", "group_mapping", "upstream", "price_version", "price_proposal", "usage_batch", "usage_event",
-		"saved_view", "saved_view_removal", "tag_declaration",
+		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test",
 	}
 }
 
@@ -155,7 +155,7 @@ func TestSystemReadsOnlyWhatItIsListedFor(t *testing.T) {
 		granted = append(granted, table)
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,placement,price_version,pseudonym_key,tenant,upstream,virtual_key", strings.Join(granted, ","))
+	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,placement,price_version,pseudonym_key,tenant,tenant_profile,tenant_state,upstream,virtual_key", strings.Join(granted, ","))
 }
 
 func TestATenantSeesNothingOfAnother(t *testing.T) {

@@ -129,7 +129,7 @@ type ElsewhereRow struct {
 func (d *DB) Elsewhere(ctx context.Context, issuer, subject string, limit int) ([]ElsewhereRow, error) {
 	var rows []ElsewhereRow
 	err := d.InSystem(ctx, "a person's other companies are other tenants", func(tx *SystemTx) error {
-		return tx.scan("find tenants of an identity", &rows, `select t.tenant_id, t.slug, t.name from member m join tenant t on t.tenant_id = m.tenant_id
+		return tx.scan("find tenants of an identity", &rows, `select t.tenant_id, t.slug, t.name from member m join (`+tenantSelect+`) t on t.tenant_id = m.tenant_id
 			where m.issuer = ? and m.subject = ? and m.kind = 'person' and m.suspended_at is null order by t.name, t.slug limit ?`, issuer, subject, limit)
 	})
 	return rows, err
@@ -139,7 +139,7 @@ func (d *DB) Elsewhere(ctx context.Context, issuer, subject string, limit int) (
 func (d *DB) TenantsByDomain(ctx context.Context, domain string, limit int) ([]ElsewhereRow, error) {
 	var rows []ElsewhereRow
 	err := d.InSystem(ctx, "an address comes before its tenant is known", func(tx *SystemTx) error {
-		return tx.scan("find tenants of a domain", &rows, `select distinct t.tenant_id, t.slug, t.name from issuer i join tenant t on t.tenant_id = i.tenant_id
+		return tx.scan("find tenants of a domain", &rows, `select distinct t.tenant_id, t.slug, t.name from issuer i join (`+tenantSelect+`) t on t.tenant_id = i.tenant_id
 			where i.domains @> array[?::text] and i.retired_at is null order by t.name, t.slug limit ?`, domain, limit)
 	})
 	return rows, err

@@ -106,6 +106,8 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, tx.AddPriceProposal(s.proposal()))
 		require.NoError(t, tx.AddPlan(s.plan(1, s.change.ID), s.grid()))
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
+		require.NoError(t, tx.AddUpstreamTest(s.upstreamTest()))
+		require.NoError(t, tx.SetProfile(s.profile(tx, s.change.ID)))
 		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
 		s.logins(t, tx)
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
@@ -120,6 +122,14 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 func (s *scene) proposal() db.PriceProposalRow {
 	vendor := [32]byte{2}
 	return db.PriceProposalRow{ChangeID: s.change.ID, Basis: "vendor", BaseVersion: 1, VendorDigest: vendor[:], Document: []byte(s.mark("document"))}
+}
+
+func (s *scene) upstreamTest() *db.UpstreamTestRow {
+	return &db.UpstreamTestRow{Number: 1, VersionID: s.upstream, Outcome: "works", Detail: s.mark("detail"), Actor: s.member.String()}
+}
+
+func (s *scene) profile(tx *db.Tx, change id.Change) *db.ProfileRow {
+	return &db.ProfileRow{VersionID: id.NewVersion(tx.Now), Name: s.mark("called"), TimeZone: "UTC", FiscalMonth: 4, EffectiveFrom: tx.Now, ChangeID: change}
 }
 
 func (s *scene) plan(number int, change id.Change) plan.Version {
@@ -432,6 +442,12 @@ func reading() map[string]query {
 		}},
 		"PersonsWith": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			rows, err := tx.PersonsWith([]string{"auditor"})
+			return text(rows), err
+		}},
+		"Profiles":  {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Profiles(500); return text(rows), err }},
+		"Upstreams": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Upstreams(500); return text(rows), err }},
+		"UpstreamTests": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.UpstreamTests(500)
 			return text(rows), err
 		}},
 		"UpstreamURL": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},

@@ -201,6 +201,14 @@ func writing() map[string]query {
 		"SetUpstream": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.SetUpstream(id.NewVersion(tx.Now), "https://x", []byte("x"), tx.Now, theirs.change.ID))
 		}},
+		"AddUpstreamTest": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			test := theirs.upstreamTest()
+			test.Number = 2
+			return onlyError(tx.AddUpstreamTest(test))
+		}},
+		"SetProfile": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.SetProfile(mine.profile(tx, theirs.change.ID)))
+		}},
 		"AddPseudonymKey": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.AddPseudonymKey([]byte("x"))) }},
 		"ResealPseudonymKey": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.ResealPseudonymKey([]byte(theirs.mark("pseudonyms")), []byte("x")))

@@ -12,9 +12,17 @@ import (
 type TenantRow struct {
 	ID         id.Tenant `gorm:"column:tenant_id"`
 	Slug       string
-	Name       string
+	Name       string // what it is called now
+	FoundedAs  string // what it was called when it was made
 	RecordedAt time.Time
+	// TimeZone is an IANA name, FiscalMonth the calendar month a fiscal year begins with.
+	TimeZone    string
+	FiscalMonth int
 }
+
+// tenantSelect reads tenants with the profile in force.
+const tenantSelect = `select t.tenant_id, t.slug, coalesce(p.name, t.name) as name, t.name as founded_as, t.recorded_at, coalesce(p.time_zone, 'UTC') as time_zone,
+	coalesce(p.fiscal_month, 1) as fiscal_month from tenant t left join tenant_profile p on p.tenant_id = t.tenant_id and p.effective_to is null`
 
 // ErrTenantAbsent reports a slug or id nobody has.
 var ErrTenantAbsent = fault.New(fault.KindNotFound, "tenant_absent", "There is no such tenant.")
@@ -26,18 +34,21 @@ func (t *Tx) AddTenant(slug, name string) error {
 
 // TenantRow reads the transaction's tenant.
 func (t *Tx) TenantRow() (TenantRow, error) {
-	row := TenantRow{ID: t.Tenant}
-	found, err := t.row("read tenant", []any{&row.Slug, &row.Name, &row.RecordedAt}, `select slug, name, recorded_at from tenant where tenant_id = $1`, t.Tenant)
-	if err == nil && !found {
+	var rows []TenantRow
+	err := t.scan("read tenant", &rows, tenantSelect+` where t.tenant_id = ?`, t.Tenant)
+	if err == nil && len(rows) == 0 {
 		err = ErrTenantAbsent
 	}
-	return row, err
+	if err != nil {
+		return TenantRow{}, err
+	}
+	return rows[0], nil
 }
 
 // Tenants lists every tenant, by slug.
 func (t *SystemTx) Tenants() ([]TenantRow, error) {
 	var rows []TenantRow
-	err := t.scan("list tenants", &rows, `select tenant_id, slug, name, recorded_at from tenant order by slug`)
+	err := t.scan("list tenants", &rows, tenantSelect+` order by t.slug`)
 	return rows, err
 }
 
@@ -58,7 +69,7 @@ func (t *SystemTx) PseudonymKeys() ([]PseudonymKeyRow, error) {
 func (d *DB) TenantBySlug(ctx context.Context, slug string) (TenantRow, error) {
 	var rows []TenantRow
 	err := d.InSystem(ctx, "a slug comes before its tenant is known", func(tx *SystemTx) error {
-		return tx.scan("find tenant", &rows, `select tenant_id, slug, name, recorded_at from tenant where slug = ?`, slug)
+		return tx.scan("find tenant", &rows, tenantSelect+` where t.slug = ?`, slug)
 	})
 	if err == nil && len(rows) == 0 {
 		err = ErrTenantAbsent

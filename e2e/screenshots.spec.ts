@@ -43,6 +43,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'member', role: 'tenant_owner', open: firstMember },
   { name: 'groups', role: 'tenant_owner', open: (page) => go(page, '/members/groups') },
   { name: 'issuers', role: 'tenant_owner', open: (page) => go(page, '/members/issuers') },
+  { name: 'settings', role: 'tenant_owner', open: (page) => go(page, '/settings') },
   { name: 'tokens', role: 'tenant_owner', open: (page) => go(page, '/tokens') },
   { name: 'account', role: 'developer', open: (page) => go(page, '/account') },
   { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },

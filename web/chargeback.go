@@ -224,6 +224,7 @@ func (w *Web) showChargeback(v *visit) error {
 		return err
 	}
 	view.Frame = v.frame(view.Title)
+	view.Sub = v.profile.Fiscal().Quarter(q.Month) + ". " + view.Sub
 	view.Latest, view.LatestURL = latest.Rows, requestsURL(q.Month)
 	view.GatewayURL = w.cfg.PublicURL.JoinPath("gw", v.slug).String()
 	view.MayMakeKeys = v.may("key", "propose")

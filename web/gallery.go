@@ -21,6 +21,7 @@ type galleryView struct {
 	Stacks  []chart.Column
 	Seal    *app.Seal
 	Key     *newKeyView
+	Tests   []app.UpstreamTest
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -49,6 +50,9 @@ func gallery(frame ui.Frame) *galleryView {
 		v.Stacks = append(v.Stacks, column)
 	}
 	at := time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC)
+	for _, outcome := range []string{app.UpstreamWorks, app.UpstreamFailing, app.UpstreamRefused, app.UpstreamForeign, app.UpstreamUnreached} {
+		v.Tests = append(v.Tests, app.UpstreamTest{Outcome: outcome, Detail: app.UnreachedName, HTTPStatus: 200, Models: 18, Took: 212 * time.Millisecond, At: at, By: app.Hand{Name: "Made Up"}})
+	}
 	var batch id.Batch
 	_ = batch.UnmarshalText([]byte("bat_01a20a7692cb7c3d9f1e5a6b7c8d9e0f")) // a constant that parses
 	v.Seal = &app.Seal{Batch: batch, At: at}

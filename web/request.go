@@ -18,6 +18,7 @@ type requestView struct {
 	Request *app.Story
 	Total   int64 // tokens
 	Times   []moment
+	Local   string // the start in the company's own zone; empty: that is UTC
 	Raw     string // the provider's own count, laid out
 	Flags   []flag
 	Prices  string // where the price book is shown; empty for who may not see it
@@ -46,7 +47,7 @@ func (w *Web) showRequest(v *visit) error {
 	if !found {
 		return errPageAbsent
 	}
-	view := &requestView{Frame: v.frame("Request " + ui.ShortID(story.ID.String())), Request: &story, Times: moments(&story), Raw: laidOut(story.RawUsage)}
+	view := &requestView{Frame: v.frame("Request " + ui.ShortID(story.ID.String())), Request: &story, Times: moments(&story), Local: v.local(story.OccurredAt), Raw: laidOut(story.RawUsage)}
 	for _, n := range story.Tokens {
 		view.Total += n
 	}

@@ -90,6 +90,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug/*", w.goToCompany),
 	}
 	list = append(list, w.peoplePages()...)
+	list = append(list, w.settingsPages()...)
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}

@@ -23,6 +23,8 @@ type visit struct {
 	who    app.Actor
 	tenant string // its name
 	slug   string
+	// profile is how the company shows time and months.
+	profile app.Profile
 }
 
 const (
@@ -70,9 +72,10 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 			return err
 		}
 		v := &visit{Context: c, web: w, who: who}
-		if v.tenant, v.slug, err = w.areas.Tenants.Name(c.Request().Context(), who); err != nil {
+		if v.profile, v.slug, err = w.areas.Tenants.Profile(c.Request().Context(), who); err != nil {
 			return err
 		}
+		v.tenant = v.profile.Name
 		if err := serve(v); err != nil {
 			w.failAt(c, err, v) // with the frame of who is signed in
 		}
@@ -116,6 +119,9 @@ func (v *visit) frame(title string) ui.Frame {
 	}
 	if v.may("token", "read") {
 		add("API tokens", "/tokens")
+	}
+	if v.may("setting", "read") {
+		add("Settings", "/settings")
 	}
 	f.Companies = v.companies()
 	if r := v.Request(); r.Method == http.MethodGet {

@@ -42,6 +42,7 @@ type Areas struct {
 	Views     *app.Views
 	Rights    *app.Rights
 	Logins    *app.Logins
+	Settings  *app.Settings
 }
 
 // Web serves people and programs.

@@ -47,6 +47,8 @@ type world struct {
 	snapshots *app.Snapshots
 	labels    *app.Labels
 	log       *strings.Builder
+	// provider answers tests of upstreams.
+	provider func(*http.Request) (*http.Response, error)
 }
 
 type company struct {
@@ -83,15 +85,16 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	nodes := app.NewNodes(clone.DB, access, changes)
 	metering, err := app.NewMetering(clone.DB)
 	require.NoError(t, err)
-	w := &world{clone: clone, metering: metering, labels: app.NewLabels(ring), log: &strings.Builder{}}
+	w := &world{clone: clone, metering: metering, labels: app.NewLabels(ring), log: &strings.Builder{}, provider: says(http.StatusOK, `{"data":[{"type":"model","id":"claude-opus-5-5"}]}`)}
 	w.snapshots = app.NewSnapshots(clone.DB, ring, slog.New(slog.DiscardHandler), now)
 	w.areas = web.Areas{
 		Rights: app.NewRights(clone.DB, access, changes, ring), Logins: app.NewLogins(clone.DB, access, changes, members, ring),
 		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
 		Approvals: app.NewApprovals(clone.DB, access, changes, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
-		Plans: app.NewPlans(clone.DB, access, changes, ring),
-		Views: app.NewViews(clone.DB, access, changes),
+		Plans:    app.NewPlans(clone.DB, access, changes, ring),
+		Views:    app.NewViews(clone.DB, access, changes),
+		Settings: app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
 	}
 	w.cfg = web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",
@@ -105,6 +108,16 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.one = w.company(t, "acme", "Acme Rockets", "AC", "Propulsion")
 	w.two = w.company(t, "zenith", "Zenith Optics", "ZE", "Lenses")
 	return w
+}
+
+// says is a provider with one answer.
+func says(status int, body string) func(*http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		recorder := httptest.NewRecorder()
+		recorder.WriteHeader(status)
+		_, _ = recorder.WriteString(body)
+		return recorder.Result(), nil
+	}
 }
 
 // left is closed: streams of events end at once, so that a test can open every route.
@@ -202,6 +215,8 @@ func (w *world) people(t *testing.T, c *company) {
 		"/members/issuers": c.issuer.String(), "/tokens": c.token.ID.String(), "/account/sessions": session.Session.String(),
 		"/sessions": "session-" + c.slug, "/explore/views": saved.ID.String(), "/keys/rights": rights[0].ID.String(), "/connect/logins": id.NewLogin(now()).String(), // nobody’s, until a test signs somebody in
 	}
+	require.NoError(t, w.areas.Tenants.SetUpstream(ctx, who, "https://"+c.slug+".provider.test", secret.NewText("sk-"+c.slug), c.slug+" contract"))
+	c.words = append(c.words, c.slug+".provider", c.slug+" contract", "sk-"+c.slug)
 	c.words = append(c.words, c.slug+" laptop", c.slug+" login", c.slug+" auditors", c.slug+" Newcomer", c.slug+" script", c.slug+" view", c.issuer.String(), c.members[app.RoleAuditor].String())
 }
 

@@ -76,6 +76,22 @@ test('makes a token, sees it once and revokes it', async ({ page, request }) => 
   expect(await use()).toBe(401);
 });
 
+test('moves the company to its time zone and tests its provider', async ({ page }) => {
+  await signIn(page, 'tenant_owner');
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await expectAccessible(page);
+  await page.getByRole('textbox', { name: 'Time zone' }).fill('Mars/Olympus');
+  await page.locator('#reason').fill('the head office moved');
+  await page.getByRole('button', { name: 'Change the company' }).click();
+  await expect(page.getByRole('alert')).toContainText('no time zone');
+  await page.getByRole('textbox', { name: 'Time zone' }).fill('Europe/Paris');
+  await page.getByRole('button', { name: 'Change the company' }).click();
+  await expect(page.getByRole('cell', { name: 'the head office moved' })).toBeVisible();
+  await page.getByRole('button', { name: 'Test the connection' }).click();
+  await expect(page.getByText('It works: the provider took the credential')).toBeVisible();
+  await expectAccessible(page);
+});
+
 for (const path of ['/members/groups', '/members/issuers', '/account']) {
   test(`${path} is accessible`, async ({ page }) => {
     await signIn(page, 'tenant_owner');
