@@ -266,12 +266,15 @@ func (w *world) formAttempts(route web.Route, k known) []attempt {
 		{name: "parts without an end", target: target, kind: "multipart/form-data; boundary=x", body: "--x\r\nContent-Disposition: form-data; name=\"label\"\r\n\r\nhalf", hopeless: true},
 		{name: "very many fields", target: target, kind: encoded, body: strings.Repeat("label=&", 20_000), hopeless: true},
 	}
-	for _, bad := range junk(w.two) {
+	for i, bad := range junk(w.two) {
 		all := url.Values{}
 		for name := range fields {
 			all[name] = []string{bad, bad}
 		}
-		for _, name := range some(fields) {
+		for j, name := range some(fields) {
+			if !turn(i, j) {
+				continue
+			}
 			one := url.Values{}
 			maps.Copy(one, fields)
 			one.Set(name, bad)
@@ -284,6 +287,11 @@ func (w *world) formAttempts(route web.Route, k known) []attempt {
 	}
 	return list
 }
+
+// turn spreads junk over the fields of a form and the parameters of an address: each
+// gets a quarter of it, and neighbors get different quarters. All of it at each took a
+// quarter of an hour under the race detector and found nothing more.
+func turn(junk, field int) bool { return junk%4 == field%4 }
 
 // some are a form's fields, spread over it where it has very many: a grid's are all alike.
 func some(fields url.Values) []string {
@@ -376,9 +384,12 @@ func TestGarbageInAddresses(t *testing.T) {
 		}
 		names := append([]string{"cursor", "as_of", "period", "from", "to", "limit", "nothing"}, k.queries[route.Path]...)
 		b := w.walker(t, w.one, app.RoleFinanceAdmin)
-		for _, bad := range junk(w.two) {
+		for i, bad := range junk(w.two) {
 			addresses := map[string]string{}
-			for _, name := range names {
+			for j, name := range names {
+				if !turn(i, j) {
+					continue
+				}
 				addresses[target+"?"+url.Values{name: {bad}}.Encode()] = target
 			}
 			if name := strings.ReplaceAll(bad, "/", ""); strings.Contains(route.Path, ":") && name != "" {
