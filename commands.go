@@ -185,6 +185,9 @@ const byCommand = "by the installation's command line"
 
 // bootstrap takes one noun, verb and their arguments to a use case.
 func (h *house) bootstrap(ctx context.Context, noun string, args []string, out io.Writer) error {
+	if noun == "tenant" && len(args) > 1 && (args[0] == "suspend" || args[0] == "resume") {
+		return h.setTenantState(ctx, args[0], args[1], args[2:])
+	}
 	switch {
 	case noun == "tenant" && len(args) == 1 && args[0] == "list":
 		return h.listTenants(ctx, out)
@@ -220,7 +223,11 @@ func (h *house) bootstrap(ctx context.Context, noun string, args []string, out i
 func (h *house) listTenants(ctx context.Context, out io.Writer) error {
 	list, err := h.tenants.List(ctx)
 	for _, t := range list {
-		_, _ = fmt.Fprintf(out, "%-20s %s  %s\n", t.Slug, t.ID, t.Name)
+		state := "active"
+		if !t.SuspendedAt.IsZero() {
+			state = "suspended since " + t.SuspendedAt.Format(time.RFC3339)
+		}
+		_, _ = fmt.Fprintf(out, "%-20s %s  %-38s %s\n", t.Slug, t.ID, state, t.Name)
 	}
 	return err
 }
@@ -232,6 +239,25 @@ func (h *house) createTenant(ctx context.Context, slug, name string, out io.Writ
 	}
 	_, err = fmt.Fprintf(out, "%s  ANTHROPIC_BASE_URL=%s/gw/%s\n", tenant, h.settings.PublicURL, slug)
 	return err
+}
+
+// setTenantState closes a company for a while, or opens it again.
+func (h *house) setTenantState(ctx context.Context, verb, slug string, args []string) error {
+	var reason string
+	if _, err := parse("tenant "+verb, args, func(f *flag.FlagSet) { f.StringVar(&reason, "reason", "", "") }, false); err != nil {
+		return err
+	}
+	if reason == "" {
+		return misuse("tenant %s: say why, with --reason", verb)
+	}
+	tenant, _, err := h.tenants.BySlug(ctx, slug)
+	if err != nil {
+		return err
+	}
+	if verb == "suspend" {
+		return h.tenants.Suspend(ctx, app.Command(tenant), reason)
+	}
+	return h.tenants.Resume(ctx, app.Command(tenant), reason)
 }
 
 func (h *house) setUpstream(ctx context.Context, who app.Actor, baseURL string) error {

@@ -42,6 +42,7 @@ const manual = `Usage:
   tollbook login     switch CODE | token | status | logout
   tollbook journal   drain|show DIR
   tollbook tenant    create SLUG NAME | list | upstream SLUG URL
+                     suspend SLUG --reason TEXT | resume SLUG --reason TEXT
   tollbook key       create SLUG COST_CENTER LABEL | revoke SLUG KEY_ID REASON
   tollbook node      create SLUG CODE NAME [PARENT_CODE]
   tollbook prices    show SLUG | diff SLUG FILE | propose SLUG FILE REASON | discount SLUG BPS FROM REASON

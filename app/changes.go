@@ -46,6 +46,9 @@ const (
 	changeIssuerEnd  = "issuer_retirement"
 
 	changeProfile = "tenant_profile"
+
+	changeTenantSuspension = "tenant_suspension"
+	changeTenantResumption = "tenant_resumption"
 )
 
 func objectOf(kind string) string {

@@ -167,7 +167,13 @@ func (m *Members) load(tx *db.Tx, who *Actor) error {
 	for _, r := range roles {
 		who.Grants = append(who.Grants, Grant{Role: Role(r.Role), Node: r.NodeID})
 	}
-	who.Developer, err = m.ownDeveloper(tx, who.Person)
+	if who.Developer, err = m.ownDeveloper(tx, who.Person); err != nil {
+		return err
+	}
+	suspended, err := tx.Suspended()
+	if err == nil && suspended {
+		err = ErrTenantSuspended // told to who belongs there, and to nobody else
+	}
 	return err
 }
 

@@ -150,8 +150,13 @@ func (s *SignIns) Accept(ctx context.Context, tenant id.Tenant, claims Claims) (
 		if err := tx.LockPeople(); err != nil { // a suspension under way ends this session, too
 			return err
 		}
+		suspended, err := tx.Suspended()
+		if err != nil {
+			return err
+		}
 		row, err := tx.MemberByIdentity(claims.Issuer, claims.Subject)
-		if fault.KindOf(err) == fault.KindNotFound && !claims.Invitation.IsZero() {
+		invited := fault.KindOf(err) == fault.KindNotFound && !claims.Invitation.IsZero()
+		if invited && !suspended {
 			row, err = s.members.join(tx, claims)
 		}
 		switch {
@@ -162,6 +167,9 @@ func (s *SignIns) Accept(ctx context.Context, tenant id.Tenant, claims Claims) (
 			refused = ErrNotMember
 		case err != nil:
 			return err
+		}
+		if suspended && (refused == nil || invited) {
+			refused = ErrTenantSuspended // told to who belongs there, and to nobody else
 		}
 		if refused != nil { // committed: a refusal is recorded too
 			return tx.AppendAudit(auditlog.Record{Action: "sign_in.refused", Actor: "system", Subject: row.MemberID.String(), Detail: map[string]any{"issuer": claims.Issuer}})

@@ -171,6 +171,13 @@ func (s *SignIns) Switch(ctx context.Context, who Actor, slug string) (secret.Te
 		if err != nil || row.SuspendedAt != nil || row.Kind != memberPerson {
 			return ErrNowhere
 		}
+		suspended, err := tx.Suspended()
+		if err != nil {
+			return err
+		}
+		if suspended {
+			return ErrTenantSuspended
+		}
 		claims := from.claims
 		claims.IssuerID, claims.Invitation = issuers[same].IssuerID, id.Invitation{}
 		cookie, err = s.open(tx, row, claims, from.expires, "sign_in.switched")

@@ -57,6 +57,7 @@ type TenantSnapshot struct {
 	Number     int64 // of the latest change it contains
 	Upstream   *url.URL
 	Credential secret.Text
+	Suspended  bool // an operator closed the company for a while
 	Circular   bool // the credential is a virtual key: what is sent there would come back
 	Keys       map[secret.Hash]*SnapshotKey
 	Tree       *hierarchy.Tree
@@ -158,7 +159,7 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 	if err != nil {
 		return nil, err
 	}
-	t := &TenantSnapshot{ID: row.TenantID, Slug: row.Slug, Number: row.Number, Tree: tree, Keys: make(map[secret.Hash]*SnapshotKey, len(row.Keys))}
+	t := &TenantSnapshot{ID: row.TenantID, Slug: row.Slug, Number: row.Number, Suspended: row.Suspended, Tree: tree, Keys: make(map[secret.Hash]*SnapshotKey, len(row.Keys))}
 	if t.Pseudonyms, err = newPseudonyms(s.ring, row.TenantID, row.PseudonymSealed); err != nil {
 		return nil, fmt.Errorf("open pseudonym key: %w", err)
 	}

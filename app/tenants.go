@@ -96,6 +96,8 @@ type TenantView struct {
 	ID         id.Tenant
 	Slug, Name string
 	RecordedAt time.Time
+	// SuspendedAt is since when it is closed; zero: active.
+	SuspendedAt time.Time
 }
 
 // List shows every tenant of the installation.
@@ -104,7 +106,7 @@ func (t *Tenants) List(ctx context.Context) ([]TenantView, error) {
 	err := t.db.InSystem(ctx, "the operator lists tenants", func(tx *db.SystemTx) error {
 		rows, err := tx.Tenants()
 		for _, r := range rows {
-			list = append(list, TenantView{ID: r.ID, Slug: r.Slug, Name: r.Name, RecordedAt: r.RecordedAt})
+			list = append(list, TenantView{ID: r.ID, Slug: r.Slug, Name: r.Name, RecordedAt: r.RecordedAt, SuspendedAt: orZero(r.SuspendedAt)})
 		}
 		return err
 	})

@@ -32,6 +32,7 @@ type SnapshotTenant struct {
 	BaseURL          string
 	CredentialSealed []byte
 	PseudonymSealed  []byte
+	Suspended        bool
 	Keys             []SnapshotKey       `gorm:"-"`
 	Versions         []hierarchy.Version `gorm:"-"`
 }
@@ -40,6 +41,7 @@ type SnapshotTenant struct {
 func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 	var tenants []SnapshotTenant
 	if err := t.scan("read tenants", &tenants, `select t.tenant_id, t.slug, coalesce(u.base_url, '') as base_url, u.credential_sealed,
+		coalesce((select s.state = 'suspended' from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1), false) as suspended,
 		(select key_sealed from pseudonym_key p where p.tenant_id = t.tenant_id) as pseudonym_sealed,
 		(select coalesce(max(number), 0) from change c where c.tenant_id = t.tenant_id) as number
 		from tenant t left join lateral (select base_url, credential_sealed from upstream u where u.tenant_id = t.tenant_id

@@ -108,6 +108,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
 		require.NoError(t, tx.AddUpstreamTest(s.upstreamTest()))
 		require.NoError(t, tx.SetProfile(s.profile(tx, s.change.ID)))
+		require.NoError(t, tx.SetTenantState(id.NewVersion(tx.Now), db.TenantSuspended, s.change.ID))
 		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
 		s.logins(t, tx)
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
@@ -450,6 +451,7 @@ func reading() map[string]query {
 			rows, err := tx.UpstreamTests(500)
 			return text(rows), err
 		}},
+		"Suspended":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Suspended() }},
 		"UpstreamURL": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
 		"Usage": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			all, err := tx.Usage(db.UsageFilter{Limit: 500})

@@ -206,6 +206,9 @@ func writing() map[string]query {
 			test.Number = 2
 			return onlyError(tx.AddUpstreamTest(test))
 		}},
+		"SetTenantState": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.SetTenantState(id.NewVersion(tx.Now), db.TenantActive, theirs.change.ID))
+		}},
 		"SetProfile": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.SetProfile(mine.profile(tx, theirs.change.ID)))
 		}},

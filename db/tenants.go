@@ -18,11 +18,14 @@ type TenantRow struct {
 	// TimeZone is an IANA name, FiscalMonth the calendar month a fiscal year begins with.
 	TimeZone    string
 	FiscalMonth int
+	SuspendedAt *time.Time // nil: active
 }
 
 // tenantSelect reads tenants with the profile in force.
 const tenantSelect = `select t.tenant_id, t.slug, coalesce(p.name, t.name) as name, t.name as founded_as, t.recorded_at, coalesce(p.time_zone, 'UTC') as time_zone,
-	coalesce(p.fiscal_month, 1) as fiscal_month from tenant t left join tenant_profile p on p.tenant_id = t.tenant_id and p.effective_to is null`
+	coalesce(p.fiscal_month, 1) as fiscal_month,
+	(select case when s.state = 'suspended' then s.at end from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1) as suspended_at
+	from tenant t left join tenant_profile p on p.tenant_id = t.tenant_id and p.effective_to is null`
 
 // ErrTenantAbsent reports a slug or id nobody has.
 var ErrTenantAbsent = fault.New(fault.KindNotFound, "tenant_absent", "There is no such tenant.")
@@ -43,6 +46,29 @@ func (t *Tx) TenantRow() (TenantRow, error) {
 		return TenantRow{}, err
 	}
 	return rows[0], nil
+}
+
+// The states of a tenant.
+const (
+	TenantActive    = "active"
+	TenantSuspended = "suspended"
+)
+
+// SetTenantState suspends or resumes the tenant from now on.
+func (t *Tx) SetTenantState(version id.Version, state string, change id.Change) error {
+	place, err := t.Counter("tenant_state")
+	if err != nil {
+		return err
+	}
+	return t.exec("set tenant state", `insert into tenant_state (tenant_id, version_id, place, state, at, change_id) values ($1, $2, $3, $4, $5, $6)`,
+		t.Tenant, version, place, state, t.Now, change)
+}
+
+// Suspended tells whether the tenant is.
+func (t *Tx) Suspended() (bool, error) {
+	var state string
+	_, err := t.row("read tenant state", []any{&state}, `select state from tenant_state where tenant_id = $1 order by place desc limit 1`, t.Tenant)
+	return state == TenantSuspended, err
 }
 
 // Tenants lists every tenant, by slug.

@@ -109,6 +109,8 @@ func (x *exchange) admit(slug string) error {
 		if key, ok := x.g.snapshots.Find(tenant, presentedKey); ok {
 			x.tenant, x.key = tenant, key
 			switch {
+			case tenant.Suspended:
+				return errSuspended
 			case tenant.Upstream == nil:
 				return errNoUpstream
 			case tenant.Circular:

@@ -25,6 +25,7 @@ var (
 		"The gateway has not been able to refresh its keys and rules. It will serve again as soon as its database answers.")
 	errNoUpstream = fault.New(fault.KindUnavailable, "upstream_missing", "No provider is configured for this company yet. Ask an engineering admin.")
 	errLoop       = fault.New(fault.KindInvalid, "upstream_loop", "The provider configured for your company is Tollbook itself: requests would go round in circles. Ask an engineering admin to name the provider's own address and credential.")
+	errSuspended  = fault.New(fault.KindForbidden, "tenant_suspended", "Your company is suspended at this gateway. Nothing is wrong with your key: ask whoever runs Tollbook for your company to have it resumed.")
 	errUpstream   = fault.New(fault.KindUnavailable, "upstream_unreachable", "The provider cannot be reached right now.")
 	errNotMetered = fault.New(fault.KindInvalid, "not_supported", "Batches and files are not supported through this gateway yet; send them as single messages.")
 	errBaseURL    = fault.New(fault.KindInvalid, "base_url_wrong", "This is no address of this gateway: check ANTHROPIC_BASE_URL, it ends in /gw/<your company>.")
@@ -38,6 +39,9 @@ func refusal(f *fault.Fault) (status int, typ string, retry bool) {
 		return http.StatusRequestEntityTooLarge, "request_too_large", false
 	case errors.Is(f, errNotMetered):
 		return http.StatusNotImplemented, "not_supported", false
+	case errors.Is(f, errSuspended):
+		// At 403 Claude Code takes it for a failed sign-in, at 429 it waits and asks again; at 402 it shows the sentence, once.
+		return http.StatusPaymentRequired, "permission_error", false
 	case errors.Is(f, errBaseURL), errors.Is(f, errLoop):
 		// At 404 Claude Code asks again and then blames the model; at 400 it leaves parts out and tries again.
 		return http.StatusMisdirectedRequest, "invalid_request_error", false

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -58,6 +59,46 @@ func TestARevokedKeyIsRefusedEverywhere(t *testing.T) {
 		}
 		require.Equal(t, http.StatusOK, h.post(t, "one", question).StatusCode, "the others go on")
 	}
+}
+
+// TestASuspendedCompanyIsRefusedEverywhere suspends under two gateways that serve: each
+// goes over to refusing with what costs a client one request, and back when it is resumed.
+func TestASuspendedCompanyIsRefusedEverywhere(t *testing.T) {
+	t.Parallel()
+	a, url := upstream(t, jsonAnswer(http.StatusOK, plainAnswer))
+	one := build(t, url)
+	two := one.replica(t, time.Now)
+	follow(t, one.snapshots)
+	follow(t, two.snapshots)
+	becomes := func(status int) {
+		for name, h := range map[string]*house{"one": one, "two": two} {
+			changed := time.Now()
+			require.Eventually(t, func() bool { return h.post(t, "one", question).StatusCode == status }, 10*time.Second, time.Millisecond, name)
+			t.Logf("gateway %s answers %d after %s", name, status, time.Since(changed).Round(time.Millisecond))
+		}
+	}
+	becomes(http.StatusOK)
+	require.NoError(t, one.tenants.Suspend(t.Context(), app.Command(one.tenant["one"]), "the contract ended"))
+	becomes(http.StatusPaymentRequired)
+	asked := a.count.Load()
+	for _, h := range []*house{one, two} {
+		for _, path := range []string{"/v1/messages", "/v1/messages/count_tokens"} {
+			res := h.post(t, "one", question, func(r *http.Request) { r.URL.Path = "/gw/one" + path })
+			body, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusPaymentRequired, res.StatusCode, "%s: %s", path, body)
+			require.Equal(t, "false", res.Header.Get("X-Should-Retry"))
+			require.Empty(t, res.Header.Get("Retry-After"))
+			require.Contains(t, string(body), `"type":"permission_error"`)
+			require.Contains(t, string(body), "Your company is suspended")
+		}
+		stranger := h.post(t, "one", question, func(r *http.Request) { r.Header.Set("X-Api-Key", h.key["two"]) })
+		require.Equal(t, http.StatusUnauthorized, stranger.StatusCode, "who has no key here is told nothing")
+		require.Equal(t, http.StatusOK, h.post(t, "two", question).StatusCode, "the other company goes on")
+	}
+	require.Equal(t, asked+2, a.count.Load())
+	require.NoError(t, one.tenants.Resume(t.Context(), app.Command(one.tenant["one"]), "it goes on"))
+	becomes(http.StatusOK)
 }
 
 // TestAKeyIsRefusedFromTheInstantItExpires moves the clock alone: no notice, no load.

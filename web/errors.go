@@ -90,6 +90,9 @@ func (w *Web) failAt(c echo.Context, err error, v *visit) {
 }
 
 func faultTitle(f *fault.Fault) string {
+	if errors.Is(f, app.ErrTenantSuspended) {
+		return "Suspended"
+	}
 	switch f.Kind {
 	case fault.KindForbidden:
 		return "Not permitted"

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,6 +26,7 @@ type visit struct {
 	slug   string
 	// profile is how the company shows time and months.
 	profile app.Profile
+	closed  bool // the company is suspended
 }
 
 const (
@@ -68,14 +70,19 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 			find = w.areas.SignIns.PeekSession
 		}
 		who, err := find(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
-		if err != nil {
+		closed := errors.Is(err, app.ErrTenantSuspended)
+		if err != nil && !closed {
 			return err
 		}
-		v := &visit{Context: c, web: w, who: who}
+		v := &visit{Context: c, web: w, who: who, closed: closed}
 		if v.profile, v.slug, err = w.areas.Tenants.Profile(c.Request().Context(), who); err != nil {
 			return err
 		}
 		v.tenant = v.profile.Name
+		if closed && c.Path() != "/sign-out" && c.Path() != "/switch" { // the ways out
+			w.failAt(c, app.ErrTenantSuspended, v)
+			return nil
+		}
 		if err := serve(v); err != nil {
 			w.failAt(c, err, v) // with the frame of who is signed in
 		}
@@ -91,6 +98,10 @@ func (v *visit) may(object, action string) bool {
 // frame is what is around a signed-in page.
 func (v *visit) frame(title string) ui.Frame {
 	f := ui.Frame{Title: title, Asset: v.web.assets.URL, Tenant: v.tenant, Person: v.who.Name, Role: roles(v.who.Grants)}
+	if v.closed {
+		f.Companies = v.companies()
+		return f
+	}
 	add := func(label, url string) {
 		path := v.Request().URL.Path
 		f.Nav = append(f.Nav, ui.NavItem{Label: label, URL: url, Current: path == url || (url != "/" && strings.HasPrefix(path, url+"/"))})

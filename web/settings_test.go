@@ -180,3 +180,48 @@ func TestAnUpstreamIsReplacedAndTestedOnAPage(t *testing.T) {
 	require.Contains(t, got.body, "the gateway refuses every request")
 	require.Contains(t, got.body, "Nothing was changed since")
 }
+
+// TestASuspendedCompanyTellsItsMembers opens pages and API of a company that the operator
+// suspended, and of another one.
+func TestASuspendedCompanyTellsItsMembers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cookie := w.session(t, w.one, app.RoleFinanceAdmin)
+	owner := w.session(t, w.one, app.RoleTenantOwner)
+	require.NoError(t, w.areas.Tenants.Suspend(t.Context(), app.Command(w.one.tenant), "the contract ended"))
+	const words = "This company is suspended by whoever runs this installation"
+	open := func(cookie *http.Cookie, method, target string) answer {
+		r := request(method, target, "")
+		r.AddCookie(cookie)
+		return w.do(r)
+	}
+	for _, target := range []string{"/", "/requests", "/settings", "/settings.csv", "/account", "/members", "/requests/" + w.one.events[0].ID.String()} {
+		got := open(cookie, http.MethodGet, target)
+		require.Equal(t, 403, got.status, target)
+		require.Contains(t, got.body, words, target)
+		require.Contains(t, got.body, "<h1>Suspended</h1>")
+		require.Contains(t, got.body, "Propulsion finance_admin")
+		require.NotContains(t, got.body, `href="/requests"`, "no way to what is closed")
+		wholesome(t, got)
+	}
+	changes := w.rows(t)
+	got := w.send(owner, "/settings/profile", url.Values{"name": {"Other"}, "time_zone": {"UTC"}, "fiscal_month": {"2"}, "reason": {"x"}})
+	require.Equal(t, 403, got.status)
+	require.Contains(t, got.body, words)
+	require.Equal(t, changes, w.rows(t), "its data stays as it is")
+
+	called := w.call(w.one, app.RoleFinanceAdmin, "/nodes", "")
+	require.Equal(t, 403, called.status)
+	require.Contains(t, called.body, "/problems/tenant_suspended")
+	require.Equal(t, 200, w.call(w.two, app.RoleFinanceAdmin, "/nodes", "").status)
+	require.Equal(t, 200, w.see(t, w.two, app.RoleFinanceAdmin, "/").status)
+
+	require.Equal(t, 303, open(cookie, http.MethodPost, "/sign-out").status)
+	require.Equal(t, 303, open(cookie, http.MethodGet, "/").status, "signed out")
+	_, err := w.areas.SignIns.Accept(t.Context(), w.one.tenant, app.Claims{Issuer: issuerURL, Subject: "acme-auditor", SignedInAt: now()})
+	require.ErrorIs(t, err, app.ErrTenantSuspended)
+
+	require.NoError(t, w.areas.Tenants.Resume(t.Context(), app.Command(w.one.tenant), "it goes on"))
+	require.Equal(t, 200, open(owner, http.MethodGet, "/settings").status, "a session goes on, too")
+	require.Equal(t, 200, w.call(w.one, app.RoleFinanceAdmin, "/nodes", "").status)
+}

@@ -7,7 +7,7 @@ func Codes() []string {
 		// What a failure is when nothing closer is known.
 		"conflict", "forbidden", "internal", "invalid", "limited", "not_found", "unauthenticated", "unavailable",
 		// Who asks.
-		"not_allowed", "token_unknown", "tokens_never_decide",
+		"not_allowed", "tenant_suspended", "token_unknown", "tokens_never_decide",
 		// How it was asked.
 		"body_syntax", "body_too_large", "content_type", "cursor_syntax", "endpoint_absent", "field_type", "field_unknown", "group_by_unknown",
 		"id_syntax", "idempotency_key_length", "idempotency_mismatch", "instant_syntax", "limit_range", "method_refused", "parameter_repeated",
