@@ -185,9 +185,6 @@ const byCommand = "by the installation's command line"
 
 // bootstrap takes one noun, verb and their arguments to a use case.
 func (h *house) bootstrap(ctx context.Context, noun string, args []string, out io.Writer) error {
-	if noun == "tenant" && len(args) > 1 && (args[0] == "suspend" || args[0] == "resume") {
-		return h.setTenantState(ctx, args[0], args[1], args[2:])
-	}
 	switch {
 	case noun == "tenant" && len(args) == 1 && args[0] == "list":
 		return h.listTenants(ctx, out)
@@ -202,8 +199,8 @@ func (h *house) bootstrap(ctx context.Context, noun string, args []string, out i
 	}
 	who, rest := app.Command(tenant), args[2:]
 	switch verb := noun + " " + args[0]; {
-	case verb == "tenant upstream" && len(rest) == 1:
-		return h.setUpstream(ctx, who, rest[0])
+	case noun == "tenant":
+		return h.commandTenant(ctx, who, args[0], rest, out)
 	case noun == "prices":
 		return h.commandPrices(ctx, who, args[0], rest, out)
 	case verb == "node create" && (len(rest) == 2 || len(rest) == 3):
@@ -218,54 +215,6 @@ func (h *house) bootstrap(ctx context.Context, noun string, args []string, out i
 		return h.keys.Revoke(ctx, who, key, rest[1])
 	}
 	return misuse("%s: %q with %d arguments means nothing", noun, args[0], len(args)-1)
-}
-
-func (h *house) listTenants(ctx context.Context, out io.Writer) error {
-	list, err := h.tenants.List(ctx)
-	for _, t := range list {
-		state := "active"
-		if !t.SuspendedAt.IsZero() {
-			state = "suspended since " + t.SuspendedAt.Format(time.RFC3339)
-		}
-		_, _ = fmt.Fprintf(out, "%-20s %s  %-38s %s\n", t.Slug, t.ID, state, t.Name)
-	}
-	return err
-}
-
-func (h *house) createTenant(ctx context.Context, slug, name string, out io.Writer) error {
-	tenant, err := h.tenants.Create(ctx, slug, name, time.Now().UTC())
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "%s  ANTHROPIC_BASE_URL=%s/gw/%s\n", tenant, h.settings.PublicURL, slug)
-	return err
-}
-
-// setTenantState closes a company for a while, or opens it again.
-func (h *house) setTenantState(ctx context.Context, verb, slug string, args []string) error {
-	var reason string
-	if _, err := parse("tenant "+verb, args, func(f *flag.FlagSet) { f.StringVar(&reason, "reason", "", "") }, false); err != nil {
-		return err
-	}
-	if reason == "" {
-		return misuse("tenant %s: say why, with --reason", verb)
-	}
-	tenant, _, err := h.tenants.BySlug(ctx, slug)
-	if err != nil {
-		return err
-	}
-	if verb == "suspend" {
-		return h.tenants.Suspend(ctx, app.Command(tenant), reason)
-	}
-	return h.tenants.Resume(ctx, app.Command(tenant), reason)
-}
-
-func (h *house) setUpstream(ctx context.Context, who app.Actor, baseURL string) error {
-	credential := (&environment{lookup: os.LookupEnv}).text("TOLLBOOK_UPSTREAM_KEY")
-	if credential == "" {
-		return errors.New("set TOLLBOOK_UPSTREAM_KEY to the provider's API key")
-	}
-	return h.tenants.SetUpstream(ctx, who, baseURL, secret.NewText(credential), byCommand)
 }
 
 func (h *house) createNode(ctx context.Context, who app.Actor, args []string) error {

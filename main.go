@@ -43,6 +43,7 @@ const manual = `Usage:
   tollbook journal   drain|show DIR
   tollbook tenant    create SLUG NAME | list | upstream SLUG URL
                      suspend SLUG --reason TEXT | resume SLUG --reason TEXT
+                     export SLUG FILE.zip              every table as CSV with a manifest, without secrets
   tollbook key       create SLUG COST_CENTER LABEL | revoke SLUG KEY_ID REASON
   tollbook node      create SLUG CODE NAME [PARENT_CODE]
   tollbook prices    show SLUG | diff SLUG FILE | propose SLUG FILE REASON | discount SLUG BPS FROM REASON

@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -451,8 +452,36 @@ func reading() map[string]query {
 			rows, err := tx.UpstreamTests(500)
 			return text(rows), err
 		}},
-		"Suspended":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Suspended() }},
-		"UpstreamURL": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
+		"ExportTables": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			tables, err := tx.ExportTables()
+			return len(tables), err
+		}},
+		"StreamTable": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			tables, err := tx.ExportTables()
+			if err != nil {
+				return nil, err
+			}
+			var all []string
+			for _, table := range tables {
+				if err := tx.StreamTable(table, func(row []*string) error {
+					for _, field := range row {
+						if field != nil {
+							all = append(all, *field)
+							if text, err := hex.DecodeString(strings.TrimPrefix(*field, `\x`)); err == nil {
+								all = append(all, string(text))
+							}
+						}
+					}
+					return nil
+				}); err != nil {
+					return nil, err
+				}
+			}
+			return all, err
+		}},
+		"SchemaVersion": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.SchemaVersion() }},
+		"Suspended":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Suspended() }},
+		"UpstreamURL":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
 		"Usage": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			all, err := tx.Usage(db.UsageFilter{Limit: 500})
 			if err != nil {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"archive/zip"
 	"context"
 	"net"
 	"os"
@@ -96,18 +97,6 @@ func TestTheCommandLineMakesASecondTenantThatSeesNothingOfTheFirst(t *testing.T)
 	out, code = command(t, environment, "tenant", "list")
 	require.Zero(t, code, out)
 	require.Contains(t, out, "meridian")
-	require.Regexp(t, `(?m)^acme +ten_\w+  active +Acme Corp$`, out)
-	out, code = command(t, environment, "tenant", "suspend", "acme")
-	require.Equal(t, 2, code, out)
-	require.Contains(t, out, "--reason")
-	out, code = command(t, environment, "tenant", "suspend", "acme", "--reason", "the contract ended")
-	require.Zero(t, code, out)
-	out, code = command(t, environment, "tenant", "list")
-	require.Zero(t, code, out)
-	require.Regexp(t, `(?m)^acme +ten_\w+  suspended since 20\S+Z +Acme Corp$`, out)
-	require.Regexp(t, `(?m)^meridian +ten_\w+  active `, out)
-	out, code = command(t, environment, "tenant", "resume", "acme", "--reason", "it goes on")
-	require.Zero(t, code, out)
 
 	out, code = command(t, environment, "prices", "discount", "acme", "1234", "2026-12-01", "order form 7")
 	require.Zero(t, code, out)
@@ -147,4 +136,41 @@ func (in *installation) operator(t *testing.T) []string {
 	as := func(role string) string { return strings.Replace(in.card.DatabaseURL, "tollbook@", role+"@", 1) }
 	return append(os.Environ(), "TOLLBOOK_DATABASE_URL="+as("tollbook_app"), "TOLLBOOK_SYSTEM_DATABASE_URL="+as("tollbook_system"),
 		"TOLLBOOK_MASTER_KEY="+master, "TOLLBOOK_PUBLIC_URL="+in.card.WebURL)
+}
+
+// TestTheCommandLineClosesOpensAndExportsATenant suspends a company, resumes it and takes
+// everything of it out, as an operator would.
+func TestTheCommandLineClosesOpensAndExportsATenant(t *testing.T) {
+	in := demo(t)
+	environment := in.operator(t)
+	out, code := command(t, environment, "tenant", "create", "borealis", "Borealis")
+	require.Zero(t, code, out)
+	out, code = command(t, environment, "tenant", "list")
+	require.Zero(t, code, out)
+	require.Regexp(t, `(?m)^borealis +ten_\w+  active +Borealis$`, out)
+	out, code = command(t, environment, "tenant", "suspend", "borealis")
+	require.Equal(t, 2, code, out)
+	require.Contains(t, out, "--reason")
+	out, code = command(t, environment, "tenant", "suspend", "borealis", "--reason", "the contract ended")
+	require.Zero(t, code, out)
+	out, code = command(t, environment, "tenant", "list")
+	require.Zero(t, code, out)
+	require.Regexp(t, `(?m)^borealis +ten_\w+  suspended since 20\S+Z +Borealis$`, out)
+	require.Regexp(t, `(?m)^meridian +ten_\w+  active `, out)
+	out, code = command(t, environment, "tenant", "resume", "borealis", "--reason", "it goes on")
+	require.Zero(t, code, out)
+	file := filepath.Join(t.TempDir(), "borealis.zip")
+	out, code = command(t, environment, "tenant", "export", "borealis", file)
+	require.Zero(t, code, out)
+	require.Contains(t, out, file)
+	archive, err := zip.OpenReader(file)
+	require.NoError(t, err)
+	require.NoError(t, archive.Close())
+	require.Equal(t, "manifest.json", archive.File[len(archive.File)-1].Name)
+	state, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), state.Mode())
+	out, code = command(t, environment, "tenant", "export", "borealis", file)
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "exists already")
 }
