@@ -119,6 +119,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"github.com/jackc/pgx":            {"db", "db/dbtest"},
 		"github.com/pressly/goose":        {"db"},
 		"github.com/riverqueue/river":     {"db", "jobs"},
+		"riverqueue.com/":                 {"db"},
 		"github.com/labstack/echo":        {"web", "gateway"},
 		"github.com/a-h/templ":            {"web"},
 		"github.com/casbin/":              {"app"},

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"tollbook/app"
+	"tollbook/app/fault"
 	"tollbook/app/secret"
 )
 
@@ -26,6 +28,7 @@ type settings struct {
 	TLSCert, TLSKey   string
 	OTLPEndpoint      *url.URL // of the trace collector; nil means none
 	TraceSample       float64  // part of requests that have a span, 0 to 1
+	Operators         []app.Identity
 	Only              []string // web, gateway, jobs
 	Development       bool
 	Limits            limits
@@ -103,6 +106,7 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	s.PublicURL = e.publicURL()
 	e.listening(&s)
 	e.tracing(&s)
+	s.Operators = e.operators()
 	if s.runs("gateway") && s.JournalDir == "" {
 		e.fail("TOLLBOOK_JOURNAL_DIR", "is not set; it should be a directory on a persistent volume")
 	}
@@ -125,6 +129,15 @@ func (e *environment) masterKeys() []secret.Text {
 		}
 	}
 	return keys
+}
+
+// operators reads who may open the operator's pages; unset is nobody.
+func (e *environment) operators() []app.Identity {
+	list, err := app.ParseOperators(e.text("TOLLBOOK_OPERATORS"))
+	if err != nil {
+		e.fail("TOLLBOOK_OPERATORS", "should be pairs of an issuer and a subject there, like \"https://login.example.com 00u1ab2cd\", with commas between pairs: "+fault.From(err).Message)
+	}
+	return list
 }
 
 func (e *environment) publicURL() *url.URL {

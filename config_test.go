@@ -38,3 +38,20 @@ func TestTracingIsConfiguredOrRefused(t *testing.T) {
 		require.NotContains(t, fault, "user:pass")
 	}
 }
+
+func TestOperatorsAreConfiguredOrRefused(t *testing.T) {
+	t.Parallel()
+	read := func(value string) (settings, string) {
+		s, err := readSettings(func(name string) (string, bool) { return value, name == "TOLLBOOK_OPERATORS" }, []string{"web"})
+		return s, err.Error() // the rest is not configured
+	}
+	s, fault := read("https://login.example.com 00u1, https://login.example.com 00u2")
+	require.Len(t, s.Operators, 2)
+	require.NotContains(t, fault, "OPERATORS")
+	s, fault = read("")
+	require.Empty(t, s.Operators)
+	require.NotContains(t, fault, "OPERATORS")
+	_, fault = read("olu@example.com")
+	require.Contains(t, fault, `TOLLBOOK_OPERATORS should be pairs of an issuer and a subject there, like "https://login.example.com 00u1ab2cd"`)
+	require.Contains(t, fault, `"olu@example.com" is not an issuer and a subject`)
+}

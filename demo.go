@@ -114,6 +114,8 @@ func (d *demoRun) place(address, dir string, fresh bool) error {
 		Listen: d.listener.Addr().String(), PublicURL: &url.URL{Scheme: "http", Host: d.listener.Addr().String()},
 		MasterKeys: []secret.Text{secret.NewText(d.state.MasterKey)}, JournalDir: filepath.Join(d.dir, "journal"), Development: true,
 		Limits: standardLimits(),
+		// Whoever the local issuer knows as the operator, at this start's address.
+		Operators: []app.Identity{{Issuer: "http://" + d.listener.Addr().String() + "/idp", Subject: demo.Operator().Subject}},
 	}
 	return d.state.Save(d.dir)
 }
@@ -234,7 +236,7 @@ func (d *demoRun) issuer(web string) (*issuer.Issuer, error) {
 	for _, p := range demo.People() {
 		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email, Groups: []string{string(p.Role)}})
 	}
-	for _, p := range demo.Strangers() {
+	for _, p := range append(demo.Strangers(), demo.Operator()) {
 		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email})
 	}
 	made, err := issuer.New(issuer.Config{

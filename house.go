@@ -125,12 +125,18 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}
 	}
 	if h.settings.runs("web") {
+		operators := app.NewOperators(h.db, h.settings.Operators, func() app.Health { return h.health(p, served) }, h.log)
+		jobPages, err := h.jobPages(ctx)
+		if err != nil {
+			return p, err
+		}
 		pages, err := web.New(web.Config{
 			PublicURL: h.settings.PublicURL, Development: h.settings.Development, Log: h.log, Now: time.Now, Version: version,
-			HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: ctx.Done(),
+			HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: ctx.Done(), JobPages: jobPages,
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
+			Operators: operators,
 		})
 		if err != nil {
 			return p, err

@@ -208,3 +208,25 @@ func newTenant(t *testing.T, clone *dbtest.Clone, slug string) id.Tenant {
 	require.NoError(t, clone.InTenant(context.Background(), tenant, func(tx *db.Tx) error { return tx.AddTenant(slug, strings.ToUpper(slug)) }))
 	return tenant
 }
+
+// TestSystemReadsOnlyTheColumnsItIsListedFor lists the tables of which the system role
+// sees a part.
+func TestSystemReadsOnlyTheColumnsItIsListedFor(t *testing.T) {
+	t.Parallel()
+	admin := dbtest.New(t).Admin(t)
+	rows, err := admin.Query(`select c.table_name || '(' || string_agg(c.column_name::text, ',' order by c.column_name) || ')' from information_schema.column_privileges c
+		where c.grantee = 'tollbook_system' and not exists (select from information_schema.role_table_grants g where g.grantee = c.grantee and g.table_name = c.table_name)
+		group by c.table_name order by c.table_name`)
+	require.NoError(t, err)
+	defer rows.Close()
+	var granted []string
+	for rows.Next() {
+		var columns string
+		require.NoError(t, rows.Scan(&columns))
+		granted = append(granted, columns)
+	}
+	require.NoError(t, rows.Err())
+	require.Equal(t, []string{
+		"audit_pending(tenant_id)", "issuer(domains,issuer_id,retired_at,tenant_id)", "member(issuer,kind,member_id,subject,suspended_at,tenant_id)", "usage_batch(batch_id,recorded_at,tenant_id)",
+	}, granted)
+}

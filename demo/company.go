@@ -92,6 +92,14 @@ func People() []Person {
 	}
 }
 
+// OperatorName is what the link of who runs the installation is called: it is no role.
+const OperatorName = "operator"
+
+// Operator runs the installation. In the company they are the least there is.
+func Operator() Person {
+	return Person{app.RoleDeveloper, "u-olu", "Olu Adeyemi", "olu.adeyemi@meridian.example", ""}
+}
+
 // Strangers lists whom the local issuer knows and the company does not: somebody to
 // refuse, and to invite.
 func Strangers() []Person {

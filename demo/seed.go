@@ -192,6 +192,9 @@ func Admit(ctx context.Context, areas Areas, tenant id.Tenant, state *State, iss
 	if err := areas.SignIns.SetIssuer(ctx, who, issuer, reason); err != nil {
 		return fmt.Errorf("set the issuer: %w", err)
 	}
+	if err := admitOperator(ctx, areas, who, state, issuerURL); err != nil {
+		return err
+	}
 	if state.IssuerURL == issuerURL {
 		return nil
 	}
@@ -226,6 +229,21 @@ func rights(ctx context.Context, areas Areas, who app.Actor) error {
 	return nil
 }
 
+// admitOperator admits who runs the installation, who has no token. A data directory of
+// an older release has none of them yet.
+func admitOperator(ctx context.Context, areas Areas, who app.Actor, state *State, issuerURL string) error {
+	if state.OperatedAt == issuerURL {
+		return nil
+	}
+	p := Operator()
+	_, err := areas.Members.Add(ctx, who, app.NewMember{Issuer: issuerURL, Subject: p.Subject, Name: p.Name, Email: p.Email, Role: p.Role}, reason)
+	if err != nil && fault.KindOf(err) != fault.KindConflict {
+		return fmt.Errorf("admit the operator: %w", err)
+	}
+	state.OperatedAt = issuerURL
+	return nil
+}
+
 // ClientID is Tollbook's name at the local issuer.
 const ClientID = "tollbook"
 
@@ -236,10 +254,14 @@ func SignInURLs(ctx context.Context, areas Areas, tenant id.Tenant, webURL strin
 		return nil, fmt.Errorf("read the issuer: %w", err)
 	}
 	links := map[string]string{}
-	for _, p := range People() {
-		query := url.Values{"login_hint": {p.Subject}, "return_to": {"/"}}
-		links[string(p.Role)] = webURL + "/sign-in/" + Slug + "/" + issuers[0].ID.String() + "?" + query.Encode()
+	link := func(subject, returnTo string) string {
+		query := url.Values{"login_hint": {subject}, "return_to": {returnTo}}
+		return webURL + "/sign-in/" + Slug + "/" + issuers[0].ID.String() + "?" + query.Encode()
 	}
+	for _, p := range People() {
+		links[string(p.Role)] = link(p.Subject, "/")
+	}
+	links[OperatorName] = link(Operator().Subject, "/operator")
 	return links, nil
 }
 

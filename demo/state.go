@@ -17,7 +17,8 @@ type State struct {
 	MasterKey    string            `json:"master_key"`
 	ClientSecret string            `json:"client_secret"`
 	Seeded       bool              `json:"seeded"`
-	IssuerURL    string            `json:"issuer_url"` // whose people were admitted
+	IssuerURL    string            `json:"issuer_url"`            // whose people were admitted
+	OperatedAt   string            `json:"operated_at,omitempty"` // whose operator was
 	VirtualKeys  map[string]string `json:"virtual_keys"`
 	APITokens    map[string]string `json:"api_tokens"`
 }
@@ -51,7 +52,7 @@ type Card struct {
 	SimulatorURL string            `json:"simulator_url"`
 	VirtualKeys  map[string]string `json:"virtual_keys"` // by cost center code
 	APITokens    map[string]string `json:"api_tokens"`   // by role
-	SignIn       map[string]string `json:"sign_in"`      // by role: starts the real sign-in
+	SignIn       map[string]string `json:"sign_in"`      // by role, and as operator: starts the real sign-in
 }
 
 // Write writes demo.json.

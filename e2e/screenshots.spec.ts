@@ -46,6 +46,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'settings', role: 'tenant_owner', open: (page) => go(page, '/settings') },
   { name: 'tokens', role: 'tenant_owner', open: (page) => go(page, '/tokens') },
   { name: 'account', role: 'developer', open: (page) => go(page, '/account') },
+  { name: 'operator', role: 'operator', open: (page) => go(page, '/operator') },
   { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },
 ];
 

@@ -22,6 +22,7 @@ type galleryView struct {
 	Seal    *app.Seal
 	Key     *newKeyView
 	Tests   []app.UpstreamTest
+	Health  app.Health
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -56,6 +57,10 @@ func gallery(frame ui.Frame) *galleryView {
 	var batch id.Batch
 	_ = batch.UnmarshalText([]byte("bat_01a20a7692cb7c3d9f1e5a6b7c8d9e0f")) // a constant that parses
 	v.Seal = &app.Seal{Batch: batch, At: at}
+	v.Health = app.Health{
+		Ready: true, Ailing: "requests of 1 company do not reach the ledger (7 wait); the log says why", Pools: []app.PoolHealth{{Role: "app", Max: 16, Open: 9, InUse: 2}},
+		Gateway: &app.GatewayHealth{Pending: 1234, Bytes: 700 << 20, Bound: 1 << 30, Segments: 11, OldestPending: time.Hour, Flushed: 40, FlushLag: time.Second, FailingTenants: 1, FailingWaiting: 7, Broken: 1, SnapshotAge: 20 * time.Second},
+	}
 	v.Key = &newKeyView{Form: keyForm{Alert: "A key needs a label of 1 to 200 bytes.", Field: "label"}, Nodes: []option{{Label: "Choose"}}}
 	return v
 }

@@ -16,6 +16,7 @@ type Route struct {
 	Object, Action string
 	SignedIn       bool
 	Token          bool // by API token, not by session
+	Operator       bool // for who operates the installation, whatever the role
 	serve          echo.HandlerFunc
 }
 
@@ -91,6 +92,7 @@ func (w *Web) pages() []Route {
 	}
 	list = append(list, w.peoplePages()...)
 	list = append(list, w.settingsPages()...)
+	list = append(list, w.operatorPages()...)
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}

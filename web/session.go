@@ -66,7 +66,7 @@ func (w *Web) cookie(c echo.Context, name string) string {
 func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		find := w.areas.SignIns.BySession
-		if c.Path() == livePath || c.Request().Header.Get(liveHeader) != "" {
+		if c.Path() == livePath || c.Request().Header.Get(liveHeader) != "" || asksByItself(c) {
 			find = w.areas.SignIns.PeekSession
 		}
 		who, err := find(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
@@ -133,6 +133,9 @@ func (v *visit) frame(title string) ui.Frame {
 	}
 	if v.may("setting", "read") {
 		add("Settings", "/settings")
+	}
+	if v.web.areas.Operators.Is(v.who) {
+		add("Operator", "/operator")
 	}
 	f.Companies = v.companies()
 	if r := v.Request(); r.Method == http.MethodGet {

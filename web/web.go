@@ -26,6 +26,9 @@ type Config struct {
 	// Leaving is closed when the process is about to end: streams of events end then,
 	// so that nothing waits for them. nil: never.
 	Leaving <-chan struct{}
+	// JobPages are the job queue's own pages, below JobsPrefix, for operators. nil: there
+	// are none.
+	JobPages http.Handler
 }
 
 // Areas are the use cases the web edge offers.
@@ -43,6 +46,7 @@ type Areas struct {
 	Rights    *app.Rights
 	Logins    *app.Logins
 	Settings  *app.Settings
+	Operators *app.Operators
 }
 
 // Web serves people and programs.

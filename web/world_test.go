@@ -49,7 +49,12 @@ type world struct {
 	log       *strings.Builder
 	// provider answers tests of upstreams.
 	provider func(*http.Request) (*http.Response, error)
+	health   app.Health
 }
+
+// operator is who runs the installation, by the name a session of theirs is opened with.
+// In each company they are a developer, and no more for being an operator.
+const operator = "operator"
 
 type company struct {
 	tenant  id.Tenant
@@ -95,10 +100,14 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Plans:    app.NewPlans(clone.DB, access, changes, ring),
 		Views:    app.NewViews(clone.DB, access, changes),
 		Settings: app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
+		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
+			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
+	jobPages, err := clone.JobPages(t.Context(), web.JobsPrefix)
+	require.NoError(t, err)
 	w.cfg = web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",
-		Log: slog.New(slog.NewTextHandler(w.log, nil)), HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: left(),
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: left(), JobPages: jobPages,
 	}
 	for _, f := range change {
 		f(&w.cfg)
@@ -118,6 +127,14 @@ func says(status int, body string) func(*http.Request) (*http.Response, error) {
 		_, _ = recorder.WriteString(body)
 		return recorder.Result(), nil
 	}
+}
+
+// rebuild makes the web edge anew after a change of what it is told.
+func (w *world) rebuild(t *testing.T) {
+	t.Helper()
+	var err error
+	w.web, err = web.New(w.cfg, w.areas)
+	require.NoError(t, err)
 }
 
 // left is closed: streams of events end at once, so that a test can open every route.
@@ -155,6 +172,8 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 		require.NoError(t, err)
 		c.tokens[role], c.members[role] = token.Reveal(), member
 	}
+	_, err = w.areas.Members.Add(ctx, who, app.NewMember{Issuer: issuerURL, Subject: slug + "-" + operator, Name: unit + " operator", Role: app.RoleDeveloper}, "the people")
+	require.NoError(t, err)
 	c.key, err = w.areas.Keys.Create(ctx, who, app.NewKey{Label: unit + " key", CostCenter: prefix + "-11"}, "the key")
 	require.NoError(t, err)
 	office, err := w.areas.Keys.Create(ctx, who, app.NewKey{Label: unit + " office key", CostCenter: prefix + "-20"}, "the other key")
