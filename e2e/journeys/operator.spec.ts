@@ -30,7 +30,7 @@ test('the operator opens the job queue, and nothing comes from elsewhere', async
   });
   page.on('pageerror', (error) => broken.push(String(error)));
   await signIn(page, 'operator');
-  await page.getByRole('link', { name: 'Job queue' }).click();
+  await page.getByRole('link', { name: 'Job queue', exact: true }).click();
   await page.getByRole('link', { name: /^Completed/ }).click();
   await expect(page.getByText('tick', { exact: true }).first()).toBeVisible();
   expect(foreign).toEqual([]);
