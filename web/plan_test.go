@@ -174,8 +174,19 @@ func TestEverySheetHasItsManifest(t *testing.T) {
 			continue
 		}
 		sheets++
-		path, role := w.one.path(t, strings.Replace(route.Path, ":node", "AC-10", 1)), allowedRole(t, access, route)
-		got := w.see(t, w.one, role, path+"?as_of=2026-11-20&node=AC-10")
+		path, role := w.one.path(t, strings.Replace(route.Path, ":node", "AC-10", 1)), app.Role(operator)
+		as := ui.Words(string(app.RoleDeveloper)) // an operator's
+		if !route.Operator {
+			role = allowedRole(t, access, route)
+			as = ui.Words(string(role))
+		}
+		session := w.session(t, w.one, role) // one: signing in leaves a record, which a sheet may count
+		see := func(target string) answer {
+			r := request(http.MethodGet, target, "")
+			r.AddCookie(session)
+			return w.do(r)
+		}
+		got := see(path + "?as_of=2026-11-20&node=AC-10")
 		require.Equal(t, 200, got.status, route.Path)
 		document, err := base64.StdEncoding.DecodeString(got.header.Get("X-Tollbook-Manifest"))
 		require.NoError(t, err)
@@ -186,7 +197,7 @@ func TestEverySheetHasItsManifest(t *testing.T) {
 		require.Len(t, rows[1:], m.Rows, route.Path)
 		require.Equal(t, rows[0], m.Columns)
 		require.Equal(t, strings.Trim(strings.TrimSuffix(route.Path, ".csv"), "/"), m.Report)
-		require.Equal(t, []string{"test", "acme", "Propulsion " + string(role), ui.Words(string(role))}, []string{m.CodeVersion, m.Tenant, m.RunBy.Name, m.RunBy.Roles})
+		require.Equal(t, []string{"test", "acme", "Propulsion " + string(role), as}, []string{m.CodeVersion, m.Tenant, m.RunBy.Name, m.RunBy.Roles})
 		require.Contains(t, m.Filters, export.Pair{Name: "as_of", Value: "2026-11-20"})
 		require.Contains(t, m.Filters, export.Pair{Name: "node", Value: "AC-10"})
 		require.Equal(t, "2026-11-20T00:00:00Z", m.AsOf.Format("2006-01-02T15:04:05Z07:00"))
@@ -194,7 +205,7 @@ func TestEverySheetHasItsManifest(t *testing.T) {
 		require.EqualValues(t, -1, m.AuditSequence.Last, "nothing is sequenced in this world")
 		require.Positive(t, m.AuditSequence.Waiting)
 
-		archive := w.see(t, w.one, role, path+"?as_of=2026-11-20&node=AC-10&manifest=zip")
+		archive := see(path + "?as_of=2026-11-20&node=AC-10&manifest=zip")
 		require.Equal(t, "application/zip", archive.header.Get("Content-Type"))
 		r, err := zip.NewReader(strings.NewReader(archive.body), int64(len(archive.body)))
 		require.NoError(t, err)
@@ -209,9 +220,8 @@ func TestEverySheetHasItsManifest(t *testing.T) {
 		require.Equal(t, got.body, string(parts[0]))
 		again, err := export.Verify(parts[1], parts[0])
 		require.NoError(t, err)
-		again.AuditSequence.Waiting = m.AuditSequence.Waiting // signing in again left a record
 		require.Equal(t, m, again)
-		require.Equal(t, 422, w.see(t, w.one, role, path+"?manifest=inside").status)
+		require.Equal(t, 422, see(path+"?manifest=inside").status)
 	}
 	require.GreaterOrEqual(t, sheets, 4)
 	var query strings.Builder
