@@ -252,17 +252,28 @@ type entry struct {
 
 func (s *site) entries(t *testing.T, session string) []entry {
 	t.Helper()
-	rows, err := s.ledger.Query(`select coalesce(request_id, ''), state, charge_pico from usage_event where session_id = $1`, session)
+	all, err := s.readEntries(session)
 	require.NoError(t, err)
+	return all
+}
+
+// readEntries fails on a connection that a killed database left behind: the next try
+// takes another.
+func (s *site) readEntries(session string) ([]entry, error) {
+	rows, err := s.ledger.Query(`select coalesce(request_id, ''), state, charge_pico from usage_event where session_id = $1`, session)
+	if err != nil {
+		return nil, err
+	}
 	defer rows.Close()
 	var all []entry
 	for rows.Next() {
 		var e entry
-		require.NoError(t, rows.Scan(&e.requestID, &e.state, &e.pico))
+		if err := rows.Scan(&e.requestID, &e.state, &e.pico); err != nil {
+			return nil, err
+		}
 		all = append(all, e)
 	}
-	require.NoError(t, rows.Err())
-	return all
+	return all, rows.Err()
 }
 
 // settled waits until the ledger has a row for each request the provider saw and
@@ -276,8 +287,9 @@ func (c *traffic) settled(t *testing.T) {
 		for _, b := range books(t, c.s.books, url.Values{"session": {c.session}}) {
 			provider[b.RequestID] = b
 		}
-		all = c.s.entries(t, c.session)
-		return len(all) >= len(provider)
+		var err error
+		all, err = c.s.readEntries(c.session)
+		return err == nil && len(all) >= len(provider)
 	}, 2*time.Minute, 50*time.Millisecond, "every request the provider saw has a row")
 	named, unnamed := map[string]entry{}, 0
 	for _, e := range all {
