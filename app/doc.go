@@ -2,12 +2,13 @@
 // Tollbook.
 //
 // It owns areas, one receiver type each (Tenants, Nodes, Keys, Members, SignIns, Rights, Logins,
-// Snapshots, Metering, Prices, Plans, Approvals, Reports, Audit, Settings), the funnel every mutation
+// Snapshots, Metering, Prices, Plans, Approvals, Reports, Views, Audit, Settings, Operators), the funnel every mutation
 // goes through (Changes) and access. It does not own decisions (the pure packages below it),
 // queries (db) or how an answer looks (web, gateway).
 //
 // Invariants: authorization happens here and nowhere else; a change, its audit
-// record and its job are one commit; no area calls another's private parts.
+// record and its job are one commit (a usage batch's job may follow within a second:
+// docs/adr/016); no area calls another's private parts.
 //
 // Words: actor, use case, funnel, snapshot, flush.
 package app

@@ -1,6 +1,6 @@
 // Package web is the people's way in: pages, sign-in, and the API mounted beside them.
 //
-// It owns routes (routes.go, one screen), sessions' cookies, sign-in at an issuer, the
+// It owns routes (routes.go), streams that say when to look again (live.go), sessions' cookies, sign-in at an issuer, the
 // pages and how a failure looks. It does not own rules, access or queries (app), the
 // API's types (web/api), components (web/ui, web/chart) or files (assets).
 //
