@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -204,7 +205,7 @@ func (m *Members) join(tx *db.Tx, claims Claims) (db.MemberRow, error) {
 		}
 		taken, err := tx.TakeInvitation(row.InvitationID, member)
 		if err != nil || !taken {
-			return firstOf(err, errors.New("the invitation was open a moment ago"))
+			return cmp.Or(err, errors.New("the invitation was open a moment ago"))
 		}
 		return tx.GrantRole(db.NewGrant{Version: id.NewVersion(tx.Now), Member: member, Role: row.Role, Node: row.NodeID, From: c.EffectiveFrom, Change: row.ChangeID})
 	})

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -206,7 +207,7 @@ func (s *SignIns) leaving(ctx context.Context, who Actor) (leaving, error) {
 	err := s.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		row, found, err := tx.LiveSession(who.Session, sessionIdle)
 		if err != nil || !found {
-			return firstOf(err, ErrSession)
+			return cmp.Or[error](err, ErrSession)
 		}
 		from.expires = row.ExpiresAt
 		issuers, err := tx.Issuers()
@@ -232,12 +233,4 @@ func (s *SignIns) leaving(ctx context.Context, who Actor) (leaving, error) {
 		return nil
 	})
 	return from, err
-}
-
-// firstOf is the first of two errors.
-func firstOf(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
