@@ -155,12 +155,14 @@ func (h *house) send(t *testing.T, path string, what, into any) {
 }
 
 // spendLimit shows the refusal of a spent budget, as it is to be, to Claude Code: it
-// asks once and shows the sentence. From a provider it says the same, but what it tells
-// about the shared key's limits stops at the gateway.
+// asks once and shows the sentence. Where the sentence's day is the day of the reset
+// header in UTC, the client puts the instant on its user's clock in the day's place.
+// From a provider it says the same, but what it tells about the shared key's limits
+// stops at the gateway.
 func (h *house) spendLimit(t *testing.T) {
 	t.Parallel()
-	reset := time.Now().AddDate(0, 0, 5)
-	const says = "spend limit reached · resets Dec 1 · ask the owner of CC-4200"
+	reset := time.Now().UTC().AddDate(0, 0, 5)
+	says := "spend limit reached · resets " + reset.Format("Jan 2") + " · ask the owner of CC-4200"
 	spent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		limit := func(name, value string) { w.Header().Set("Anthropic-Ratelimit-Unified-"+name, value) }
 		w.Header().Set("Retry-After", strconv.Itoa(int(time.Until(reset).Seconds())))
@@ -179,16 +181,17 @@ func (h *house) spendLimit(t *testing.T) {
 		_, _ = io.WriteString(w, `{"type":"error","error":{"type":"billing_error","message":"`+says+`"},"request_id":"req_spent"}`)
 	}))
 	t.Cleanup(spent.Close)
-	run := claude{args: []string{"say hello to the ledger"}, patient: true}.print(t)
+	run := claude{args: []string{"say hello to the ledger"}, patient: true, environment: []string{"TZ=UTC"}}.print(t)
 	session := uuid.NewString()
 	asRefusal, asProvider := newStation(t, spent.URL), newStation(t, h.card.GatewayURL)
 	first := both{through: run(t, asRefusal.listen(t), "tbk_any", session)}
 	h.lines.Store(session, newStation(t, spent.URL))
 	second := both{through: run(t, asProvider.listen(t), h.card.VirtualKeys["CC-4200"], session)}
-	for _, b := range []both{first, second} {
-		require.True(t, b.result(t).IsError)
-		require.Contains(t, b.result(t).Result, says)
-	}
+	require.True(t, first.result(t).IsError)
+	require.Contains(t, first.result(t).Result, "spend limit reached · resets "+reset.Format("Jan 2")+", ", "the instant instead of the day")
+	require.Contains(t, first.result(t).Result, " (UTC) · ask the owner of CC-4200")
+	require.True(t, second.result(t).IsError)
+	require.Contains(t, second.result(t).Result, says, "without the header, the day")
 	require.Len(t, asRefusal.all(), 1)
 	require.Len(t, asProvider.all(), 1)
 	require.Equal(t, "rejected", asRefusal.all()[0].answer.Get("Anthropic-Ratelimit-Unified-Status"))
