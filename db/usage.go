@@ -93,18 +93,17 @@ func (t *Tx) usageInsert(rated []pricing.Rated, batch id.Batch, posting period.M
 	if err != nil {
 		return "", nil, err
 	}
-	var names, aliases, selects, binds []string
+	var names, selects, binds []string
 	args = []any{t.Tenant, t.Now, posting.Start(), batch}
 	for i, c := range columns {
 		alias := fmt.Sprintf("c%d", i)
 		args = append(args, c.rows)
 		names = append(names, c.name)
-		aliases = append(aliases, alias)
 		selects = append(selects, strings.ReplaceAll(c.cast, "%", alias))
-		binds = append(binds, fmt.Sprintf("$%d::%s[]", len(args), arrayType(c.rows)))
+		binds = append(binds, fmt.Sprintf("unnest($%d::%s[]) as %s", len(args), arrayType(c.rows), alias))
 	}
 	query = `insert into usage_event (tenant_id, recorded_at, posting_period, batch_id, ` + strings.Join(names, ", ") + `)
-		select $1, $2, $3, $4, ` + strings.Join(selects, ", ") + ` from unnest(` + strings.Join(binds, ", ") + `) as u(` + strings.Join(aliases, ", ") + `)`
+		select $1, $2, $3, $4, ` + strings.Join(selects, ", ") + ` from (select ` + strings.Join(binds, ", ") + `) u`
 	return query, args, nil
 }
 
