@@ -2,15 +2,10 @@ package gateway
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
-	"sync/atomic"
-	"time"
 
 	"tollbook/app/fault"
 	"tollbook/gateway/anthropic"
@@ -87,65 +82,4 @@ func (b *body) written(sent httptrace.WroteRequestInfo) {
 	if sent.Err == nil {
 		b.release()
 	}
-}
-
-// upstreamConn writes what is in memory as it is, where net/http would copy it
-// through a buffer of its own, and is silent for a bounded time.
-type upstreamConn struct {
-	*net.TCPConn
-	silence time.Duration
-	made    time.Time
-	until   atomic.Int64 // the read deadline that is set, in nanoseconds since made
-}
-
-// Read implements net.Conn.
-func (c *upstreamConn) Read(p []byte) (int, error) {
-	if err := c.allow(); err != nil {
-		return 0, err
-	}
-	return c.TCPConn.Read(p)
-}
-
-// allow moves the deadline on when less than the whole silence is left, to a quarter more
-// than that: moving it with every read would cost more than the read of a small event.
-func (c *upstreamConn) allow() error {
-	now := time.Since(c.made)
-	if time.Duration(c.until.Load())-now >= c.silence {
-		return nil
-	}
-	until := now + c.silence + c.silence/4
-	c.until.Store(int64(until))
-	return c.SetReadDeadline(c.made.Add(until))
-}
-
-// traced is the context of a round trip whose request goes out by sent.
-func traced(ctx context.Context, sent func(httptrace.WroteRequestInfo)) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: notIdle, WroteRequest: sent})
-}
-
-// notIdle begins the silence of a request on a connection that idled, whose reader has
-// been waiting since the request before.
-func notIdle(got httptrace.GotConnInfo) {
-	if !got.WasIdle {
-		return
-	}
-	c := got.Conn
-	if encrypted, ok := c.(*tls.Conn); ok {
-		c = encrypted.NetConn()
-	}
-	if upstream, ok := c.(*upstreamConn); ok {
-		_ = upstream.allow() // what is wrong with the connection, the request finds out
-	}
-}
-
-// ReadFrom implements io.ReaderFrom, by which net/http sends a body.
-func (c *upstreamConn) ReadFrom(r io.Reader) (int64, error) {
-	if limited, ok := r.(*io.LimitedReader); ok {
-		if whole, ok := limited.R.(io.WriterTo); ok { // a body of ours: the limit is its length
-			n, err := whole.WriteTo(c.TCPConn)
-			limited.N -= n
-			return n, err
-		}
-	}
-	return c.TCPConn.ReadFrom(r)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -184,7 +183,7 @@ func newTransport(cfg Config) *http.Transport {
 		MaxResponseHeaderBytes: cfg.MaxAnswerHeaderBytes,
 		ExpectContinueTimeout:  0,
 		ReadBufferSize:         4 << 10,
-		WriteBufferSize:        4 << 10, // an open stream keeps its connection's buffers; a large body passes by them
+		WriteBufferSize:        writeBuffer,
 	}
 }
 
@@ -192,17 +191,6 @@ const (
 	keepAliveEvery = 30 * time.Second
 	sayFullEvery   = 10 // seconds between two lines of the log about a full journal
 )
-
-func dialer(within, silence time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: within, KeepAlive: keepAliveEvery}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := d.DialContext(ctx, network, address)
-		if tcp, ok := c.(*net.TCPConn); ok {
-			return &upstreamConn{TCPConn: tcp, silence: silence, made: time.Now()}, err
-		}
-		return c, err
-	}
-}
 
 // Handler serves everything below /gw.
 func (g *Gateway) Handler() http.Handler {

@@ -223,7 +223,7 @@ func (x *exchange) send() error {
 		Header: upstreamHeaders(x.r.Header, x.tenant.Credential), Body: x.body.reader(), ContentLength: int64(len(x.body.bytes())),
 	}
 	x.outcome.SentAt = x.g.cfg.Now().UTC()
-	ctx := traced(x.drain.ctx, x.sent)
+	ctx := traced(x.drain.ctx, len(x.body.bytes()), x.sent)
 	response, err := x.g.upstream.RoundTrip(request.WithContext(ctx)) //nolint:bodyclose // messages closes it when relayed
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func TestARequestBeginsWithAWholeWindowOfSilence(t *testing.T) {
 		return c, err
 	}
 	for n := range 5 {
-		ctx := traced(t.Context(), nil)
+		ctx := traced(t.Context(), 0, nil)
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
 		require.NoError(t, err)
 		res, err := transport.RoundTrip(r)

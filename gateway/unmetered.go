@@ -42,7 +42,9 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), lookupWithin)
 	defer cancel()
-	if x.r.Method == http.MethodPost {
+	if x.r.Method != http.MethodPost {
+		ctx = traced(ctx, 0, nil)
+	} else {
 		taken, err := x.takeBody()
 		if err != nil {
 			g.refuse(c, err, x.event)
@@ -50,7 +52,7 @@ func (g *Gateway) passUnmetered(c echo.Context) error {
 		}
 		x.body = taken
 		request.Body, request.ContentLength = taken.reader(), int64(len(taken.bytes()))
-		ctx = traced(ctx, x.sent)
+		ctx = traced(ctx, len(taken.bytes()), x.sent)
 	}
 	response, err := g.upstream.RoundTrip(request.WithContext(ctx))
 	if err != nil {

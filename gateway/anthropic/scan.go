@@ -76,8 +76,14 @@ func (s *scanner) value() ([]byte, bool) {
 
 // nested passes an object or array whose opening bracket is next.
 func (s *scanner) nested() bool {
-	var objects [maxDepth / 64]uint64 // a bit per open bracket: it is an object's
-	depth := 0
+	if canClassify() && len(s.b)-s.i >= 4*blockBytes {
+		return s.nestedByBlocks()
+	}
+	return s.nestedByBytes()
+}
+
+func (s *scanner) nestedByBytes() bool {
+	var open opened
 	for s.i < len(s.b) {
 		switch c := s.b[s.i]; c {
 		case '"':
@@ -85,25 +91,16 @@ func (s *scanner) nested() bool {
 				return false
 			}
 			continue
-		case '{', '[':
-			if depth == maxDepth {
+		case '{', '[', '}', ']':
+			if !open.pass(c) {
 				return false
 			}
-			bit := uint64(1) << (depth % 64)
-			objects[depth/64] &^= bit
-			if c == '{' {
-				objects[depth/64] |= bit
-			}
-			depth++
-		case '}', ']':
-			depth-- // never below 0: the first byte opened one
-			if objects[depth/64]>>(depth%64)&1 == 1 != (c == '}') {
-				return false
-			}
-			if depth == 0 {
+			if open.depth == 0 {
 				s.i++
 				return true
 			}
+		case '\\':
+			return false
 		}
 		s.i++
 	}
