@@ -42,12 +42,15 @@ func tallyClasses(r *pricing.Rated, into map[classDay]*classTally) error {
 	for i, s := range e.Shares {
 		weights[i] = s.PPM
 	}
+	day := e.OccurredAt().Format(time.DateOnly)
 	at := func(share int, class string) *classTally {
-		key := classDay{e.OccurredAt().Format(time.DateOnly), e.Shares[share].Placement, model, class}
-		if into[key] == nil {
-			into[key] = &classTally{}
+		key := classDay{day, e.Shares[share].Placement, model, class}
+		sum := into[key]
+		if sum == nil {
+			sum = &classTally{}
+			into[key] = sum
 		}
-		return into[key]
+		return sum
 	}
 	rest := slices.Clone(r.Amounts)
 	for class := range usage.ClassCount {
