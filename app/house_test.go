@@ -70,6 +70,7 @@ type house struct {
 	plans     *app.Plans
 	views     *app.Views
 	settings  *app.Settings
+	signUps   *app.SignUps
 	one, two  *company
 }
 
@@ -113,6 +114,7 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)
 	h.views = app.NewViews(h.clone.DB, h.access, h.changes)
 	h.settings = app.NewSettings(h.clone.DB, h.changes, h.members, ring, http.DefaultTransport.RoundTrip)
+	h.allow(signUpRules())
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.metering, err = app.NewMetering(h.clone.DB)

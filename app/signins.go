@@ -24,6 +24,8 @@ type SignIns struct {
 	ring    *secret.Keyring
 	states  *secret.Hasher
 	cookies *secret.Hasher
+	// vouching is the issuer that lets people found companies; nil: there is none.
+	vouching *Issuer
 }
 
 // NewSignIns makes the area.

@@ -24,6 +24,9 @@ func (s *SignIns) SetIssuer(ctx context.Context, who Actor, want Issuer, reason 
 		return err
 	}
 	return s.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := foundedMay(tx, who, want); err != nil {
+			return err
+		}
 		rows, err := tx.Issuers()
 		if err != nil {
 			return err
@@ -81,12 +84,20 @@ func (s *SignIns) Issuers(ctx context.Context, tenant id.Tenant) ([]Issuer, erro
 		if err != nil {
 			return err
 		}
+		origin, founded, err := tx.Founding()
+		if err != nil {
+			return err
+		}
 		for _, r := range rows {
 			plain, err := s.ring.Open(purposeClient, r.IssuerID.String(), r.ClientSecretSealed)
 			if err != nil {
 				return fmt.Errorf("open client secret: %w", err)
 			}
-			list = append(list, Issuer{ID: r.IssuerID, Name: r.Name, URL: r.URL, ClientID: r.ClientID, Secret: secret.NewText(string(plain)), Domains: strings.Fields(r.Domains)})
+			one := Issuer{ID: r.IssuerID, Name: r.Name, URL: r.URL, ClientID: r.ClientID, Secret: secret.NewText(string(plain)), Domains: strings.Fields(r.Domains)}
+			if founded && r.IssuerID == origin.IssuerID && s.vouching.same(&one) {
+				one.Secret = s.vouching.Secret // as it is now: it may have been replaced since
+			}
+			list = append(list, one)
 		}
 		return nil
 	})
@@ -158,6 +169,9 @@ func (s *SignIns) AddIssuer(ctx context.Context, who Actor, want Issuer, reason 
 		if err := lockPeople(tx, who); err != nil {
 			return err
 		}
+		if err := foundedMay(tx, who, want); err != nil {
+			return err
+		}
 		rows, err := tx.Issuers()
 		if err != nil {
 			return err
@@ -176,6 +190,27 @@ func (s *SignIns) AddIssuer(ctx context.Context, who Actor, want Issuer, reason 
 		return err
 	})
 	return made, err
+}
+
+// foundedMay refuses an issuer that a company which a person founded may not have: nobody
+// vouched that a domain is theirs, and an address is looked for in others' companies by
+// its domain; and this process asks whatever address an issuer has. The command line may.
+func foundedMay(tx *db.Tx, who Actor, want Issuer) error {
+	_, founded, err := tx.Founding()
+	switch {
+	case err != nil || !founded || who.Kind == ActorCommand:
+		return err
+	case len(want.Domains) > 0:
+		return fault.Invalid("domains", "issuer_domains_unvouched", "A company that signed itself up claims no e-mail domain: people find it by its short name. Whoever runs this installation can vouch for a domain.")
+	case !strings.HasPrefix(want.URL, "https://"):
+		return fault.Invalid("url", "issuer_url", "An issuer is an https URL such as https://login.example.com, exactly as its tokens name it.")
+	}
+	return nil
+}
+
+// same tells whether an issuer is this one, with this client.
+func (want *Issuer) same(other *Issuer) bool {
+	return want != nil && want.URL == other.URL && want.ClientID == other.ClientID
 }
 
 var (

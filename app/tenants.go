@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,48 +27,79 @@ type Tenants struct {
 	nodes   *Nodes
 	ring    *secret.Keyring
 	now     func() time.Time
+	// reach is where requests of companies that people founded may go.
+	reach []string
 }
 
 // NewTenants makes the area.
 func NewTenants(d *db.DB, changes *Changes, nodes *Nodes, ring *secret.Keyring, now func() time.Time) *Tenants {
-	return &Tenants{db: d, changes: changes, nodes: nodes, ring: ring, now: now}
+	return &Tenants{db: d, changes: changes, nodes: nodes, ring: ring, now: now, reach: []string{ProviderURL}}
 }
 
 var slugForm = regexp.MustCompile(`^[a-z][a-z0-9-]{1,39}$`)
+
+// founding is a tenant to be made.
+type founding struct {
+	slug, name string
+	from       time.Time
+	payload    map[string]any // of its first change, beside the slug
+	reason     string
+	rule       string // as in a proposal
+}
 
 // Create makes a tenant with the vendor's price list as price book 1 and a suspense
 // node, both in force from the given instant. The slug is part of every developer's
 // configuration and never changes.
 func (t *Tenants) Create(ctx context.Context, slug, name string, from time.Time) (id.Tenant, error) {
-	if !slugForm.MatchString(slug) {
-		return id.Tenant{}, fault.Invalid("slug", "slug_syntax", "A slug is 2 to 40 lower-case letters, digits or dashes and starts with a letter; %.60q is not.", slug)
-	}
-	if name == "" || len(name) > 200 {
-		return id.Tenant{}, fault.Invalid("name", "name_length", "A name has 1 to 200 bytes.")
-	}
 	tenant := id.NewTenant(t.now())
-	who := Command(tenant)
 	err := t.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		if err := tx.AddTenant(slug, name); err != nil {
-			return err
-		}
-		p := proposal{kind: changeTenant, payload: map[string]any{"slug": slug}, effective: from, reason: "tenant created"}
-		if _, err := t.changes.change(tx, who, p, func(approval.Change) error { return nil }); err != nil {
-			return err
-		}
-		if err := keepPseudonyms(tx, t.ring, secret.NewKey()); err != nil {
-			return err
-		}
-		if err := t.applyPrices(tx, who, pricing.VendorList(), "the vendor's list as released"); err != nil {
-			return err
-		}
-		suspense := NewNode{Code: hierarchy.SuspenseCode, Name: "Suspense", Kind: "cost_center", Capitalization: "expense"}
-		return t.nodes.create(tx, who, []NewNode{suspense}, from, "takes what no rule can place")
+		return t.found(tx, Command(tenant), founding{slug: slug, name: name, from: from, reason: "tenant created"})
 	})
-	if fault.KindOf(err) == fault.KindConflict {
-		return id.Tenant{}, fault.New(fault.KindConflict, "slug_taken", "A tenant with the slug "+slug+" exists already.")
+	if err != nil {
+		return id.Tenant{}, err
 	}
-	return tenant, err
+	return tenant, nil
+}
+
+// found makes the transaction's tenant, whoever asked for it.
+func (t *Tenants) found(tx *db.Tx, who Actor, f founding) error {
+	if err := checkSlug(f.slug); err != nil {
+		return err
+	}
+	if f.name == "" || len(f.name) > maxNameBytes {
+		return fault.Invalid("name", "name_length", "A name has 1 to %d bytes.", maxNameBytes)
+	}
+	if err := tx.AddTenant(f.slug, f.name); err != nil {
+		if fault.KindOf(err) == fault.KindConflict {
+			return errSlugTaken(f.slug)
+		}
+		return err
+	}
+	payload := map[string]any{"slug": f.slug}
+	maps.Copy(payload, f.payload)
+	p := proposal{kind: changeTenant, payload: payload, effective: f.from, reason: f.reason, rule: f.rule}
+	if _, err := t.changes.change(tx, who, p, func(approval.Change) error { return nil }); err != nil {
+		return err
+	}
+	if err := keepPseudonyms(tx, t.ring, secret.NewKey()); err != nil {
+		return err
+	}
+	if err := t.applyPrices(tx, who, pricing.VendorList(), "the vendor's list as released"); err != nil {
+		return err
+	}
+	suspense := NewNode{Code: hierarchy.SuspenseCode, Name: "Suspense", Kind: "cost_center", Capitalization: "expense"}
+	return t.nodes.create(tx, who, []NewNode{suspense}, f.from, "takes what no rule can place")
+}
+
+func checkSlug(slug string) error {
+	if !slugForm.MatchString(slug) {
+		return fault.Invalid("slug", "slug_syntax", "A slug is 2 to 40 lower-case letters, digits or dashes and starts with a letter; %.60q is not.", slug)
+	}
+	return nil
+}
+
+func errSlugTaken(slug string) error {
+	return fault.New(fault.KindConflict, "slug_taken", "A tenant with the slug "+slug+" exists already.")
 }
 
 func (t *Tenants) applyPrices(tx *db.Tx, who Actor, document []byte, reason string) error {
@@ -183,20 +216,30 @@ func checkCredential(credential secret.Text) error {
 	return nil
 }
 
+func checkUpstream(baseURL string) error {
+	u, err := url.Parse(baseURL)
+	if err != nil || len(baseURL) > maxURLBytes || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fault.Invalid("base_url", "upstream_url", "An upstream is a base URL such as %s, without user, query or fragment.", ProviderURL)
+	}
+	return nil
+}
+
 // SetUpstream sends the tenant's requests to a provider base URL with a credential,
 // as one change. Setting what is set already changes nothing.
 func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, credential secret.Text, reason string) error {
 	if err := t.changes.allowed(who, changeUpstream); err != nil {
 		return err
 	}
-	u, err := url.Parse(baseURL)
-	if err != nil || len(baseURL) > maxURLBytes || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fault.Invalid("base_url", "upstream_url", "An upstream is a base URL such as https://api.anthropic.com, without user, query or fragment.")
+	if err := checkUpstream(baseURL); err != nil {
+		return err
 	}
 	if err := checkCredential(credential); err != nil {
 		return err
 	}
 	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := t.reaches(tx, who, baseURL); err != nil {
+			return err
+		}
 		current, sealed, err := tx.UpstreamURL()
 		if err != nil {
 			return err
@@ -209,6 +252,33 @@ func (t *Tenants) SetUpstream(ctx context.Context, who Actor, baseURL string, cr
 		}
 		return t.setUpstream(tx, who, baseURL, credential, reason)
 	})
+}
+
+// ProviderURL is the provider's own address.
+const ProviderURL = "https://api.anthropic.com"
+
+// Reach lists the addresses that requests of the actor's company may go to; nil is any.
+// A company that a person founded has a list: a gateway asks whatever address is set, and
+// a stranger may not have it ask inside the installation's own network.
+func (t *Tenants) Reach(ctx context.Context, who Actor) ([]string, error) {
+	var list []string
+	err := t.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		_, founded, err := tx.Founding()
+		if founded {
+			list = slices.Clone(t.reach)
+		}
+		return err
+	})
+	return list, err
+}
+
+// reaches refuses an address that a company may not have. The command line may set any.
+func (t *Tenants) reaches(tx *db.Tx, who Actor, baseURL string) error {
+	_, founded, err := tx.Founding()
+	if err != nil || !founded || who.Kind == ActorCommand || slices.Contains(t.reach, baseURL) {
+		return err
+	}
+	return fault.Invalid("base_url", "upstream_reach", "A company that signed itself up sends its requests to %s. Whoever runs this installation can set another address.", strings.Join(t.reach, " or "))
 }
 
 // RotateUpstream replaces the provider's credential and leaves the address as it is, as

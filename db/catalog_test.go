@@ -21,6 +21,7 @@ func installation() map[string]string {
 	return map[string]string{
 		"goose_db_version": "the schema's own history",
 		"replica":          "a gateway process serves every tenant",
+		"sign_up":          "who signs up has no tenant yet",
 	}
 }
 
@@ -91,7 +92,7 @@ func appendOnly() []string {
 	return []string{
 		"tenant", "change", "change_move", "audit_record", "audit_leaf", "node", "node_version", "placement", "virtual_key", "key_secret", "charge_right", "charge_right_end", "login", "login_charge", "login_end", "key_revocation",
 		"key_assignment", "member_role", "role_end", "member_state", "member_link", "group_mapping", "upstream", "price_version", "price_proposal", "usage_batch", "usage_event",
-		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test",
+		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test", "founding",
 	}
 }
 
@@ -227,6 +228,6 @@ func TestSystemReadsOnlyTheColumnsItIsListedFor(t *testing.T) {
 	}
 	require.NoError(t, rows.Err())
 	require.Equal(t, []string{
-		"audit_pending(tenant_id)", "issuer(domains,issuer_id,retired_at,tenant_id)", "member(issuer,kind,member_id,subject,suspended_at,tenant_id)", "usage_batch(batch_id,recorded_at,tenant_id)",
+		"audit_pending(tenant_id)", "founding(issuer,recorded_at,subject,tenant_id)", "issuer(domains,issuer_id,retired_at,tenant_id)", "member(issuer,kind,member_id,subject,suspended_at,tenant_id)", "usage_batch(batch_id,recorded_at,tenant_id)",
 	}, granted)
 }

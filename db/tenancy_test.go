@@ -179,10 +179,15 @@ func (s *scene) people(t *testing.T, tx *db.Tx) {
 	require.NoError(t, tx.LinkAccount(id.NewVersion(tx.Now), s.member, s.person, s.person, s.change.ID))
 	require.NoError(t, tx.AddInvitation(s.invite(), s.hash("code")))
 	require.NoError(t, tx.AddSignIn(s.signIn, s.issuer, s.invitation, s.hash("state"), []byte("sealed"), "/", tx.Now.Add(time.Hour)))
+	require.NoError(t, tx.AddFounding(s.founding()))
 	require.NoError(t, tx.AddSession(db.NewSession{ID: s.session, Member: s.member, Issuer: s.issuer, Token: s.hash("session"), ClaimsSealed: []byte(s.mark("claims")), SignedInAt: tx.Now, ExpiresAt: tx.Now.Add(time.Hour)}))
 	require.NoError(t, tx.AddView(s.view, s.member, s.mark("view"), "by=day", s.change.ID))
 	require.NoError(t, tx.DeclareTags([]string{s.mark("tag"), "team"}, s.change.ID))
 	require.NoError(t, tx.AddToken(db.NewToken{ID: s.token, Member: s.member, Label: s.mark("token"), Hash: s.hash("token"), ExpiresAt: tx.Now.Add(time.Hour), Change: s.change.ID}))
+}
+
+func (s *scene) founding() *db.FoundingRow {
+	return &db.FoundingRow{MemberID: s.member, IssuerID: s.issuer, Issuer: "https://idp", Subject: s.mark("subject"), ChangeID: s.change.ID}
 }
 
 func (s *scene) invite() *db.InvitationRow {
@@ -480,8 +485,22 @@ func reading() map[string]query {
 			return all, err
 		}},
 		"SchemaVersion": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.SchemaVersion() }},
-		"Suspended":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Suspended() }},
-		"UpstreamURL":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
+		"Founding": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			row, found, err := tx.Founding()
+			if !found || row.MemberID != mine.member {
+				err = errors.Join(errors.New("not one's own founding"), err)
+			}
+			return row, err
+		}},
+		"FirstPriced": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			event, _, err := tx.FirstPriced()
+			if event != mine.rated.Event.ID {
+				err = errors.Join(errors.New("not one's own request"), err)
+			}
+			return event, err
+		}},
+		"Suspended":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Suspended() }},
+		"UpstreamURL": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.UpstreamURL()) }},
 		"Usage": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			all, err := tx.Usage(db.UsageFilter{Limit: 500})
 			if err != nil {

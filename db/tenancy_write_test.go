@@ -28,7 +28,10 @@ import (
 // writing is every query that writes, asked to touch or to name another tenant's rows.
 func writing() map[string]query {
 	return map[string]query{
-		"AddTenant": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddTenant(theirs.slug, "x")) }},
+		"AddTenant":     {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddTenant(theirs.slug, "x")) }},
+		"AddFounding":   {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddFounding(theirs.founding())) }},
+		"LockFoundings": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockFoundings()) }},
+		"UseSignUp":     {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.UseSignUp(id.NewSignUp(tx.Now)) }},
 		"AddChange": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			change := theirs.change
 			change.Number = 99

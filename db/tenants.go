@@ -30,9 +30,10 @@ const tenantSelect = `select t.tenant_id, t.slug, coalesce(p.name, t.name) as na
 // ErrTenantAbsent reports a slug or id nobody has.
 var ErrTenantAbsent = fault.New(fault.KindNotFound, "tenant_absent", "There is no such tenant.")
 
-// AddTenant inserts the transaction's tenant.
+// AddTenant inserts the transaction's tenant. A slug that is taken is ErrTaken at once, so
+// that it can be told from anything else that is.
 func (t *Tx) AddTenant(slug, name string) error {
-	return t.exec("add tenant", `insert into tenant (tenant_id, slug, name, recorded_at) values ($1, $2, $3, $4)`, t.Tenant, slug, name, t.Now)
+	return translate(t.exec("add tenant", `insert into tenant (tenant_id, slug, name, recorded_at) values ($1, $2, $3, $4)`, t.Tenant, slug, name, t.Now))
 }
 
 // TenantRow reads the transaction's tenant.

@@ -140,6 +140,8 @@ func deciderWords(decider string) string {
 		return "the group mapping that somebody proposed"
 	case approval.RuleInvitation:
 		return "the invitation that somebody proposed"
+	case approval.RuleSignUp:
+		return "the operator’s leave to found a company"
 	}
 	return makerWords(decider)
 }

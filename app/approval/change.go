@@ -29,10 +29,12 @@ const RuleNoPolicy = "policy:none"
 const RuleBreakGlass = "policy:break_glass"
 
 // Rules that decide what follows from something a person proposed: a role from a group's
-// mapping, a membership from an invitation.
+// mapping, a membership from an invitation; and a company where whoever runs the
+// installation lets people found one.
 const (
 	RuleGroupMapping = "policy:group_mapping"
 	RuleInvitation   = "policy:invitation"
+	RuleSignUp       = "policy:sign_up"
 )
 
 // Change is one proposal, exactly as its maker made it.

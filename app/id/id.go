@@ -158,6 +158,7 @@ type (
 	right      struct{}
 	login      struct{}
 	ask        struct{}
+	signUp     struct{}
 )
 
 // Prefix implements Kind.
@@ -235,6 +236,9 @@ func (login) Prefix() string { return "lgn_" }
 // Prefix implements Kind.
 func (ask) Prefix() string { return "ask_" }
 
+// Prefix implements Kind.
+func (signUp) Prefix() string { return "sup_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -263,6 +267,7 @@ type (
 	Right      = Of[right]
 	Login      = Of[login]
 	Ask        = Of[ask]
+	SignUp     = Of[signUp]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -291,6 +296,9 @@ func NewSession(now time.Time) Session { return New[session](now) }
 
 // NewSignIn makes the id of one attempt to sign in.
 func NewSignIn(now time.Time) SignIn { return New[signIn](now) }
+
+// NewSignUp makes the id of one attempt to found a company.
+func NewSignUp(now time.Time) SignUp { return New[signUp](now) }
 
 // NewIssuer makes an issuer's id.
 func NewIssuer(now time.Time) Issuer { return New[issuer](now) }
@@ -363,6 +371,9 @@ func ParseSession(text string) (Session, error) { return Parse[session](text) }
 
 // ParseSignIn reads the id of an attempt to sign in.
 func ParseSignIn(text string) (SignIn, error) { return Parse[signIn](text) }
+
+// ParseSignUp reads the id of an attempt to found a company.
+func ParseSignUp(text string) (SignUp, error) { return Parse[signUp](text) }
 
 // ParseIssuer reads an issuer's id.
 func ParseIssuer(text string) (Issuer, error) { return Parse[issuer](text) }
