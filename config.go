@@ -29,7 +29,8 @@ type settings struct {
 	OTLPEndpoint      *url.URL // of the trace collector; nil means none
 	TraceSample       float64  // part of requests that have a span, 0 to 1
 	Operators         []app.Identity
-	Only              []string // web, gateway, jobs
+	SignUp            *app.SignUpRules // nil: nobody founds a company for themselves
+	Only              []string         // web, gateway, jobs
 	Development       bool
 	Limits            limits
 }
@@ -107,6 +108,7 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	e.listening(&s)
 	e.tracing(&s)
 	s.Operators = e.operators()
+	s.SignUp = e.signUp()
 	if s.runs("gateway") && s.JournalDir == "" {
 		e.fail("TOLLBOOK_JOURNAL_DIR", "is not set; it should be a directory on a persistent volume")
 	}

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tollbook/app"
 )
 
 func TestTracingIsConfiguredOrRefused(t *testing.T) {
@@ -54,4 +59,57 @@ func TestOperatorsAreConfiguredOrRefused(t *testing.T) {
 	_, fault = read("olu@example.com")
 	require.Contains(t, fault, `TOLLBOOK_OPERATORS should be pairs of an issuer and a subject there, like "https://login.example.com 00u1ab2cd"`)
 	require.Contains(t, fault, `"olu@example.com" is not an issuer and a subject`)
+}
+
+func TestSignUpIsConfiguredWhollyOrRefused(t *testing.T) {
+	t.Parallel()
+	read := func(values map[string]string) (settings, string) {
+		s, err := readSettings(func(name string) (string, bool) { value, ok := values[name]; return value, ok }, []string{"web"})
+		return s, err.Error() // the rest is not configured
+	}
+	s, fault := read(nil)
+	require.Nil(t, s.SignUp, "off unless it is turned on")
+	require.NotContains(t, fault, "SIGN_UP")
+	whole := map[string]string{
+		"TOLLBOOK_SIGN_UP_ISSUER": "https://login.example.com/realms/all", "TOLLBOOK_SIGN_UP_CLIENT_ID": "tollbook", "TOLLBOOK_SIGN_UP_CLIENT_SECRET": "very-secret",
+	}
+	with := func(name, value string) map[string]string {
+		changed := map[string]string{}
+		maps.Copy(changed, whole)
+		if changed["TOLLBOOK_SIGN_UP_"+name] = value; value == "" {
+			delete(changed, "TOLLBOOK_SIGN_UP_"+name)
+		}
+		return changed
+	}
+	s, fault = read(whole)
+	require.NotContains(t, fault, "SIGN_UP")
+	require.Equal(t, "login.example.com", s.SignUp.Issuer.Name)
+	require.Equal(t, "very-secret", s.SignUp.Issuer.Secret.Reveal())
+	require.Equal(t, []string{"https://api.anthropic.com"}, s.SignUp.Upstreams)
+	require.Equal(t, []int{app.SignUpPerPerson, app.SignUpPerDay}, []int{s.SignUp.PerPerson, s.SignUp.PerDay})
+	require.Empty(t, s.SignUp.Domains)
+	require.NotContains(t, fmt.Sprintf("%v %+v", s.SignUp, s.SignUp.Issuer), "very-secret")
+	s, _ = read(with("DOMAINS", "Example.com, example.org"))
+	require.Equal(t, []string{"example.com", "example.org"}, s.SignUp.Domains)
+	s, _ = read(with("PER_PERSON", "7"))
+	require.Equal(t, 7, s.SignUp.PerPerson)
+
+	for _, name := range []string{"ISSUER", "CLIENT_ID", "CLIENT_SECRET"} {
+		s, fault = read(with(name, ""))
+		require.Nil(t, s.SignUp)
+		require.Contains(t, fault, "TOLLBOOK_SIGN_UP_"+name+" is not set, and TOLLBOOK_SIGN_UP_")
+		require.Contains(t, fault, "Sign-up needs issuer, client id and client secret")
+		require.NotContains(t, fault, "very-secret")
+	}
+	_, fault = read(map[string]string{"TOLLBOOK_SIGN_UP_DOMAINS": "example.com"})
+	for _, name := range []string{"ISSUER", "CLIENT_ID", "CLIENT_SECRET"} {
+		require.Contains(t, fault, "TOLLBOOK_SIGN_UP_"+name+" is not set, and TOLLBOOK_SIGN_UP_DOMAINS is")
+	}
+	for name, bad := range map[string]string{
+		"ISSUER": "http://login.example.com", "DOMAINS": "not a domain!", "UPSTREAMS": "ftp://files", "PER_PERSON": "none", "PER_DAY": "0", "CLIENT_ID": strings.Repeat("x", 600),
+	} {
+		_, fault = read(with(name, bad))
+		require.Contains(t, fault, "TOLLBOOK_SIGN_UP_"+name, bad)
+		require.NotContains(t, fault, "very-secret")
+	}
 }

@@ -117,6 +117,7 @@ func (d *demoRun) place(address, dir string, fresh bool) error {
 		// Whoever the local issuer knows as the operator, at this start's address.
 		Operators: []app.Identity{{Issuer: "http://" + d.listener.Addr().String() + "/idp", Subject: demo.Operator().Subject}},
 	}
+	d.settings.SignUp = demo.SignUp(d.settings.PublicURL.String(), d.state)
 	return d.state.Save(d.dir)
 }
 
@@ -236,7 +237,7 @@ func (d *demoRun) issuer(web string) (*issuer.Issuer, error) {
 	for _, p := range demo.People() {
 		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email, Groups: []string{string(p.Role)}})
 	}
-	for _, p := range append(demo.Strangers(), demo.Operator()) {
+	for _, p := range append(demo.Strangers(), demo.Operator(), demo.Founder()) {
 		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email})
 	}
 	made, err := issuer.New(issuer.Config{
@@ -259,6 +260,7 @@ func (d *demoRun) card(ctx context.Context, areas demo.Areas, tenant id.Tenant, 
 	card := demo.Card{
 		WebURL: web, GatewayURL: gatewayURL, DatabaseURL: d.admin, SimulatorURL: web + "/sim",
 		VirtualKeys: d.state.VirtualKeys, APITokens: d.state.APITokens, SignIn: links,
+		SignUp: web + "/sign-up/start?login_hint=" + demo.Founder().Subject,
 	}
 	if err := card.Write(d.dir); err != nil {
 		return err
@@ -268,6 +270,7 @@ Tollbook is ready.
 
   Open        %s
   Sign in     %s
+  Sign up     %s  (a company of your own, as %s)
 
   Point Claude Code at it:
 
@@ -278,6 +281,6 @@ Tollbook is ready.
 
   Everything else (keys, tokens, sign-in links per role): %s
   Ctrl-C stops it; the data stays.
-`, web, links[string(app.RoleFinanceAdmin)], gatewayURL, d.state.VirtualKeys["CC-4100"], filepath.Join(d.dir, "demo.json"))
+`, web, links[string(app.RoleFinanceAdmin)], web+"/sign-up", demo.Founder().Name, gatewayURL, d.state.VirtualKeys["CC-4100"], filepath.Join(d.dir, "demo.json"))
 	return nil
 }

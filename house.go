@@ -48,6 +48,7 @@ type house struct {
 	plans     *app.Plans
 	views     *app.Views
 	settled   *app.Settings
+	signUps   *app.SignUps
 }
 
 // assemble opens the database and makes every area.
@@ -69,6 +70,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.keys = app.NewKeys(h.db, h.access, h.changes, h.ring)
 	h.members = app.NewMembers(h.db, h.changes, h.ring)
 	h.signIns = app.NewSignIns(h.db, h.changes, h.members, h.ring)
+	h.signUps = app.NewSignUps(h.db, h.changes, h.tenants, h.members, h.signIns, h.ring, s.SignUp)
 	h.rights = app.NewRights(h.db, h.access, h.changes, h.ring)
 	h.logins = app.NewLogins(h.db, h.access, h.changes, h.members, h.ring)
 	h.reports = app.NewReports(h.db, h.access, h.ring)
@@ -136,7 +138,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators,
+			Operators: operators, SignUps: h.signUps,
 		})
 		if err != nil {
 			return p, err

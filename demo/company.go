@@ -100,6 +100,11 @@ func Operator() Person {
 	return Person{app.RoleDeveloper, "u-olu", "Olu Adeyemi", "olu.adeyemi@meridian.example", ""}
 }
 
+// Founder has no company yet: somebody to sign up.
+func Founder() Person {
+	return Person{Subject: "u-lin", Name: "Lin Nakamura", Email: "lin.nakamura@harborworks.example"}
+}
+
 // Strangers lists whom the local issuer knows and the company does not: somebody to
 // refuse, and to invite.
 func Strangers() []Person {

@@ -244,6 +244,19 @@ func admitOperator(ctx context.Context, areas Areas, who app.Actor, state *State
 	return nil
 }
 
+// foundedEach is how many companies one person may found in the demo: it is there to be
+// tried again.
+const foundedEach = 50
+
+// SignUp lets whoever the local issuer knows found a company whose requests go to the
+// simulator.
+func SignUp(webURL string, state *State) *app.SignUpRules {
+	return &app.SignUpRules{
+		Issuer:    app.Issuer{Name: "Local sign-in", URL: webURL + "/idp", ClientID: ClientID, Secret: secret.NewText(state.ClientSecret)},
+		Upstreams: []string{webURL + "/sim"}, PerPerson: foundedEach, PerDay: foundedEach,
+	}
+}
+
 // ClientID is Tollbook's name at the local issuer.
 const ClientID = "tollbook"
 

@@ -53,6 +53,7 @@ type Card struct {
 	VirtualKeys  map[string]string `json:"virtual_keys"` // by cost center code
 	APITokens    map[string]string `json:"api_tokens"`   // by role
 	SignIn       map[string]string `json:"sign_in"`      // by role, and as operator: starts the real sign-in
+	SignUp       string            `json:"sign_up"`      // starts the real sign-up of somebody who has no company
 }
 
 // Write writes demo.json.

@@ -128,6 +128,38 @@ for (const one of pages) {
   });
 }
 
+test('founder', async ({ page, request }) => {
+  const slug = `harbor-${Date.now().toString(36)}`;
+  await go(page, '/sign-up');
+  await shoot(page, 'sign-up');
+  await page.getByRole('link', { name: /^Continue with / }).click();
+  await page.getByRole('button', { name: /Lin Nakamura/ }).click();
+  await page.getByLabel('Company').fill('Harbor Works');
+  await page.locator('#slug').fill('meridian');
+  await page.getByRole('button', { name: 'Found the company' }).click();
+  await expect(page.getByRole('alert')).toBeVisible();
+  await shoot(page, 'sign-up-company');
+  await page.locator('#slug').fill(slug);
+  await page.getByRole('button', { name: 'Found the company' }).click();
+  await shoot(page, 'setup-start');
+  await page.getByLabel(/API key/).fill('sk-harbor');
+  await page.getByRole('button', { name: 'Store it and test it' }).click();
+  await page.getByLabel(/^Code/).fill('HW-100');
+  await page.getByRole('textbox', { name: 'Name', exact: true }).fill('Platform');
+  await page.getByRole('button', { name: 'Make the cost center' }).click();
+  await expect(page.getByRole('link', { name: 'HW-100 Platform' })).toBeVisible();
+  await shoot(page, 'setup-middle');
+  await page.getByRole('button', { name: 'Make the key' }).click();
+  const key = (await page.locator('pre code').first().textContent()) ?? '';
+  await page.getByRole('link', { name: /go on with the set-up/ }).click();
+  await request.post(`${card().web_url}/gw/${slug}/v1/messages`, {
+    headers: { 'x-api-key': key, 'anthropic-version': '2023-06-01' },
+    data: { model: 'claude-sonnet-5-5', max_tokens: 64, messages: [{ role: 'user', content: 'say hi' }] },
+  });
+  await expect(page.getByRole('link', { name: 'Walk down the figure' })).toBeVisible({ timeout: 20_000 });
+  await shoot(page, 'setup-end');
+});
+
 test('door', async ({ page }) => {
   await go(page, '/sign-in');
   await shoot(page, 'sign-in');

@@ -124,6 +124,7 @@ type chargebackView struct {
 	LatestMonth    *link  // where there is something
 	GatewayURL     string // what Claude Code is pointed at
 	MayMakeKeys    bool
+	MaySetUp       bool
 	ShowTreatment  bool
 	ShowCode       bool
 	ShowPlan       bool
@@ -227,7 +228,7 @@ func (w *Web) showChargeback(v *visit) error {
 	view.Sub = v.profile.Fiscal().Quarter(q.Month) + ". " + view.Sub
 	view.Latest, view.LatestURL = latest.Rows, requestsURL(q.Month)
 	view.GatewayURL = w.cfg.PublicURL.JoinPath("gw", v.slug).String()
-	view.MayMakeKeys = v.may("key", "propose")
+	view.MayMakeKeys, view.MaySetUp = v.may("key", "propose"), v.may("setting", "read")
 	view.Never = view.Empty && !sealed
 	if sealed {
 		view.Seal = &seal

@@ -8,5 +8,6 @@
 // the URL is the whole state of a page; nothing inline, so that the strict policy holds;
 // writes answer 303, or 422 with the form; no page is kept by a cache.
 //
-// Words: visit (one signed-in request), door (pages before sign-in).
+// Words: visit (one signed-in request), door (pages before sign-in), strip (what a page says of
+// a first set-up that is not finished).
 package web

@@ -23,6 +23,7 @@ type galleryView struct {
 	Key     *newKeyView
 	Tests   []app.UpstreamTest
 	Health  app.Health
+	SetUp   *setUpView
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -61,6 +62,13 @@ func gallery(frame ui.Frame) *galleryView {
 		Ready: true, Ailing: "requests of 1 company do not reach the ledger (7 wait); the log says why", Pools: []app.PoolHealth{{Role: "app", Max: 16, Open: 9, InUse: 2}},
 		Gateway: &app.GatewayHealth{Pending: 1234, Bytes: 700 << 20, Bound: 1 << 30, Segments: 11, OldestPending: time.Hour, Flushed: 40, FlushLag: time.Second, FailingTenants: 1, FailingWaiting: 7, Broken: 1, SnapshotAge: 20 * time.Second},
 	}
+	v.SetUp = &setUpView{SetUp: app.SetUp{Profile: app.Profile{Name: "Made Up", TimeZone: "UTC", FiscalMonth: time.January}}, Nodes: []option{{Label: "Choose"}}}
+	for i, step := range []app.SetUpStep{app.StepProfile, app.StepUpstream, app.StepCostCenter, app.StepConnect, app.StepPriced} {
+		one := setUpStep{Step: step, Place: i + 1, State: []string{stepDone, stepNext, stepNext, stepLater, stepWaiting}[i], May: i != 1, Open: i == 2, Who: "engineering admin or tenant owner"}
+		one.Title, one.Why = setUpWords(step)
+		v.SetUp.Steps = append(v.SetUp.Steps, one)
+	}
+	v.SetUp.Center = centerForm{trouble: trouble{"A code has 1 to 60 bytes.", "code"}, Name: "Platform"}
 	v.Key = &newKeyView{Form: keyForm{Alert: "A key needs a label of 1 to 200 bytes.", Field: "label"}, Nodes: []option{{Label: "Choose"}}}
 	return v
 }

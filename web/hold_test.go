@@ -161,6 +161,8 @@ func overTLS(c *web.Config) { c.PublicURL = &url.URL{Scheme: "https", Host: "tol
 func unopened() map[string]string {
 	return map[string]string{
 		"/sign-in/:slug/:issuer": "leads to an issuer that answers; signin_test.go opens it",
+		"/sign-up/start":         "leads to an issuer that answers; signup_test.go opens it",
+		"/sign-up/company":       "opened by whom the issuer vouched for; signup_test.go does",
 		"/join/:code":            "an invitation's link is shown once; people_test.go opens it",
 		"/t/:slug":               "leads to another page; live_test.go opens it",
 		"/t/:slug/*":             "leads to another page; live_test.go opens it",

@@ -17,6 +17,7 @@ type issuersView struct {
 	Callback  string
 	DoorURL   string
 	MayChange bool
+	Founded   bool // by a person: it may claim no domain
 	Form      issuerForm
 	Alert     string
 }
@@ -34,8 +35,12 @@ func (w *Web) listIssuers(v *visit, status int, form issuerForm, alert string) e
 	if err != nil {
 		return err
 	}
+	reach, err := w.areas.Tenants.Reach(v.Request().Context(), v.who)
+	if err != nil {
+		return err
+	}
 	return render(v, status, issuersPage(&issuersView{
-		Frame: v.frame("Issuers"), Rows: rows, Callback: w.cfg.PublicURL.JoinPath(callbackPath).String(), DoorURL: w.cfg.PublicURL.JoinPath("sign-in", v.slug).String(),
+		Frame: v.frame("Issuers"), Rows: rows, Founded: reach != nil, Callback: w.cfg.PublicURL.JoinPath(callbackPath).String(), DoorURL: w.cfg.PublicURL.JoinPath("sign-in", v.slug).String(),
 		MayChange: v.may("issuer", "propose"), Form: form, Alert: alert,
 	}))
 }

@@ -38,17 +38,27 @@ func (w *Web) askKey(v *visit) error {
 func (w *Web) showKeyForm(v *visit, status int, form keyForm) error {
 	// The form carries its own idempotency key: sent twice, it makes one key.
 	form.Once = secret.Mint("form_").Reveal()
-	view := &newKeyView{Frame: v.frame("Make a virtual key"), Form: form, Nodes: []option{{Label: "Choose"}}}
+	view := &newKeyView{Frame: v.frame("Make a virtual key"), Form: form}
+	var err error
+	if view.Nodes, err = w.chargedOptions(v, form.CostCenter); err != nil {
+		return err
+	}
+	return render(v, status, newKeyPage(view))
+}
+
+// chargedOptions lists the nodes a key can charge.
+func (w *Web) chargedOptions(v *visit, selected string) ([]option, error) {
+	list := []option{{Label: "Choose"}}
 	nodes, err := w.areas.Nodes.List(v.Request().Context(), v.who, time.Time{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, n := range nodes {
 		if n.Kind != hierarchy.KindBusinessUnit && n.Code != hierarchy.SuspenseCode {
-			view.Nodes = append(view.Nodes, option{Value: n.Code, Label: n.Code + " " + n.Name, Selected: n.Code == form.CostCenter})
+			list = append(list, option{Value: n.Code, Label: n.Code + " " + n.Name, Selected: n.Code == selected})
 		}
 	}
-	return render(v, status, newKeyPage(view))
+	return list, nil
 }
 
 type madeKeyView struct {
@@ -57,6 +67,7 @@ type madeKeyView struct {
 	Rotated    bool
 	Until      time.Time // a rotated key's secret before is accepted until then
 	GatewayURL string
+	SetUp      bool // made in the first set-up, which goes on from here
 }
 
 func (w *Web) createKey(v *visit) error {

@@ -1017,7 +1017,7 @@ func noRequests(v *requestsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = connect(v.GatewayURL, false).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = connect(v.GatewayURL, false, false).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

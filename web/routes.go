@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -90,9 +91,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = append(list, w.peoplePages()...)
-	list = append(list, w.settingsPages()...)
-	list = append(list, w.operatorPages()...)
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}

@@ -138,6 +138,7 @@ func (v *visit) frame(title string) ui.Frame {
 		add("Operator", "/operator")
 	}
 	f.Companies = v.companies()
+	f.SetUp = v.strip()
 	if r := v.Request(); r.Method == http.MethodGet {
 		f.Link = v.web.cfg.PublicURL.JoinPath("t", v.slug).String() + r.URL.RequestURI()
 		if livePages[v.Path()] && v.QueryParam("cursor") == "" {
@@ -150,6 +151,7 @@ func (v *visit) frame(title string) ui.Frame {
 // livePages show figures that grow while one looks.
 var livePages = map[string]bool{ //nolint:gochecknoglobals // a table
 	"/": true, "/requests": true, "/requests/:id": true, "/sessions": true, "/sessions/:id": true, "/nodes/:node": true, "/keys": true, "/keys/:id": true,
+	setUpPath: true, // whose last step is a request
 }
 
 // companies are the others the same identity may switch to. Without them a page is whole:

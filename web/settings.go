@@ -37,6 +37,7 @@ type settingsView struct {
 	MayChange   bool
 	MayUpstream bool
 	MayMembers  bool
+	Reach       string // the only addresses requests may go to; empty: any
 	Profile     profileForm
 	Set         upstreamForm
 	Rotate      upstreamForm
@@ -71,11 +72,15 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 	if err != nil {
 		return err
 	}
+	reach, err := w.areas.Tenants.Reach(v.Request().Context(), v.who)
+	if err != nil {
+		return err
+	}
 	now := w.cfg.Now()
 	view := &settingsView{
 		Frame: v.frame("Settings"), Settings: settings, GatewayURL: w.cfg.PublicURL.JoinPath("gw", v.slug).String(), PublicURL: w.cfg.PublicURL.String(),
 		DoorURL: w.cfg.PublicURL.JoinPath("sign-in", v.slug).String(), ThisMonth: monthName(period.MonthOf(now)) + " is in " + settings.Profile.Fiscal().Quarter(period.MonthOf(now)),
-		LocalNow: v.local(now), MayChange: v.may("setting", "propose"), MayUpstream: v.may("upstream", "propose"), MayMembers: v.may("member", "read"), Alert: sent.alert,
+		LocalNow: v.local(now), MayChange: v.may("setting", "propose"), MayUpstream: v.may("upstream", "propose"), MayMembers: v.may("member", "read"), Alert: sent.alert, Reach: strings.Join(reach, " or "),
 		Profile: profileForm{Name: settings.Profile.Name, TimeZone: settings.Profile.TimeZone, FiscalMonth: strconv.Itoa(int(settings.Profile.FiscalMonth))},
 	}
 	if settings.Upstream != nil {
@@ -95,7 +100,7 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 		view.Months = append(view.Months, option{Value: number, Label: m.String(), Selected: number == view.Profile.FiscalMonth})
 	}
 	for _, one := range []struct{ object, label, url string }{
-		{"member", "Members", "/members"}, {"issuer", "Issuers", "/members/issuers"}, {"member", "Group mappings", "/members/groups"}, {"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"},
+		{"member", "Members", "/members"}, {"issuer", "Issuers", "/members/issuers"}, {"member", "Group mappings", "/members/groups"}, {"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"}, {"setting", "First set-up", setUpPath},
 	} {
 		if v.may(one.object, "read") {
 			view.Links = append(view.Links, link{Label: one.label, URL: one.url})

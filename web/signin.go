@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/markbates/goth"
 
 	"tollbook/app"
 	"tollbook/app/fault"
@@ -39,7 +40,7 @@ var (
 // showDoors asks which company; a demo lists them.
 func (w *Web) showDoors(c echo.Context) error {
 	returnTo := localPath(c.QueryParam("return_to"))
-	view := doorsView{Frame: w.doorFrame("Sign in"), ReturnTo: returnTo, Slug: strings.TrimSpace(c.QueryParam("tenant"))}
+	view := doorsView{Frame: w.doorFrame("Sign in"), ReturnTo: returnTo, Slug: strings.TrimSpace(c.QueryParam("tenant")), MaySignUp: w.areas.SignUps.Allowed()}
 	if view.Slug != "" {
 		if !w.doors.allow(c.RealIP()) {
 			return errLimited
@@ -150,28 +151,40 @@ func (w *Web) startSignIn(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	browser := w.cookie(c, browserCookie)
-	if len(browser) < 26 || len(browser) > 64 {
-		browser = rand.Text()
-	}
+	browser := w.browser(c)
 	var away string
 	invitation, err := w.invitation(ctx, c.QueryParam("invitation"), tenant, issuer)
 	if err != nil {
 		return err
 	}
-	err = w.areas.SignIns.BeginInvited(ctx, tenant, issuer.ID, invitation, func(state string) ([]byte, error) {
-		session, err := provider.Begin(state)
-		if err != nil {
-			return nil, err
-		}
-		session.Browser, away = digest(browser), session.AuthURL
-		return []byte(session.Marshal()), nil
-	}, localPath(c.QueryParam("return_to")))
+	err = w.areas.SignIns.BeginInvited(ctx, tenant, issuer.ID, invitation, leave(provider, browser, &away), localPath(c.QueryParam("return_to")))
 	if err != nil {
 		return err
 	}
 	w.setCookie(c, browserCookie, browser, browserLife)
 	return c.Redirect(http.StatusSeeOther, away)
+}
+
+// browser is what binds an attempt to this browser: what its cookie holds, or a fresh one.
+func (w *Web) browser(c echo.Context) string {
+	browser := w.cookie(c, browserCookie)
+	if len(browser) < 26 || len(browser) > 64 {
+		return rand.Text()
+	}
+	return browser
+}
+
+// leave makes the ticket of an attempt with a fresh verifier and nonce, and says where the
+// browser goes with it.
+func leave(provider *oidc.Provider, browser string, away *string) func(state string) ([]byte, error) {
+	return func(state string) ([]byte, error) {
+		session, err := provider.Begin(state)
+		if err != nil {
+			return nil, err
+		}
+		session.Browser, *away = digest(browser), session.AuthURL
+		return []byte(session.Marshal()), nil
+	}
 }
 
 // invitation is the one whose link led here, of this tenant and issuer; zero without one.
@@ -228,6 +241,9 @@ func (w *Web) finishSignIn(c echo.Context) error {
 		return errLimited
 	}
 	ctx := c.Request().Context()
+	if w.areas.SignUps.Allowed() && app.IsSignUp(c.QueryParam("state")) {
+		return w.finishVouching(c)
+	}
 	attempt, err := w.areas.SignIns.Take(ctx, c.QueryParam("state"))
 	if err != nil {
 		return w.refuse(c, id.Tenant{}, err)
@@ -243,14 +259,19 @@ func (w *Web) finishSignIn(c echo.Context) error {
 	if err != nil {
 		return w.refuse(c, attempt.Tenant, err)
 	}
+	w.setCookie(c, browserCookie, "", 0)
+	return w.enter(c, cookie, localPath(attempt.ReturnTo))
+}
+
+// enter gives the browser a new session in the place of the one it had.
+func (w *Web) enter(c echo.Context, cookie secret.Text, to string) error {
 	if old := w.cookie(c, sessionCookie); old != "" {
-		if err := w.areas.SignIns.Replace(ctx, secret.NewText(old)); err != nil {
+		if err := w.areas.SignIns.Replace(c.Request().Context(), secret.NewText(old)); err != nil {
 			return err
 		}
 	}
 	w.setCookie(c, sessionCookie, cookie.Reveal(), sessionCookieLife)
-	w.setCookie(c, browserCookie, "", 0)
-	return c.Redirect(http.StatusSeeOther, localPath(attempt.ReturnTo))
+	return c.Redirect(http.StatusSeeOther, to)
 }
 
 // sessionCookieLife is how long a browser keeps the cookie; the session itself ends
@@ -259,32 +280,42 @@ const sessionCookieLife = 8 * time.Hour
 
 // identify turns what the issuer sent into claims that were verified.
 func (w *Web) identify(c echo.Context, attempt app.Attempt) (app.Claims, error) {
-	session, err := oidc.ReadSession(attempt.Ticket)
+	user, err := w.verified(c, attempt.Ticket, attempt.Issuer)
 	if err != nil {
 		return app.Claims{}, err
-	}
-	if subtle.ConstantTimeCompare([]byte(session.Browser), []byte(digest(w.cookie(c, browserCookie)))) != 1 {
-		return app.Claims{}, app.ErrSignIn.Because(errors.New("another browser began this sign-in"))
-	}
-	if refusal := c.QueryParam("error"); refusal != "" {
-		return app.Claims{}, errRefused.Because(errors.New("the issuer answered " + refusal))
-	}
-	provider, err := w.provider(c.Request().Context(), attempt.Issuer, "")
-	if err != nil {
-		return app.Claims{}, err
-	}
-	if _, err := session.Authorize(provider, c.QueryParams()); err != nil {
-		return app.Claims{}, errToken.Because(err)
-	}
-	user, err := provider.FetchUser(session)
-	if err != nil {
-		return app.Claims{}, errToken.Because(err)
 	}
 	verified, said := user.RawData["email_verified"].(bool)
 	return app.Claims{
 		Issuer: attempt.Issuer.URL, Subject: user.UserID, IssuerID: attempt.Issuer.ID, Invitation: attempt.Invitation, Email: user.Email, EmailRefused: said && !verified,
 		Groups: groups(user.RawData), SignedInAt: signedInAt(user.RawData, w.cfg.Now()), Raw: user.IDToken,
 	}, nil
+}
+
+// verified is who came back from an issuer, by the ticket of their attempt: in the browser
+// that began it, with a code that the issuer takes, by a token that it signed.
+func (w *Web) verified(c echo.Context, ticket []byte, issuer app.Issuer) (goth.User, error) {
+	session, err := oidc.ReadSession(ticket)
+	if err != nil {
+		return goth.User{}, err
+	}
+	if subtle.ConstantTimeCompare([]byte(session.Browser), []byte(digest(w.cookie(c, browserCookie)))) != 1 {
+		return goth.User{}, app.ErrSignIn.Because(errors.New("another browser began this sign-in"))
+	}
+	if refusal := c.QueryParam("error"); refusal != "" {
+		return goth.User{}, errRefused.Because(errors.New("the issuer answered " + refusal))
+	}
+	provider, err := w.provider(c.Request().Context(), issuer, "")
+	if err != nil {
+		return goth.User{}, err
+	}
+	if _, err := session.Authorize(provider, c.QueryParams()); err != nil {
+		return goth.User{}, errToken.Because(err)
+	}
+	user, err := provider.FetchUser(session)
+	if err != nil {
+		return goth.User{}, errToken.Because(err)
+	}
+	return user, nil
 }
 
 // maxGroups bounds how many groups of a token are looked at.

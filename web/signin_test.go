@@ -24,6 +24,9 @@ type door struct {
 	site, idp string
 	issuerID  string
 	down      bool // the issuer does not answer
+	keyDir    string
+	// forge changes ID tokens on their way; nil: none.
+	forge func(idToken string) string
 }
 
 func newDoor(t *testing.T) *door {
@@ -36,17 +39,19 @@ func newDoor(t *testing.T) *door {
 			http.Error(w, "down", http.StatusBadGateway)
 			return
 		}
-		idp.ServeHTTP(w, r)
+		d.pass(idp, w, r)
 	}))
 	t.Cleanup(siteServer.Close)
 	t.Cleanup(idpServer.Close)
-	d.site, d.idp = siteServer.URL, idpServer.URL
+	d.site, d.idp, d.keyDir = siteServer.URL, idpServer.URL, t.TempDir()
 	address, err := url.Parse(d.site)
 	require.NoError(t, err)
 	d.world = newWorld(t, func(c *web.Config) { c.PublicURL = address })
+	d.areas.SignUps = d.signUps(signUpRules(d.idp))
+	d.rebuild(t)
 	site = d.web.Handler()
 	made, err := issuer.New(issuer.Config{
-		URL: d.idp, Dir: t.TempDir(), ClientID: "tollbook", ClientSecret: "s", RedirectURIs: []string{d.site + "/sign-in/callback"}, Now: now,
+		URL: d.idp, Dir: d.keyDir, ClientID: "tollbook", ClientSecret: "s", RedirectURIs: []string{d.site + "/sign-in/callback"}, Now: now,
 		People: []issuer.Person{
 			{Subject: "u-ada", Name: "Ada", Email: "ada@acme.test", Groups: []string{"reviewers"}}, {Subject: "u-eve", Name: "Eve", Email: "eve@acme.test"},
 			{Subject: "u-noor", Name: "Noor", Email: "noor@acme.test"},

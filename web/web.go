@@ -47,6 +47,7 @@ type Areas struct {
 	Logins    *app.Logins
 	Settings  *app.Settings
 	Operators *app.Operators
+	SignUps   *app.SignUps
 }
 
 // Web serves people and programs.
@@ -61,6 +62,8 @@ type Web struct {
 	doors   *limiter
 
 	accounts *limiter
+	// complete are companies whose first set-up came to its end.
+	complete *completed
 	handler  http.Handler
 }
 
@@ -75,7 +78,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &Web{cfg: cfg, areas: areas, issuers: oidc.NewDiscovery(cfg.HTTPClient, cfg.Now), doors: newLimiter(doorsPerMinute, cfg.Now), accounts: newLimiter(accountsPerMinute, cfg.Now)}
+	w := &Web{cfg: cfg, areas: areas, issuers: oidc.NewDiscovery(cfg.HTTPClient, cfg.Now), doors: newLimiter(doorsPerMinute, cfg.Now), accounts: newLimiter(accountsPerMinute, cfg.Now), complete: &completed{}}
 	var err error
 	if w.access, err = app.NewAccess(); err != nil {
 		return nil, err

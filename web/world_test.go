@@ -50,6 +50,8 @@ type world struct {
 	// provider answers tests of upstreams.
 	provider func(*http.Request) (*http.Response, error)
 	health   app.Health
+	// signUps makes the area of sign-ups by rules.
+	signUps func(*app.SignUpRules) *app.SignUps
 }
 
 // operator is who runs the installation, by the name a session of theirs is opened with.
@@ -103,11 +105,15 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
+	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
+		return app.NewSignUps(clone.DB, changes, w.areas.Tenants, members, w.areas.SignIns, ring, rules)
+	}
+	w.areas.SignUps = w.signUps(signUpRules(signUpURL))
 	jobPages, err := clone.JobPages(t.Context(), web.JobsPrefix)
 	require.NoError(t, err)
 	w.cfg = web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, Development: true, Now: now, Version: "test",
-		Log: slog.New(slog.NewTextHandler(w.log, nil)), HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: left(), JobPages: jobPages,
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), HTTPClient: &http.Client{Timeout: 10 * time.Second, Transport: discovered{}}, Leaving: left(), JobPages: jobPages,
 	}
 	for _, f := range change {
 		f(&w.cfg)
@@ -117,6 +123,26 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.one = w.company(t, "acme", "Acme Rockets", "AC", "Propulsion")
 	w.two = w.company(t, "zenith", "Zenith Optics", "ZE", "Lenses")
 	return w
+}
+
+// signUpURL is the issuer that vouches for people without a company.
+const signUpURL = "https://vouch.test"
+
+func signUpRules(issuer string) *app.SignUpRules {
+	return &app.SignUpRules{
+		Issuer:    app.Issuer{Name: "Vouch", URL: issuer, ClientID: "tollbook", Secret: secret.NewText("s")},
+		Upstreams: []string{app.ProviderURL}, PerPerson: 3, PerDay: 50,
+	}
+}
+
+// discovered answers for that issuer, as far as the way there; every other host is asked.
+type discovered struct{}
+
+func (discovered) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != "vouch.test" {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	return says(http.StatusOK, `{"issuer":"`+signUpURL+`","authorization_endpoint":"`+signUpURL+`/a","token_endpoint":"`+signUpURL+`/t","jwks_uri":"`+signUpURL+`/j"}`)(r)
 }
 
 // says is a provider with one answer.

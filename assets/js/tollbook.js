@@ -289,3 +289,23 @@ if (live && "EventSource" in window) {
   });
   open();
 }
+
+// A short name follows the name beside it until somebody writes one; what it makes of an
+// address is shown. The server has the last word, and suggests one by itself.
+for (const short of document.querySelectorAll("[data-shortens]")) {
+  const name = document.getElementById(short.dataset.shortens);
+  const shown = document.querySelector(`[data-shortened="${short.id}"]`);
+  let own = short.value !== "";
+  const show = () => {
+    shown.textContent = short.value || "…";
+  };
+  name.addEventListener("input", () => {
+    if (own) return;
+    short.value = name.value.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+/, "").slice(0, 40).replace(/-$/, "");
+    show();
+  });
+  short.addEventListener("input", () => {
+    own = short.value !== "";
+    show();
+  });
+}
