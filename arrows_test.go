@@ -78,7 +78,7 @@ func arrows() map[string][]string {
 		"demo":             append(slices.Clone(edge), "simulator", "simulator/issuer"),
 		"login":            nil, // runs on other machines, and speaks only HTTP to ours
 		"e2e":              nil,
-		"bench":            append(slices.Clone(edge), "db", "db/postgres", "gateway", "simulator"),
+		"bench":            append(slices.Clone(edge), "db", "db/postgres", "gateway", "simulator", "web"),
 		"":                 {"*"},
 	}
 }

@@ -44,6 +44,7 @@ func measures() []measure {
 		{name: "memory", take: (*stage).memory},
 		{name: "tenants", take: (*stage).tenants},
 		{name: "month-view", take: (*stage).monthView, onAsked: true},
+		{name: "pages", take: (*stage).pages, onAsked: true},
 	}
 }
 

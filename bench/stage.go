@@ -53,6 +53,7 @@ type stage struct {
 	workloads map[string]workload
 	upstream  *child
 	house     *house
+	books     *books // once filled
 	told      brief
 	targets   map[string]*target
 	ours      int64 // rows of gateways that have ended
