@@ -1,0 +1,333 @@
+package auditlog
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// The files of an export of the log: all that checking it offline needs, but for a key
+// that came another way.
+const (
+	BundleFormat    = "tollbook-log-1"
+	FileManifest    = "manifest.json"
+	FileRecords     = "records.jsonl"    // canonical bytes, a record a line, in the log's order
+	FileLeaves      = "leaves.txt"       // their hashes, a line each
+	FileOutside     = "outside.txt"      // hashes of the rest of the log (ProveSpan)
+	FileCheckpoint  = "checkpoint.txt"   // the head all of it is checked against
+	FileKeys        = "log-keys.txt"     // the log's public keys, as the log itself tells them
+	FileReadme      = "README.txt"       // what this is and how to check it, in words
+	DirectoryHeads  = "checkpoints"      // earlier heads, named by size
+	DirectoryGrowth = "growth"           // for each of them, the proof that the log only grew since
+	DirectoryUsage  = "usage"            // canonical bytes of usage batches, named by batch
+	maxBundleLine   = maxRecordBytes + 1 // and its end
+	maxBundleText   = 16 << 20
+)
+
+// BundleManifest is what an export says of itself.
+type BundleManifest struct {
+	Format  string `json:"format"`
+	Origin  string `json:"origin"`
+	From    int64  `json:"from"`    // the first record's sequence
+	Through int64  `json:"through"` // before this one
+	Size    int64  `json:"size"`    // of the log at the checkpoint
+}
+
+// FindingError is the first thing that is wrong.
+type FindingError struct {
+	Sequence int64 // of the record; -1: it is about no record
+	Record   string
+	Why      string
+}
+
+// Error implements error.
+func (f *FindingError) Error() string {
+	if f.Sequence < 0 {
+		return f.Why
+	}
+	return fmt.Sprintf("record %d (%s): %s", f.Sequence, f.Record, f.Why)
+}
+
+func found(why string, args ...any) *FindingError {
+	return &FindingError{Sequence: -1, Why: fmt.Sprintf(why, args...)}
+}
+
+// Checked is what a check of an export looked at.
+type Checked struct {
+	Manifest    BundleManifest
+	Records     int64
+	Checkpoints int // earlier ones
+	Batches     int // of usage
+	Requests    int64
+	Root        Hash
+	Trusted     bool // a key from elsewhere signed the checkpoint
+}
+
+// Check checks an export offline. Keys are verifier keys that came another way; with
+// none, the export's own are used, which shows that it agrees with itself and not who
+// made it. The error is a *FindingError, or the file system's.
+func Check(bundle fs.FS, keys []string) (Checked, error) {
+	c := Checked{Trusted: len(keys) > 0}
+	if err := c.readManifest(bundle); err != nil {
+		return c, err
+	}
+	verifiers, err := c.verifiers(bundle, keys)
+	if err != nil {
+		return c, err
+	}
+	message, err := readFile(bundle, FileCheckpoint)
+	if err != nil {
+		return c, err
+	}
+	head, err := OpenCheckpoint(message, verifiers)
+	if err != nil {
+		return c, found("%s: %s", FileCheckpoint, err.Error())
+	}
+	if head.Origin != c.Manifest.Origin || head.Size != c.Manifest.Size {
+		return c, found("%s is of another log, or of another size, than the manifest says", FileCheckpoint)
+	}
+	leaves, err := c.leaves(bundle)
+	if err != nil {
+		return c, err
+	}
+	outside, err := hashes(bundle, FileOutside)
+	if err != nil {
+		return c, err
+	}
+	if c.Root, err = SpanRoot(c.Manifest.Size, c.Manifest.From, leaves, outside); err != nil || c.Root != head.Root {
+		return c, found("the hashes in %s and %s do not make the checkpoint's root: one was changed, left out, added or moved", FileLeaves, FileOutside)
+	}
+	if err := c.records(bundle, leaves); err != nil {
+		return c, err
+	}
+	return c, c.heads(bundle, verifiers, head)
+}
+
+func (c *Checked) readManifest(bundle fs.FS) error {
+	text, err := readFile(bundle, FileManifest)
+	if err != nil {
+		return err
+	}
+	m := &c.Manifest
+	if json.Unmarshal(text, m) != nil || m.Format != BundleFormat || m.From < 0 || m.From > m.Through || m.Through > m.Size {
+		return found("%s is not that of an export of the log, version 1", FileManifest)
+	}
+	return nil
+}
+
+func (c *Checked) verifiers(bundle fs.FS, keys []string) (note.Verifiers, error) {
+	if len(keys) == 0 {
+		text, err := readFile(bundle, FileKeys)
+		if err != nil {
+			return nil, err
+		}
+		keys = Lines(text)
+	}
+	list := make([]note.Verifier, 0, len(keys))
+	for _, key := range keys {
+		verifier, err := note.NewVerifier(key)
+		if err != nil {
+			return nil, found("%.80q is no key of a log: it must be name, hash and key, joined by plus signs", key)
+		}
+		list = append(list, verifier)
+	}
+	return note.VerifierList(list...), nil
+}
+
+// leaves are the hashes of the records that should be there.
+func (c *Checked) leaves(bundle fs.FS) ([]Hash, error) {
+	list, err := hashes(bundle, FileLeaves)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(list)) != c.Manifest.Through-c.Manifest.From {
+		return nil, found("%s has %d hashes, but records %d to %d are %d", FileLeaves, len(list), c.Manifest.From, c.Manifest.Through-1, c.Manifest.Through-c.Manifest.From)
+	}
+	return list, nil
+}
+
+// records checks each record's bytes against its leaf, and the usage that is there
+// against its record.
+func (c *Checked) records(bundle fs.FS, leaves []Hash) error {
+	usage, err := usageFiles(bundle)
+	if err != nil {
+		return err
+	}
+	file, err := bundle.Open(FileRecords)
+	if err != nil {
+		return found("%s is missing", FileRecords)
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(make([]byte, 0, 64<<10), maxBundleLine)
+	for i, leaf := range leaves {
+		sequence := c.Manifest.From + int64(i)
+		if !lines.Scan() {
+			return errors.Join(lines.Err(), &FindingError{sequence, "", "it is missing: " + FileRecords + " ends before"})
+		}
+		read := readRecord(lines.Bytes())
+		if Leaf(lines.Bytes()) != leaf {
+			return &FindingError{sequence, read.ID, "its bytes are not those that the log holds"}
+		}
+		c.Records++
+		if read.Action != "usage.batch" || !usage[read.Subject] {
+			continue
+		}
+		delete(usage, read.Subject)
+		if why := c.batch(bundle, &read); why != "" {
+			return &FindingError{sequence, read.ID, why}
+		}
+	}
+	if lines.Scan() {
+		return found("%s goes on after the last record", FileRecords)
+	}
+	for batch := range usage {
+		return found("%s belongs to no record of this export", path.Join(DirectoryUsage, batch+".jsonl"))
+	}
+	return lines.Err()
+}
+
+// recordHead is what a check needs of a record's canonical bytes.
+type recordHead struct {
+	ID      string `json:"id"`
+	Action  string `json:"action"`
+	Subject string `json:"subject"`
+	Detail  struct {
+		Root     string `json:"root"`
+		Requests int64  `json:"requests"`
+	} `json:"detail"`
+}
+
+// readRecord reads what it can: details of other records have other forms.
+func readRecord(canonical []byte) recordHead {
+	var head recordHead
+	if json.Unmarshal(canonical, &head) == nil {
+		return head
+	}
+	var less struct{ ID, Action, Subject string }
+	_ = json.Unmarshal(canonical, &less) // bytes that are no record have another hash anyway
+	return recordHead{ID: less.ID, Action: less.Action, Subject: less.Subject}
+}
+
+// batch checks the requests of one usage batch against the root its record holds.
+func (c *Checked) batch(bundle fs.FS, read *recordHead) string {
+	name := path.Join(DirectoryUsage, read.Subject+".jsonl")
+	text, err := fs.ReadFile(bundle, name)
+	if err != nil {
+		return name + " cannot be read: " + err.Error()
+	}
+	var leaves []Hash
+	for line := range bytes.Lines(text) {
+		leaves = append(leaves, Leaf(bytes.TrimSuffix(line, []byte("\n"))))
+	}
+	if int64(len(leaves)) != read.Detail.Requests {
+		return fmt.Sprintf("%s has %d requests, but the record says %d", name, len(leaves), read.Detail.Requests)
+	}
+	root := Root(leaves)
+	if hex.EncodeToString(root[:]) != read.Detail.Root {
+		return "the requests in " + name + " are not those whose root the record holds"
+	}
+	c.Batches++
+	c.Requests += int64(len(leaves))
+	return ""
+}
+
+func usageFiles(bundle fs.FS) (map[string]bool, error) {
+	entries, err := fs.ReadDir(bundle, DirectoryUsage)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	files := make(map[string]bool, len(entries))
+	for _, entry := range entries {
+		files[strings.TrimSuffix(entry.Name(), ".jsonl")] = true
+	}
+	return files, nil
+}
+
+// heads checks that every earlier checkpoint is signed and that the log only grew since.
+func (c *Checked) heads(bundle fs.FS, verifiers note.Verifiers, last Checkpoint) error {
+	entries, err := fs.ReadDir(bundle, DirectoryHeads)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, entry := range entries {
+		name := path.Join(DirectoryHeads, entry.Name())
+		message, err := readFile(bundle, name)
+		if err != nil {
+			return err
+		}
+		head, err := OpenCheckpoint(message, verifiers)
+		if err != nil {
+			return found("%s: %s", name, err.Error())
+		}
+		if head.Origin != last.Origin || strconv.FormatInt(head.Size, 10)+".txt" != entry.Name() {
+			return found("%s is of another log or size than its name says", name)
+		}
+		proof, err := hashes(bundle, path.Join(DirectoryGrowth, entry.Name()))
+		if err != nil {
+			return err
+		}
+		if err := CheckGrowth(proof, last.Size, last.Root, head.Size, head.Root); err != nil {
+			return found("the log at %d records is no beginning of the log at %d: what was signed then was changed since, or the proof is wrong", head.Size, last.Size)
+		}
+		c.Checkpoints++
+	}
+	return nil
+}
+
+// hashes reads a file of hashes, a line each.
+func hashes(bundle fs.FS, name string) ([]Hash, error) {
+	text, err := readFile(bundle, name)
+	if err != nil {
+		return nil, err
+	}
+	var list []Hash
+	for i, line := range Lines(text) {
+		hash, err := parseHash(line)
+		if err != nil {
+			return nil, found("%s, line %d, is no hash", name, i+1)
+		}
+		list = append(list, hash)
+	}
+	return list, nil
+}
+
+// Lines are a text's lines, but the empty ones.
+func Lines(text []byte) []string {
+	return strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' })
+}
+
+func readFile(bundle fs.FS, name string) ([]byte, error) {
+	file, err := bundle.Open(name)
+	if err != nil {
+		return nil, found("%s is missing", name)
+	}
+	defer file.Close()
+	bound := int64(maxBundleText)
+	if name == FileLeaves {
+		bound = maxLeavesBytes
+	}
+	text, err := io.ReadAll(io.LimitReader(file, bound+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if int64(len(text)) > bound {
+		return nil, found("%s is longer than it can be", name)
+	}
+	return text, nil
+}
+
+// maxLeavesBytes is ten million hashes of 44 characters and a line's end.
+const maxLeavesBytes = 450 << 20
