@@ -30,6 +30,7 @@ type settings struct {
 	TraceSample       float64  // part of requests that have a span, 0 to 1
 	Operators         []app.Identity
 	SignUp            *app.SignUpRules // nil: nobody founds a company for themselves
+	LogKey            secret.Text      // seed of the keys that sign the audit logs' heads; empty: none is signed
 	Only              []string         // web, gateway, jobs
 	Development       bool
 	Limits            limits
@@ -109,6 +110,7 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	e.tracing(&s)
 	s.Operators = e.operators()
 	s.SignUp = e.signUp()
+	s.LogKey = e.logKey()
 	if s.runs("gateway") && s.JournalDir == "" {
 		e.fail("TOLLBOOK_JOURNAL_DIR", "is not set; it should be a directory on a persistent volume")
 	}
@@ -140,6 +142,22 @@ func (e *environment) operators() []app.Identity {
 		e.fail("TOLLBOOK_OPERATORS", "should be pairs of an issuer and a subject there, like \"https://login.example.com 00u1ab2cd\", with commas between pairs: "+fault.From(err).Message)
 	}
 	return list
+}
+
+// logKey reads the seed of the keys that sign audit logs; unset, nothing is signed. It has
+// to be another secret than the master key: who can read the one must not be able to sign
+// for the other.
+func (e *environment) logKey() secret.Text {
+	key := secret.NewText(e.text("TOLLBOOK_LOG_KEY"))
+	if err := app.CheckLogKey(key); err != nil {
+		e.fail("TOLLBOOK_LOG_KEY", "cannot be used: "+fault.From(err).Message)
+	}
+	for part := range strings.SplitSeq(e.text("TOLLBOOK_MASTER_KEY"), ",") {
+		if !key.IsZero() && part == key.Reveal() {
+			e.fail("TOLLBOOK_LOG_KEY", "is the master key; it should be one of its own, for example from: openssl rand -base64 32")
+		}
+	}
+	return key
 }
 
 func (e *environment) publicURL() *url.URL {

@@ -113,6 +113,7 @@ func (d *demoRun) place(address, dir string, fresh bool) error {
 	d.settings = settings{
 		Listen: d.listener.Addr().String(), PublicURL: &url.URL{Scheme: "http", Host: d.listener.Addr().String()},
 		MasterKeys: []secret.Text{secret.NewText(d.state.MasterKey)}, JournalDir: filepath.Join(d.dir, "journal"), Development: true,
+		LogKey: secret.NewText(d.state.LogKey),
 		Limits: standardLimits(),
 		// Whoever the local issuer knows as the operator, at this start's address.
 		Operators: []app.Identity{{Issuer: "http://" + d.listener.Addr().String() + "/idp", Subject: demo.Operator().Subject}},

@@ -41,6 +41,7 @@ type house struct {
 	snapshots *app.Snapshots
 	metering  *app.Metering
 	audit     *app.Audit
+	records   *app.Log
 	approvals *app.Approvals
 	prices    *app.Prices
 	rights    *app.Rights
@@ -76,6 +77,10 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.reports = app.NewReports(h.db, h.access, h.ring)
 	h.snapshots = app.NewSnapshots(h.db, h.ring, log, time.Now)
 	h.audit = app.NewAudit(h.db, log)
+	if h.records, err = app.NewLog(h.db, h.access, h.members, s.LogKey, log); err != nil {
+		h.db.Close()
+		return nil, fmt.Errorf("TOLLBOOK_LOG_KEY: %w", err)
+	}
 	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.ring)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
@@ -159,7 +164,7 @@ func askProvider() func(*http.Request) (*http.Response, error) {
 func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.prices))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices))
 		if err == nil {
 			started.Store(&stop)
 		}

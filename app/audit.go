@@ -75,10 +75,22 @@ func (a *Audit) Tick(ctx context.Context, vendor string) error {
 					return err
 				}
 			}
+			due, err := tx.CheckpointDue(tx.Now.Add(-SignEvery))
+			if err != nil {
+				return err
+			}
+			if due {
+				if err := tx.Enqueue(job.SignLog{Tenant: t.ID.String()}); err != nil {
+					return err
+				}
+			}
 			if err := tx.Enqueue(job.ProposePrices{Tenant: t.ID.String(), Digest: vendor}); err != nil {
 				return err
 			}
 			if tx.Now.Hour() >= proveHour { // once a day: the job is unique in it
+				if err := tx.Enqueue(job.VerifyLog{Tenant: t.ID.String()}); err != nil {
+					return err
+				}
 				return tx.Enqueue(job.ProveSums{Tenant: t.ID.String()})
 			}
 			return nil

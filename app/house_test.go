@@ -63,6 +63,7 @@ type house struct {
 	metering  *app.Metering
 	snapshots *app.Snapshots
 	audit     *app.Audit
+	log       *app.Log
 	approvals *app.Approvals
 	prices    *app.Prices
 	rights    *app.Rights
@@ -109,6 +110,8 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.reports = app.NewReports(h.clone.DB, h.access, ring)
 	h.snapshots = app.NewSnapshots(h.clone.DB, ring, slog.New(slog.DiscardHandler), h.clock.now)
 	h.audit = app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler))
+	h.log, err = app.NewLog(h.clone.DB, h.access, h.members, secret.NewMaster(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
 	h.approvals = app.NewApprovals(h.clone.DB, h.access, h.changes, ring)
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)

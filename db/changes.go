@@ -155,70 +155,10 @@ func (t *Tx) StoreAudit(r auditlog.Record) error {
 		return err
 	}
 	return t.exec("append audit record", `with stored as (
-			insert into audit_record (tenant_id, record_id, action, version, canonical, recorded_at) values ($1, $2, $3, $4, $5, $6) returning tenant_id, record_id)
+			insert into audit_record (tenant_id, record_id, action, version, canonical, recorded_at, actor, subject) values ($1, $2, $3, $4, $5, $6, $7, $8)
+			returning tenant_id, record_id)
 		insert into audit_pending (tenant_id, record_id) select tenant_id, record_id from stored`,
-		t.Tenant, r.ID, r.Action, auditlog.Version, canonical, t.Now)
-}
-
-// sequenceBatch bounds one sequencing transaction.
-const sequenceBatch = 1000
-
-// SequenceAudit gives up to a thousand pending records the next places, oldest
-// first. An advisory lock makes it the tenant's only sequencer until commit; it
-// returns how many it placed.
-func (t *Tx) SequenceAudit() (int, error) {
-	if err := t.exec("lock sequencer", `select pg_advisory_xact_lock(hashtextextended('audit:' || $1, 0))`, t.Tenant.UUID()); err != nil {
-		return 0, err
-	}
-	var next int64
-	if _, err := t.row("read log size", []any{&next}, `select coalesce(max(sequence) + 1, 0) from audit_leaf where tenant_id = $1`, t.Tenant); err != nil {
-		return 0, err
-	}
-	var pending []struct {
-		RecordID  id.Record
-		Canonical []byte
-	}
-	if err := t.scan("read pending records", &pending, `select p.record_id, r.canonical from audit_pending p
-		join audit_record r on r.tenant_id = p.tenant_id and r.record_id = p.record_id
-		where p.tenant_id = ? order by r.recorded_at, p.record_id limit ?`, t.Tenant, sequenceBatch); err != nil {
-		return 0, err
-	}
-	ids, leaves, places := []string{}, [][]byte{}, []int64{}
-	for i, p := range pending {
-		leaf := auditlog.Leaf(p.Canonical)
-		ids, leaves, places = append(ids, p.RecordID.UUID()), append(leaves, leaf[:]), append(places, next+int64(i))
-	}
-	if err := t.exec("add leaves", `insert into audit_leaf (tenant_id, sequence, record_id, leaf, sequenced_at)
-		select $1, s, r::uuid, l, $5 from unnest($2::bigint[], $3::text[], $4::bytea[]) as u(s, r, l)`, t.Tenant, places, ids, leaves, t.Now); err != nil {
-		return 0, err
-	}
-	return len(pending), t.exec("clear pending", `delete from audit_pending where tenant_id = $1 and record_id = any($2::uuid[])`, t.Tenant, ids)
-}
-
-// LogRow is one record with its place.
-type LogRow struct {
-	Sequence   int64
-	RecordID   id.Record
-	Action     string
-	Canonical  []byte
-	Leaf       []byte
-	RecordedAt time.Time
-}
-
-// Log reads placed records from a sequence on.
-func (t *Tx) Log(from int64, limit int) ([]LogRow, error) {
-	var rows []LogRow
-	err := t.scan("read log", &rows, `select l.sequence, l.record_id, r.action, r.canonical, l.leaf, r.recorded_at
-		from audit_leaf l join audit_record r on r.tenant_id = l.tenant_id and r.record_id = l.record_id
-		where l.tenant_id = ? and l.sequence >= ? order by l.sequence limit ?`, t.Tenant, from, limit)
-	return rows, err
-}
-
-// PendingAudit counts records that have no place yet.
-func (t *Tx) PendingAudit() (int64, error) {
-	var n int64
-	_, err := t.row("count pending records", []any{&n}, `select count(*) from audit_pending where tenant_id = $1`, t.Tenant)
-	return n, err
+		t.Tenant, r.ID, r.Action, auditlog.Version, canonical, t.Now, r.Actor, r.Subject)
 }
 
 // Remembered reads the stored response to an idempotency key; found is false when

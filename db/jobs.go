@@ -36,7 +36,7 @@ func options(args river.JobArgs) *river.InsertOpts {
 	switch args.(type) {
 	case job.SequenceAudit:
 		return &river.InsertOpts{Queue: queueAudit, MaxAttempts: 20, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
-	case job.ProveSums, job.ProposePrices:
+	case job.ProveSums, job.ProposePrices, job.VerifyLog:
 		return &river.InsertOpts{
 			Queue: queueNormal, MaxAttempts: 10,
 			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour, ByState: rivertype.JobStates()},

@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -116,6 +117,9 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.usage(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
+		_, err = tx.AddLogKey(s.mark("log key"))
+		require.NoError(t, err)
+		require.NoError(t, tx.AddCheckpoint(db.CheckpointRow{Size: 1, Root: make([]byte, 32), Message: []byte(s.mark("head"))}))
 		return tx.AppendAudit(auditlog.Record{Action: s.mark("pending"), Actor: "test"})
 	}))
 	return s
@@ -264,8 +268,46 @@ func reading() map[string]query {
 	return map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
-		"Log":              {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Log(0, 500); return text(rows), err }},
-		"PendingAudit":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.PendingAudit()) }},
+		"LogSize":          {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.LogSize() }},
+		"LogNodes": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			hashes, err := tx.LogNodes([]auditlog.Node{{Position: 0}})
+			rows, failed := tx.Log(0, 1)
+			if len(hashes) != 1 || len(rows) != 1 || !bytes.Equal(hashes[0][:], rows[0].Leaf) {
+				err = errors.Join(errors.New("not one's own leaf"), err, failed)
+			}
+			return mine.tenant, err
+		}},
+		"LogPage": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.LogPage(db.LogFilter{Limit: 500})
+			return text(rows), err
+		}},
+		"LogRecord": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, found, err := tx.LogRecord(theirs.batch.Record)
+			if found {
+				err = errors.New("found")
+			}
+			return row, err
+		}},
+		"LogSpan": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			_, through, err := tx.LogSpan(time.Time{}, tx.Now.Add(time.Hour))
+			return through, err
+		}},
+		"CheckpointDue": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.CheckpointDue(tx.Now.Add(time.Hour))) }},
+		"Checkpoints":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Checkpoints(10, 10); return text(rows), err }},
+		"FirstCheckpoint": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			row, found, err := tx.FirstCheckpoint(0)
+			return many(text([]db.CheckpointRow{row}), found, err)
+		}},
+		"LogKeys": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.LogKeys() }},
+		"BatchBytes": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			compressed, found, err := tx.BatchBytes(theirs.batch.ID)
+			if found {
+				err = errors.New("found")
+			}
+			return compressed, err
+		}},
+		"Log":          {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Log(0, 500); return text(rows), err }},
+		"PendingAudit": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.PendingAudit()) }},
 		"Remembered": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			digest, _, found, err := tx.Remembered("actor", "once")
 			return many(string(digest), found, err)

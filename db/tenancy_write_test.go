@@ -46,6 +46,13 @@ func writing() map[string]query {
 		"AppendAudit": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AppendAudit(auditlog.Record{ID: theirs.batch.Record, Tenant: theirs.tenant, Action: "x", Actor: "x"}))
 		}},
+		"AddLogKey": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, err := tx.AddLogKey(theirs.mark("log key"))
+			return nil, err
+		}},
+		"AddCheckpoint": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
+			return onlyError(tx.AddCheckpoint(db.CheckpointRow{Size: 2, Root: make([]byte, 32), Message: []byte("x")}))
+		}},
 		"SequenceAudit": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.SequenceAudit() }},
 		"Remember": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
 			return onlyError(tx.Remember("actor", "new", []byte("d"), []byte("s")))

@@ -22,7 +22,8 @@ type ExportTable struct {
 // that is added later is until somebody says otherwise here.
 func plainBytes() []string {
 	return []string{
-		"change.payload", "change.digest", "change_move.digest", "audit_record.canonical", "audit_leaf.leaf", "idempotency.request_digest",
+		"change.payload", "change.digest", "change_move.digest", "audit_record.canonical", "audit_leaf.leaf", "audit_node.hash",
+		"audit_checkpoint.root", "audit_checkpoint.message", "idempotency.request_digest",
 		"price_version.document", "price_version.digest", "price_version.vendor_digest", "price_proposal.vendor_digest", "price_proposal.document", "price_proposal.digest",
 		"plan_version.document", "plan_version.digest", "usage_batch.root", "usage_batch.canonical", "usage_event.raw_usage",
 	}

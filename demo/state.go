@@ -15,6 +15,7 @@ import (
 // clear and is a file of mode 0600.
 type State struct {
 	MasterKey    string            `json:"master_key"`
+	LogKey       string            `json:"log_key"` // beside the master key only because it is a demo
 	ClientSecret string            `json:"client_secret"`
 	Seeded       bool              `json:"seeded"`
 	IssuerURL    string            `json:"issuer_url"`            // whose people were admitted
@@ -29,7 +30,7 @@ const stateFile = "state.json"
 func LoadState(dir string) (*State, error) {
 	content, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &State{MasterKey: secret.NewMaster().Reveal(), ClientSecret: secret.Mint("").Reveal(), VirtualKeys: map[string]string{}, APITokens: map[string]string{}}, nil
+		return &State{MasterKey: secret.NewMaster().Reveal(), LogKey: secret.NewMaster().Reveal(), ClientSecret: secret.Mint("").Reveal(), VirtualKeys: map[string]string{}, APITokens: map[string]string{}}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the demo's state: %w", err)
@@ -37,6 +38,9 @@ func LoadState(dir string) (*State, error) {
 	var s State
 	if err := json.Unmarshal(content, &s); err != nil {
 		return nil, fmt.Errorf("the demo's state in %s cannot be read; start once with --fresh: %w", filepath.Join(dir, stateFile), err)
+	}
+	if s.LogKey == "" { // a state of before there was one
+		s.LogKey = secret.NewMaster().Reveal()
 	}
 	return &s, nil
 }

@@ -8,11 +8,13 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, prices *app.Prices) *river.Workers {
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
 	river.AddWorker(workers, &proveSums{audit: audit})
+	river.AddWorker(workers, &signLog{log: log})
+	river.AddWorker(workers, &verifyLog{log: log})
 	river.AddWorker(workers, &proposePrices{prices: prices})
 	return workers
 }

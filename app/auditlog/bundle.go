@@ -134,15 +134,7 @@ func (c *Checked) verifiers(bundle fs.FS, keys []string) (note.Verifiers, error)
 		}
 		keys = Lines(text)
 	}
-	list := make([]note.Verifier, 0, len(keys))
-	for _, key := range keys {
-		verifier, err := note.NewVerifier(key)
-		if err != nil {
-			return nil, found("%.80q is no key of a log: it must be name, hash and key, joined by plus signs", key)
-		}
-		list = append(list, verifier)
-	}
-	return note.VerifierList(list...), nil
+	return Verifiers(keys)
 }
 
 // leaves are the hashes of the records that should be there.

@@ -233,3 +233,35 @@ func walk(lo, hi, from, through int64, outside func(Node), inside func(lo, hi in
 		walk(middle, hi, from, through, outside, inside)
 	}
 }
+
+// Frontier is the edge of a log that is read from its beginning, leaf by leaf: enough to
+// know its root at each size.
+type Frontier struct {
+	size  int64
+	roots []Hash // of the perfect trees so far, the largest first
+}
+
+// Add takes the next leaf.
+func (f *Frontier) Add(leaf Hash) {
+	for n := f.size; n&1 == 1; n >>= 1 {
+		leaf = tlog.NodeHash(f.roots[len(f.roots)-1], leaf)
+		f.roots = f.roots[:len(f.roots)-1]
+	}
+	f.roots = append(f.roots, leaf)
+	f.size++
+}
+
+// Size is how many leaves were added.
+func (f *Frontier) Size() int64 { return f.size }
+
+// Root is the root of the leaves so far.
+func (f *Frontier) Root() Hash {
+	if f.size == 0 {
+		return emptyRoot()
+	}
+	root := f.roots[len(f.roots)-1]
+	for i := len(f.roots) - 2; i >= 0; i-- {
+		root = tlog.NodeHash(f.roots[i], root)
+	}
+	return root
+}

@@ -80,8 +80,12 @@ func plainRoot(records [][]byte) [32]byte {
 func TestALogGrowsToTheTreeOfTheStandardInAnyPortions(t *testing.T) {
 	t.Parallel()
 	var records [][]byte
+	var frontier auditlog.Frontier
 	for size := range 70 {
 		want := auditlog.Hash(plainRoot(records))
+		require.Equal(t, want, frontier.Root())
+		require.EqualValues(t, size, frontier.Size())
+		frontier.Add(leaf(size))
 		for _, step := range []int{1, 3, 64} {
 			g := logOf(t, size, step)
 			root, err := auditlog.RootAt(int64(size), g.read)

@@ -351,6 +351,12 @@ func ParseKey(text string) (Key, error) { return Parse[key](text) }
 // ParseTenant reads a tenant id.
 func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
 
+// ParseRecord reads an audit record's id.
+func ParseRecord(text string) (Record, error) { return Parse[record](text) }
+
+// ParseBatch reads a usage batch's id.
+func ParseBatch(text string) (Batch, error) { return Parse[batch](text) }
+
 // ParseEvent reads a usage event's id.
 func ParseEvent(text string) (Event, error) { return Parse[event](text) }
 

@@ -34,3 +34,20 @@ type ProveSums struct {
 
 // Kind implements River's JobArgs.
 func (ProveSums) Kind() string { return "prove_sums" }
+
+// SignLog signs the head of a tenant's log.
+type SignLog struct {
+	Tenant string `json:"tenant"`
+}
+
+// Kind implements River's JobArgs.
+func (SignLog) Kind() string { return "sign_log" }
+
+// VerifyLog recomputes a tenant's log from its stored bytes and compares it with what was
+// signed.
+type VerifyLog struct {
+	Tenant string `json:"tenant"`
+}
+
+// Kind implements River's JobArgs.
+func (VerifyLog) Kind() string { return "verify_log" }

@@ -1,0 +1,281 @@
+package app
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"tollbook/app/auditlog"
+	"tollbook/app/fault"
+	"tollbook/app/id"
+	"tollbook/db"
+)
+
+// LogExport is what an export of the log is asked to hold.
+type LogExport struct {
+	From, To time.Time // half-open, of RecordedAt
+	Usage    bool      // the requests of usage batches, word for word as they were hashed
+	Version  string    // of the code
+}
+
+var errNothingSigned = fault.New(fault.KindConflict, "log_unsigned", "Nothing of the log is signed yet, so that nothing could be proved. It is signed within a quarter of an hour of its first record, if the installation has a log key (TOLLBOOK_LOG_KEY).")
+
+// Export writes the records of a time, with all that proves them offline, as one zip. The
+// head is signed first, so that the newest records are covered; that it was made is a
+// record of its own.
+func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Writer) error {
+	if err := l.access.Check(who, "audit", "read"); err != nil {
+		return err
+	}
+	if err := l.Sign(ctx, who.Tenant); err != nil {
+		return err
+	}
+	x := logExport{LogExport: ask, who: who, signs: l.Signs()}
+	if err := l.db.ReadTenant(ctx, who.Tenant, x.find); err != nil {
+		return err
+	}
+	// What leaves is in the log before it leaves.
+	err := l.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		return tx.AppendAudit(auditlog.Record{Action: "log.exported", Actor: who.ID(), Detail: map[string]any{
+			"first": x.manifest.From, "through": x.manifest.Through, "size": x.manifest.Size, "usage": ask.Usage,
+			"from": ask.From.UTC().Format(time.RFC3339), "to": ask.To.UTC().Format(time.RFC3339),
+		}})
+	})
+	if err != nil {
+		return err
+	}
+	return l.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error { return x.write(tx, out) })
+}
+
+// logExport is one export under way.
+type logExport struct {
+	LogExport
+	who      Actor
+	signs    bool
+	manifest logManifest
+	head     db.CheckpointRow
+	file     *zip.Writer
+	at       time.Time
+}
+
+// logManifest is an export's manifest: what a check needs, and who made it of what.
+type logManifest struct {
+	auditlog.BundleManifest
+	RecordedFrom time.Time `json:"recorded_from"`
+	RecordedTo   time.Time `json:"recorded_to"`
+	Records      int64     `json:"records"`
+	Usage        bool      `json:"usage"`
+	Unsigned     int64     `json:"unsigned"` // records of that time that no head covers yet, left out
+	RunBy        string    `json:"run_by"`
+	RunAt        time.Time `json:"run_at"`
+	Version      string    `json:"code_version"`
+}
+
+// find decides which records and which head.
+func (x *logExport) find(tx *db.Tx) error {
+	first, through, err := tx.LogSpan(x.From, x.To)
+	if err != nil {
+		return err
+	}
+	heads, err := tx.Checkpoints(maxSize, 1)
+	if err != nil {
+		return err
+	}
+	if len(heads) == 0 {
+		return errNothingSigned
+	}
+	x.head = heads[0]
+	signed := min(through, x.head.Size)
+	first = min(first, signed)
+	x.manifest = logManifest{
+		BundleManifest: auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: auditlog.Origin(tx.Tenant), From: first, Through: signed, Size: x.head.Size},
+		RecordedFrom:   x.From.UTC(), RecordedTo: x.To.UTC(), Records: signed - first, Usage: x.Usage, Unsigned: through - signed,
+		RunBy: x.who.ID(), RunAt: tx.Now, Version: x.Version,
+	}
+	return nil
+}
+
+func (x *logExport) write(tx *db.Tx, out io.Writer) error {
+	x.file, x.at = zip.NewWriter(out), tx.Now
+	keys, err := tx.LogKeys()
+	if err != nil {
+		return err
+	}
+	manifest, err := json.MarshalIndent(x.manifest, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode manifest: %w", err)
+	}
+	outside, err := auditlog.ProveSpan(x.manifest.Size, x.manifest.From, x.manifest.Through, tx.LogNodes)
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string][]byte{
+		auditlog.FileManifest: manifest, auditlog.FileKeys: []byte(strings.Join(keys, "\n") + "\n"), auditlog.FileOutside: hashLines(outside),
+		auditlog.FileCheckpoint: x.head.Message, auditlog.FileReadme: []byte(x.readme()),
+	} {
+		if err := x.put(name, text); err != nil {
+			return err
+		}
+	}
+	if err := x.heads(tx); err != nil {
+		return err
+	}
+	if err := x.rows(tx); err != nil {
+		return err
+	}
+	return x.file.Close()
+}
+
+func (x *logExport) begin(name string) (io.Writer, error) {
+	return x.file.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, Modified: x.at})
+}
+
+func (x *logExport) put(name string, text []byte) error {
+	w, err := x.begin(name)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
+}
+
+func hashLines(hashes []auditlog.Hash) []byte {
+	var b bytes.Buffer
+	for _, h := range hashes {
+		b.WriteString(h.String() + "\n")
+	}
+	return b.Bytes()
+}
+
+// exportedHeads bounds the earlier heads in an export; the newest are there.
+const exportedHeads = 1000
+
+// heads writes earlier signed heads, each with the proof that the log only grew since.
+func (x *logExport) heads(tx *db.Tx) error {
+	heads, err := tx.Checkpoints(x.head.Size-1, exportedHeads)
+	if err != nil {
+		return err
+	}
+	for _, head := range slices.Backward(heads) {
+		proof, err := auditlog.ProveGrowth(x.head.Size, head.Size, tx.LogNodes)
+		if err != nil {
+			return err
+		}
+		name := strconv.FormatInt(head.Size, 10) + ".txt"
+		if err := errors.Join(x.put(path.Join(auditlog.DirectoryHeads, name), head.Message), x.put(path.Join(auditlog.DirectoryGrowth, name), hashLines(proof))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows writes the records, then their hashes, then the usage of their batches: a zip takes
+// one file after the other.
+func (x *logExport) rows(tx *db.Tx) error {
+	var leaves bytes.Buffer
+	var batches []string
+	w, err := x.begin(auditlog.FileRecords)
+	if err != nil {
+		return err
+	}
+	records := bufio.NewWriter(w)
+	for at := x.manifest.From; at < x.manifest.Through; {
+		rows, err := tx.Log(at, int(min(verifyBatch, x.manifest.Through-at)))
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 || rows[0].Sequence != at {
+			return fault.New(fault.KindInternal, "log_gap", fmt.Sprintf("Record %d of the log is missing.", at))
+		}
+		for i := range rows {
+			_, _ = records.Write(rows[i].Canonical) // Flush tells
+			_ = records.WriteByte('\n')
+			leaves.WriteString(auditlog.Hash(rows[i].Leaf).String() + "\n")
+			if rows[i].Action == "usage.batch" {
+				batches = append(batches, rows[i].Subject)
+			}
+		}
+		at += int64(len(rows))
+	}
+	if err := records.Flush(); err != nil {
+		return err
+	}
+	if err := x.put(auditlog.FileLeaves, leaves.Bytes()); err != nil || !x.Usage {
+		return err
+	}
+	return x.usage(tx, batches)
+}
+
+func (x *logExport) usage(tx *db.Tx, batches []string) error {
+	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBatchBytes))
+	if err != nil {
+		return fmt.Errorf("make decompressor: %w", err)
+	}
+	defer unzip.Close()
+	for _, subject := range batches {
+		batch, err := id.ParseBatch(subject)
+		if err != nil {
+			return err
+		}
+		compressed, found, err := tx.BatchBytes(batch)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return fault.New(fault.KindInternal, "batch_missing", "Usage batch "+subject+" is missing.")
+		}
+		lines, err := unzip.DecodeAll(compressed, nil)
+		if err != nil {
+			return fmt.Errorf("read usage batch %s: %w", subject, err)
+		}
+		if err := x.put(path.Join(auditlog.DirectoryUsage, subject+".jsonl"), lines); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *logExport) readme() string {
+	var b strings.Builder
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
+	say("Audit log of %s: records %d to %d of %d", x.manifest.Origin, x.manifest.From, x.manifest.Through-1, x.manifest.Size)
+	say("")
+	say("To check it on any machine, without Tollbook's servers:")
+	say("")
+	say("    tollbook verify FILE.zip --log-keys KEYS.txt")
+	say("")
+	say("KEYS.txt holds the log's public key, a line, as you got it another way: from the page")
+	say("\"Audit log\" at an earlier time, by mail, from your own files. Without --log-keys the keys")
+	say("in %s are used: that shows that this export agrees with itself, not who made it.", auditlog.FileKeys)
+	say("")
+	say("%s  the records, a line each, byte for byte as they were hashed", auditlog.FileRecords)
+	say("%s    their hashes (RFC 6962 leaves)", auditlog.FileLeaves)
+	say("%s   hashes of the rest of the log: with the leaves they make its root", auditlog.FileOutside)
+	say("%s  the log's signed head (C2SP tlog-checkpoint, a signed note)", auditlog.FileCheckpoint)
+	say("%s/ and %s/  earlier signed heads, and proofs that the log only grew since", auditlog.DirectoryHeads, auditlog.DirectoryGrowth)
+	if x.Usage {
+		say("%s/  the requests of each usage batch, whose root its record holds", auditlog.DirectoryUsage)
+	}
+	say("")
+	say("What it proves: these records are in the log at these places, none of them was changed,")
+	say("added or left out since the head was signed, and the log only grew since each earlier head.")
+	say("What it does not: that what a record says is true; and whoever operates the installation")
+	say("and holds its log key could have signed another log for others, or signed again what no")
+	say("head that you hold covers. Keep the heads you are given.")
+	if x.manifest.Unsigned > 0 {
+		say("")
+		say("%d newer records of that time are not covered by a signed head and are left out.", x.manifest.Unsigned)
+	}
+	return b.String()
+}

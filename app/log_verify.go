@@ -1,0 +1,213 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"tollbook/app/auditlog"
+	"tollbook/app/id"
+	"tollbook/db"
+)
+
+// Verify recomputes a tenant's log from its stored bytes, compares it with what was signed,
+// and records the outcome. What is wrong is logged as an error and stands in the log's
+// page; the first bad sequence is named.
+func (l *Log) Verify(ctx context.Context, tenant id.Tenant) (LogCheck, error) {
+	v := verifier{l: l}
+	err := l.db.ReadTenant(ctx, tenant, v.run)
+	var bad *auditlog.FindingError
+	if err != nil && !errors.As(err, &bad) {
+		return LogCheck{}, fmt.Errorf("verify log: %w", err)
+	}
+	check := LogCheck{Good: bad == nil, Size: v.tree.Size(), Sequence: -1}
+	record := auditlog.Record{Action: checkedAction, Actor: string(ActorSystem), Detail: map[string]any{
+		"batches": v.batches, "checkpoints": v.heads, "size": check.Size, "root": hex.EncodeToString(v.root()),
+	}}
+	if bad != nil {
+		check.Sequence, check.Why = bad.Sequence, bad.Why
+		record.Action, record.Detail = brokenAction, map[string]any{"record": bad.Record, "sequence": bad.Sequence, "size": check.Size, "why": bad.Why}
+		l.log.ErrorContext(ctx, "the audit log is broken", "tenant", tenant.String(), "sequence", bad.Sequence, "why", bad.Why)
+	}
+	err = l.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		check.At = tx.Now
+		return tx.AppendAudit(record)
+	})
+	return check, err
+}
+
+// verifier walks a log from its beginning.
+type verifier struct {
+	l       *Log
+	tree    auditlog.Frontier
+	unzip   *zstd.Decoder
+	signed  []db.CheckpointRow // to come, the smallest first
+	heads   int64              // that were right
+	good    int64              // the size of the last of them
+	goodAt  time.Time
+	batches int64
+}
+
+func (v *verifier) root() []byte {
+	root := v.tree.Root()
+	return root[:]
+}
+
+const (
+	verifyBatch = 1000
+	// maxHeads bounds the signed heads that are compared: ten years of one a quarter of an hour.
+	maxHeads = 400_000
+	// maxBatchBytes bounds a usage batch's canonical bytes: FlushLimit rows of some kilobytes.
+	maxBatchBytes = 256 << 20
+)
+
+func (v *verifier) run(tx *db.Tx) error {
+	var err error
+	if v.unzip, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBatchBytes)); err != nil {
+		return fmt.Errorf("make decompressor: %w", err)
+	}
+	defer v.unzip.Close()
+	if err := v.readHeads(tx); err != nil {
+		return err
+	}
+	for {
+		rows, err := tx.Log(v.tree.Size(), verifyBatch)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if err := v.record(tx, &rows[i]); err != nil {
+				return err
+			}
+		}
+		if len(rows) < verifyBatch {
+			break
+		}
+	}
+	if len(v.signed) > 0 {
+		return &auditlog.FindingError{Sequence: v.tree.Size(), Why: fmt.Sprintf("records from here on are missing: a head of %d records was signed at %s", v.signed[0].Size, v.signed[0].RecordedAt.UTC().Format(time.RFC3339))}
+	}
+	return v.nodes(tx)
+}
+
+// readHeads reads the signed heads and checks their signatures.
+func (v *verifier) readHeads(tx *db.Tx) error {
+	heads, err := tx.Checkpoints(maxSize, maxHeads)
+	if err != nil {
+		return err
+	}
+	keys, err := tx.LogKeys()
+	if err != nil {
+		return err
+	}
+	verifiers, err := auditlog.Verifiers(keys)
+	if err != nil {
+		return err
+	}
+	for i := len(heads) - 1; i >= 0; i-- {
+		head, err := auditlog.OpenCheckpoint(heads[i].Message, verifiers)
+		if err != nil || head.Size != heads[i].Size || !bytes.Equal(head.Root[:], heads[i].Root) || head.Origin != auditlog.Origin(tx.Tenant) {
+			return &auditlog.FindingError{Sequence: -1, Why: fmt.Sprintf("the head of %d records is not what was signed", heads[i].Size)}
+		}
+		v.signed = append(v.signed, heads[i])
+	}
+	return nil
+}
+
+func (v *verifier) record(tx *db.Tx, r *db.LogRow) error {
+	at := v.tree.Size()
+	bad := func(why string) error {
+		return &auditlog.FindingError{Sequence: at, Record: r.RecordID.String(), Why: why}
+	}
+	if r.Sequence != at {
+		return &auditlog.FindingError{Sequence: at, Why: "it is missing"}
+	}
+	leaf := auditlog.Leaf(r.Canonical)
+	if !bytes.Equal(leaf[:], r.Leaf) {
+		return bad("its bytes are not those that were hashed")
+	}
+	var said struct {
+		ID, Action, Actor, Subject, Tenant string
+		At                                 time.Time
+		Detail                             json.RawMessage
+	}
+	if err := json.Unmarshal(r.Canonical, &said); err != nil {
+		return bad("its bytes are no record")
+	}
+	if said.ID != r.RecordID.String() || said.Action != r.Action || said.Actor != r.Actor || said.Subject != r.Subject || said.Tenant != tx.Tenant.String() || !said.At.Equal(r.RecordedAt) {
+		return bad("the columns beside its bytes say something else")
+	}
+	if said.Action == "usage.batch" {
+		why, err := v.batch(tx, said.Subject, said.Detail)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return bad(why)
+		}
+	}
+	v.tree.Add(leaf)
+	return v.head()
+}
+
+// head compares the log with what was signed at this size.
+func (v *verifier) head() error {
+	if len(v.signed) == 0 || v.signed[0].Size != v.tree.Size() {
+		return nil
+	}
+	if !bytes.Equal(v.signed[0].Root, v.root()) {
+		why := fmt.Sprintf("it, or one up to %d, is not what was signed at %s", v.signed[0].Size-1, v.signed[0].RecordedAt.UTC().Format(time.RFC3339))
+		return &auditlog.FindingError{Sequence: v.good, Why: why}
+	}
+	v.good, v.goodAt, v.signed = v.signed[0].Size, v.signed[0].RecordedAt, v.signed[1:]
+	v.heads++
+	return nil
+}
+
+// batch compares the stored requests of a usage batch with the root its record holds.
+func (v *verifier) batch(tx *db.Tx, subject string, detail []byte) (string, error) {
+	var said struct {
+		Root     string
+		Requests int
+	}
+	batch, err := id.ParseBatch(subject)
+	if err != nil || json.Unmarshal(detail, &said) != nil {
+		return "it names no usage batch", nil
+	}
+	compressed, found, err := tx.BatchBytes(batch)
+	if err != nil {
+		return "", err
+	}
+	if !found {
+		return "the usage batch it names is missing", nil
+	}
+	lines, err := v.unzip.DecodeAll(compressed, nil)
+	if err != nil {
+		return "the requests of its usage batch cannot be read", nil //nolint:nilerr // that is the finding
+	}
+	leaves := make([]auditlog.Hash, 0, said.Requests)
+	for line := range bytes.Lines(lines) {
+		leaves = append(leaves, auditlog.Leaf(bytes.TrimSuffix(line, []byte("\n"))))
+	}
+	root := auditlog.Root(leaves)
+	if len(leaves) != said.Requests || hex.EncodeToString(root[:]) != said.Root {
+		return "the requests of its usage batch are not those that were hashed", nil
+	}
+	v.batches++
+	return "", nil
+}
+
+// nodes compares the tree that proofs are made from with the one recomputed.
+func (v *verifier) nodes(tx *db.Tx) error {
+	root, err := auditlog.RootAt(v.tree.Size(), tx.LogNodes)
+	if err != nil || root != v.tree.Root() {
+		return &auditlog.FindingError{Sequence: -1, Why: "the stored tree, from which proofs are made, is not that of the records"}
+	}
+	return nil
+}
