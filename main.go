@@ -38,7 +38,8 @@ const manual = `Usage:
   tollbook migrate   [status]
   tollbook simulate  [--listen 127.0.0.1:8090] [--data DIR] [--seed N] [--faults SPEC]
                      [--discount-bps N] [--discount-from DAY] [--report-delay TIME]
-  tollbook verify    PATH [--log-keys FILE]         an export of the audit log, checked offline; exit 1 says what is bad first
+  tollbook verify    PATH [--log-keys FILE] [--issuer-keys FILE]
+                     an export of the audit log, checked offline; exit 1 says what is bad first
   tollbook login     [--url URL] [--device] [--cost-center CODE]    URL as ANTHROPIC_BASE_URL
   tollbook login     switch CODE | token | status | logout
   tollbook journal   drain|show DIR

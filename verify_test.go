@@ -1,0 +1,96 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app"
+	"tollbook/app/secret"
+)
+
+// TestVerifyChecksAnExportWithNothingButTheFile exports a company's log and checks it as
+// an auditor does, as it came, unpacked, and with a byte changed on the way.
+func TestVerifyChecksAnExportWithNothingButTheFile(t *testing.T) {
+	t.Parallel()
+	s := openHouse(t, func(s *settings) { s.LogKey = secret.NewMaster() })
+	s.tenant(t, "acme", "http://127.0.0.1:9", "sk-test")
+	list, err := s.tenants.List(t.Context())
+	require.NoError(t, err)
+	who := app.Command(list[0].ID)
+	_, err = s.audit.Sequence(t.Context(), who.Tenant)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	path, keys := filepath.Join(dir, "log.zip"), filepath.Join(dir, "keys.txt")
+	var packed bytes.Buffer
+	ask := app.LogExport{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour), Usage: true}
+	require.NoError(t, s.records.Export(t.Context(), who, ask, &packed))
+	require.NoError(t, os.WriteFile(path, packed.Bytes(), 0o600))
+	view, err := s.records.Read(t.Context(), who, app.LogQuery{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(keys, []byte(strings.Join(view.State.Keys, "\n")), 0o600))
+
+	said := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		err := run(t.Context(), append([]string{"verify"}, args...), &out, io.Discard)
+		return out.String(), err
+	}
+	text, err := said(path)
+	require.NoError(t, err)
+	require.Contains(t, text, "GOOD "+path)
+	require.Contains(t, text, "it agrees with itself, which does not tell who made it")
+	for _, args := range [][]string{{path, "--log-keys", keys}, {"--log-keys", keys, path}} {
+		text, err = said(args...)
+		require.NoError(t, err)
+		require.Contains(t, text, "whoever holds the log's secret key signed these heads")
+	}
+
+	unpacked := filepath.Join(dir, "unpacked")
+	archive, err := zip.NewReader(bytes.NewReader(packed.Bytes()), int64(packed.Len()))
+	require.NoError(t, err)
+	require.NoError(t, os.CopyFS(unpacked, archive))
+	text, err = said(unpacked, "--log-keys", keys)
+	require.NoError(t, err)
+	require.Contains(t, text, "GOOD")
+
+	file := filepath.Join(unpacked, "records.jsonl")
+	records, err := os.ReadFile(file)
+	require.NoError(t, err)
+	lines := bytes.Split(records, []byte("\n"))
+	lines[1] = bytes.Replace(lines[1], []byte(`"v":1`), []byte(`"v":2`), 1)
+	require.NoError(t, os.WriteFile(file, bytes.Join(lines, []byte("\n")), 0o600))
+	text, err = said(unpacked, "--log-keys", keys)
+	require.ErrorContains(t, err, "record 1 (rec_")
+	require.ErrorContains(t, err, "its bytes are not those that the log holds")
+	require.Contains(t, text, "BAD")
+
+	require.NoError(t, os.WriteFile(keys, []byte("tollbook/other+00000000+AAAA\n"), 0o600))
+	_, err = said(path, "--log-keys", keys)
+	require.ErrorContains(t, err, "is no key of a log")
+	for _, args := range [][]string{{}, {path, path}, {filepath.Join(dir, "nothing")}, {keys}, {path, "--log-keys", filepath.Join(dir, "nothing")}, {path, "--issuer-keys", filepath.Join(dir, "nothing")}} {
+		_, err = said(args...)
+		require.Error(t, err, args)
+	}
+}
+
+func TestALogKeyIsAKeyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	master := secret.NewMaster().Reveal()
+	fault := func(key string) string {
+		set := map[string]string{"TOLLBOOK_MASTER_KEY": master, "TOLLBOOK_LOG_KEY": key}
+		_, err := readSettings(func(name string) (string, bool) { value, ok := set[name]; return value, ok }, []string{"web"})
+		require.Error(t, err, "the database is not named")
+		return err.Error()
+	}
+	require.NotContains(t, fault(""), "TOLLBOOK_LOG_KEY")
+	require.NotContains(t, fault(secret.NewMaster().Reveal()), "TOLLBOOK_LOG_KEY")
+	require.Contains(t, fault("short"), "TOLLBOOK_LOG_KEY cannot be used: It should be 32 random bytes in base64")
+	require.Contains(t, fault(master), "TOLLBOOK_LOG_KEY is the master key")
+}
