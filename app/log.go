@@ -273,30 +273,23 @@ func (l *Log) state(tx *db.Tx) (LogState, error) {
 
 // lastCheck reads the newest outcome of the verifier from the log itself.
 func lastCheck(tx *db.Tx) (*LogCheck, error) {
-	var newest *LogCheck
-	for _, action := range []string{checkedAction, brokenAction} {
-		rows, err := tx.LogPage(db.LogFilter{Action: action, Limit: 1})
-		if err != nil {
-			return nil, err
-		}
-		if len(rows) == 0 || newest != nil && newest.At.After(rows[0].RecordedAt) {
-			continue
-		}
-		var said struct {
-			Detail struct {
-				Size, Sequence int64
-				Why            string
-			}
-		}
-		if err := json.Unmarshal(rows[0].Canonical, &said); err != nil {
-			return nil, fmt.Errorf("read the verifier's record: %w", err)
-		}
-		newest = &LogCheck{
-			At: rows[0].RecordedAt.UTC(), Record: rows[0].RecordID, Good: action == checkedAction,
-			Size: said.Detail.Size, Sequence: said.Detail.Sequence, Why: said.Detail.Why,
+	row, found, err := tx.LastLogCheck()
+	if err != nil || !found {
+		return nil, err
+	}
+	var said struct {
+		Detail struct {
+			Size, Sequence int64
+			Why            string
 		}
 	}
-	return newest, nil
+	if err := json.Unmarshal(row.Canonical, &said); err != nil {
+		return nil, fmt.Errorf("read the verifier's record: %w", err)
+	}
+	return &LogCheck{
+		At: row.RecordedAt.UTC(), Record: row.RecordID, Good: row.Action == checkedAction,
+		Size: said.Detail.Size, Sequence: said.Detail.Sequence, Why: said.Detail.Why,
+	}, nil
 }
 
 // LogProof is one record with what proves its place.

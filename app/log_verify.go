@@ -36,8 +36,11 @@ func (l *Log) Verify(ctx context.Context, tenant id.Tenant) (LogCheck, error) {
 		l.log.ErrorContext(ctx, "the audit log is broken", "tenant", tenant.String(), "sequence", bad.Sequence, "why", bad.Why)
 	}
 	err = l.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		check.At = tx.Now
-		return tx.AppendAudit(record)
+		check.At, record.ID = tx.Now, id.NewRecord(tx.Now)
+		if err := tx.AppendAudit(record); err != nil {
+			return err
+		}
+		return tx.AddLogCheck(record.ID)
 	})
 	return check, err
 }

@@ -74,7 +74,7 @@ func TestAMonthIsFilledAndViewed(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	o, err := readOptions([]string{"-only", "month-view,pages", "-rows", "1500", "-views", "2", "-projects", "1", "-rounds", "1", "-pin=false"})
+	o, err := readOptions([]string{"-only", "month-view,pages,log", "-rows", "1500", "-views", "2", "-records", "2500", "-projects", "1", "-rounds", "1", "-pin=false"})
 	require.NoError(t, err)
 	s, err := openStage(ctx, o, io.Discard)
 	require.NoError(t, err)

@@ -26,6 +26,7 @@ type options struct {
 	rows        int
 	projects    int
 	views       int
+	records     int
 	json        string
 	only        []string
 	profile     string
@@ -44,6 +45,7 @@ const (
 	maxRows        = 100_000_000
 	maxProjects    = 50
 	maxViews       = 10_000
+	maxRecords     = 20_000_000
 )
 
 func readOptions(args []string) (options, error) {
@@ -59,9 +61,10 @@ func readOptions(args []string) (options, error) {
 	f.IntVar(&o.tenants, "tenants", 1000, "companies in the house when the cost of many is measured")
 	f.IntVar(&o.rows, "rows", 5_000_000, "requests in the month that is viewed")
 	f.IntVar(&o.projects, "projects", 0, "projects of each cost center in that month")
+	f.IntVar(&o.records, "records", 1_000_000, "records in the audit log that is verified")
 	f.IntVar(&o.views, "views", 50, "how often each page and report of that month is read in a round")
 	f.StringVar(&o.json, "json", "", "write every figure, round by round, to this file")
-	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", ")+" (the last two only when asked for)")
+	f.StringVar(&only, "only", "", "comma-separated measures to take: "+strings.Join(measureNames(), ", ")+" (the last three only when asked for)")
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of the gateway's last closed loop to this file")
 	f.StringVar(&o.against, "against", "", "another build of this program, whose gateway takes turns with this one's")
 	f.BoolVar(&o.pin, "pin", true, "proxy and database on the first core, load and provider on the others (needs taskset and two cores)")
@@ -100,6 +103,7 @@ func (o *options) bounded(left int) error {
 		{"rows", o.rows, 1, maxRows},
 		{"projects", o.projects, 0, maxProjects},
 		{"views", o.views, 1, maxViews},
+		{"records", o.records, 1, maxRecords},
 		{"tenants", o.tenants, 2, maxTenants},
 		{"trial in milliseconds", int(o.trial.Milliseconds()), 20, 60_000},
 	}

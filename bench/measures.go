@@ -45,6 +45,7 @@ func measures() []measure {
 		{name: "tenants", take: (*stage).tenants},
 		{name: "month-view", take: (*stage).monthView, onAsked: true},
 		{name: "pages", take: (*stage).pages, onAsked: true},
+		{name: "log", take: (*stage).auditLog, onAsked: true},
 	}
 }
 

@@ -29,9 +29,12 @@ func (t *Tx) SequenceAudit() (int, error) {
 		RecordID  id.Record
 		Canonical []byte
 	}
-	if err := t.scan("read pending records", &pending, `select p.record_id, r.canonical from audit_pending p
-		join audit_record r on r.tenant_id = p.tenant_id and r.record_id = p.record_id
-		where p.tenant_id = ? order by r.recorded_at, p.record_id limit ?`, t.Tenant, sequenceBatch); err != nil {
+	// Ids begin with their time. Each record is looked up by itself: there are far more of
+	// them than wait, and a plan made when there were few would read all of them each time.
+	if err := t.scan("read pending records", &pending, `select p.record_id, r.canonical
+		from (select record_id from audit_pending where tenant_id = ? order by record_id limit ?) p
+		cross join lateral (select canonical from audit_record r where r.tenant_id = ? and r.record_id = p.record_id offset 0) r
+		order by p.record_id`, t.Tenant, sequenceBatch, t.Tenant); err != nil {
 		return 0, err
 	}
 	if len(pending) == 0 {
@@ -254,6 +257,21 @@ func (t *Tx) CheckpointDue(before time.Time) (bool, error) {
 	_, err := t.row("look for a checkpoint", []any{&due}, `select coalesce((select max(sequence) + 1 from audit_leaf where tenant_id = $1), 0) > coalesce(max(size), 0)
 		and coalesce(max(recorded_at), '-infinity') <= $2 from audit_checkpoint where tenant_id = $1`, t.Tenant, before)
 	return due, err
+}
+
+// AddLogCheck stores which record tells what the verifier found.
+func (t *Tx) AddLogCheck(record id.Record) error {
+	return t.exec("add check of the log", `insert into audit_check (tenant_id, recorded_at, record_id) values ($1, $2, $3)`, t.Tenant, t.Now, record)
+}
+
+// LastLogCheck reads the record of the verifier's newest outcome.
+func (t *Tx) LastLogCheck() (LogRow, bool, error) {
+	var record id.Record
+	found, err := t.row("find last check of the log", []any{&record}, `select record_id from audit_check where tenant_id = $1 order by recorded_at desc, record_id desc limit 1`, t.Tenant)
+	if err != nil || !found {
+		return LogRow{}, false, err
+	}
+	return t.LogRecord(record)
 }
 
 // AddLogKey stores a key that signs heads of the log, and tells whether it is new.

@@ -120,6 +120,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		_, err = tx.AddLogKey(s.mark("log key"))
 		require.NoError(t, err)
 		require.NoError(t, tx.AddCheckpoint(db.CheckpointRow{Size: 1, Root: make([]byte, 32), Message: []byte(s.mark("head"))}))
+		require.NoError(t, tx.AddLogCheck(s.batch.Record))
 		return tx.AppendAudit(auditlog.Record{Action: s.mark("pending"), Actor: "test"})
 	}))
 	return s
@@ -297,6 +298,13 @@ func reading() map[string]query {
 		"FirstCheckpoint": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			row, found, err := tx.FirstCheckpoint(0)
 			return many(text([]db.CheckpointRow{row}), found, err)
+		}},
+		"LastLogCheck": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			row, _, err := tx.LastLogCheck()
+			if row.RecordID != mine.batch.Record {
+				err = errors.Join(errors.New("not one's own check"), err)
+			}
+			return mine.tenant, err
 		}},
 		"LogKeys": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.LogKeys() }},
 		"BatchBytes": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {

@@ -50,6 +50,7 @@ func writing() map[string]query {
 			_, err := tx.AddLogKey(theirs.mark("log key"))
 			return nil, err
 		}},
+		"AddLogCheck": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddLogCheck(theirs.batch.Record)) }},
 		"AddCheckpoint": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
 			return onlyError(tx.AddCheckpoint(db.CheckpointRow{Size: 2, Root: make([]byte, 32), Message: []byte("x")}))
 		}},

@@ -34,6 +34,17 @@ create table audit_key (
 select make_tenant_table('audit_key', 'select, insert');
 select make_append_only('audit_key', false);
 
+-- Which records tell what the verifier found: the newest is one row of the primary key, however long the log is.
+create table audit_check (
+  tenant_id uuid not null references tenant,
+  recorded_at timestamptz not null,
+  record_id uuid not null,
+  primary key (tenant_id, recorded_at, record_id),
+  foreign key (tenant_id, record_id) references audit_record
+);
+select make_tenant_table('audit_check', 'select, insert');
+select make_append_only('audit_check', false);
+
 -- Who, and what about: as in the canonical bytes, which alone are evidence.
 alter table audit_record add column actor text, add column subject text;
 
