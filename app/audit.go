@@ -60,45 +60,45 @@ func (a *Audit) Tick(ctx context.Context, vendor string) error {
 	}
 	var failed error
 	for _, t := range tenants {
-		if err := a.db.InTenant(ctx, t.ID, func(tx *db.Tx) error {
-			for _, month := range []period.Month{period.MonthOf(tx.Now), period.MonthOf(tx.Now).Next()} {
-				if err := tx.EnsureUsageMonth(month); err != nil {
-					return err
-				}
-			}
-			waiting, err := tx.PendingAudit()
-			if err != nil {
-				return err
-			}
-			if waiting > 0 {
-				if err := tx.Enqueue(job.SequenceAudit{Tenant: t.ID.String()}); err != nil {
-					return err
-				}
-			}
-			due, err := tx.CheckpointDue(tx.Now.Add(-SignEvery))
-			if err != nil {
-				return err
-			}
-			if due {
-				if err := tx.Enqueue(job.SignLog{Tenant: t.ID.String()}); err != nil {
-					return err
-				}
-			}
-			if err := tx.Enqueue(job.ProposePrices{Tenant: t.ID.String(), Digest: vendor}); err != nil {
-				return err
-			}
-			if tx.Now.Hour() >= proveHour { // once a day: the job is unique in it
-				if err := tx.Enqueue(job.VerifyLog{Tenant: t.ID.String()}); err != nil {
-					return err
-				}
-				return tx.Enqueue(job.ProveSums{Tenant: t.ID.String()})
-			}
-			return nil
-		}); err != nil {
+		if err := a.db.InTenant(ctx, t.ID, func(tx *db.Tx) error { return due(tx, vendor) }); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("tick for %s: %w", t.ID, err))
 		}
 	}
 	return failed
+}
+
+// due asks for the work that one tenant's clock has come to.
+func due(tx *db.Tx, vendor string) error {
+	for _, month := range []period.Month{period.MonthOf(tx.Now), period.MonthOf(tx.Now).Next()} {
+		if err := tx.EnsureUsageMonth(month); err != nil {
+			return err
+		}
+	}
+	waiting, err := tx.PendingAudit()
+	if err != nil {
+		return err
+	}
+	unsigned, err := tx.CheckpointDue(tx.Now.Add(-SignEvery))
+	if err != nil {
+		return err
+	}
+	tenant := tx.Tenant.String()
+	jobs := []db.Job{job.ProposePrices{Tenant: tenant, Digest: vendor}}
+	if waiting > 0 {
+		jobs = append(jobs, job.SequenceAudit{Tenant: tenant})
+	}
+	if unsigned {
+		jobs = append(jobs, job.SignLog{Tenant: tenant})
+	}
+	if tx.Now.Hour() >= proveHour { // once a day: the jobs are unique in it
+		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant})
+	}
+	for _, args := range jobs {
+		if err := tx.Enqueue(args); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // proveHour is the hour, UTC, from which on the day's proof is due.

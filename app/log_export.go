@@ -30,7 +30,8 @@ type LogExport struct {
 	Version  string    // of the code
 }
 
-var errNothingSigned = fault.New(fault.KindConflict, "log_unsigned", "Nothing of the log is signed yet, so that nothing could be proved. It is signed within a quarter of an hour of its first record, if the installation has a log key (TOLLBOOK_LOG_KEY).")
+var errNothingSigned = fault.New(fault.KindConflict, "log_unsigned",
+	"Nothing of the log is signed yet, so that nothing could be proved. It is signed within a quarter of an hour of its first record, if the installation has a log key (TOLLBOOK_LOG_KEY).")
 
 // Export writes the records of a time, with all that proves them offline, as one zip. The
 // head is signed first, so that the newest records are covered; that it was made is a

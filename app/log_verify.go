@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -113,12 +114,12 @@ func (v *verifier) readHeads(tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	for i := len(heads) - 1; i >= 0; i-- {
-		head, err := auditlog.OpenCheckpoint(heads[i].Message, verifiers)
-		if err != nil || head.Size != heads[i].Size || !bytes.Equal(head.Root[:], heads[i].Root) || head.Origin != auditlog.Origin(tx.Tenant) {
-			return &auditlog.FindingError{Sequence: -1, Why: fmt.Sprintf("the head of %d records is not what was signed", heads[i].Size)}
+	for _, stored := range slices.Backward(heads) {
+		head, err := auditlog.OpenCheckpoint(stored.Message, verifiers)
+		if err != nil || head.Size != stored.Size || !bytes.Equal(head.Root[:], stored.Root) || head.Origin != auditlog.Origin(tx.Tenant) {
+			return &auditlog.FindingError{Sequence: -1, Why: fmt.Sprintf("the head of %d records is not what was signed", stored.Size)}
 		}
-		v.signed = append(v.signed, heads[i])
+		v.signed = append(v.signed, stored)
 	}
 	return nil
 }
@@ -181,7 +182,7 @@ func (v *verifier) batch(tx *db.Tx, subject string, detail []byte) (string, erro
 	}
 	batch, err := id.ParseBatch(subject)
 	if err != nil || json.Unmarshal(detail, &said) != nil {
-		return "it names no usage batch", nil
+		return "it names no usage batch", nil //nolint:nilerr // that is the finding
 	}
 	compressed, found, err := tx.BatchBytes(batch)
 	if err != nil {
