@@ -150,7 +150,11 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}
 		p.mux.Handle("/", pages.Handler())
 	}
-	p.operations(&observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans})
+	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
+	if h.settings.runs("jobs") {
+		o.records = h.records
+	}
+	p.operations(o)
 	return p, nil
 }
 

@@ -21,6 +21,7 @@ type observed struct {
 	db        *db.DB
 	snapshots *app.Snapshots
 	metering  *app.Metering
+	records   *app.Log         // nil where no jobs run
 	gateway   *gateway.Gateway // nil where none runs
 	spans     *span.Exporter   // nil where none are sent
 
@@ -39,6 +40,12 @@ func (o *observed) Collect(ch chan<- prometheus.Metric) {
 	s := sink{ch: ch}
 	s.gauge("build_info", "The program that runs, as labels.", 1, "version", version, "go_version", runtime.Version())
 	o.database(s)
+	if o.records != nil {
+		checks, broken, refused := o.records.Checked()
+		s.counter("log_checks_total", "Audit logs recomputed here from their stored bytes.", checks)
+		s.counter("log_broken_total", "Of them, those that were not what was hashed and signed.", broken)
+		s.counter("log_heads_refused_total", "Heads that were not signed because the log does not begin with what was signed before.", refused)
+	}
 	if o.gateway == nil {
 		return
 	}

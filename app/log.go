@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -25,6 +27,15 @@ type Log struct {
 	members *Members
 	seed    []byte // of the keys that sign heads; nil: nothing is signed here
 	log     *slog.Logger
+	checks  atomic.Int64 // made here since the start
+	broken  atomic.Int64 // of them, those that found a log broken
+	refused atomic.Int64 // heads that were not signed because the log was another one before
+}
+
+// Checked counts, since the start, checks of logs made here, those that found one broken,
+// and heads that were refused their signature because the log had been another one.
+func (l *Log) Checked() (checks, broken, refused int64) {
+	return l.checks.Load(), l.broken.Load(), l.refused.Load()
 }
 
 // NewLog makes the area. The seed is 32 bytes in base64 and comes from another place than
@@ -91,6 +102,9 @@ func (l *Log) Sign(ctx context.Context, tenant id.Tenant) error {
 		}
 		return l.sign(tx, signer, verifier, size)
 	})
+	if errors.Is(err, errForked) {
+		l.refused.Add(1)
+	}
 	if err != nil {
 		return fmt.Errorf("sign log: %w", err)
 	}

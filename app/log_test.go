@@ -148,6 +148,8 @@ func TestTamperingIsNamed(t *testing.T) {
 			check, err := h.log.Verify(t.Context(), h.one.tenant)
 			require.NoError(t, err)
 			require.False(t, check.Good)
+			_, broken, _ := h.log.Checked()
+			require.EqualValues(t, 1, broken)
 			require.Contains(t, check.Why, c.why)
 			if c.sequence > -2 {
 				require.Equal(t, c.sequence, check.Sequence)
@@ -175,6 +177,8 @@ func TestALogThatWasForkedIsNotSigned(t *testing.T) {
 	h.superuser(t, `delete from audit_leaf where sequence >= 5 and tenant_id = $1`, h.one.tenant)
 	err = h.log.Sign(t.Context(), h.one.tenant)
 	require.Equal(t, "log_forked", fault.From(err).Code)
+	_, _, refused := h.log.Checked()
+	require.EqualValues(t, 2, refused)
 }
 
 func TestEachRecordHasItsProof(t *testing.T) {

@@ -31,7 +31,9 @@ func (l *Log) Verify(ctx context.Context, tenant id.Tenant) (LogCheck, error) {
 	record := auditlog.Record{Action: checkedAction, Actor: string(ActorSystem), Detail: map[string]any{
 		"batches": v.batches, "checkpoints": v.heads, "size": check.Size, "root": hex.EncodeToString(v.root()),
 	}}
+	l.checks.Add(1)
 	if bad != nil {
+		l.broken.Add(1)
 		check.Sequence, check.Why = bad.Sequence, bad.Why
 		record.Action, record.Detail = brokenAction, map[string]any{"record": bad.Record, "sequence": bad.Sequence, "size": check.Size, "why": bad.Why}
 		l.log.ErrorContext(ctx, "the audit log is broken", "tenant", tenant.String(), "sequence", bad.Sequence, "why", bad.Why)
