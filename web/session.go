@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -97,7 +96,7 @@ func (v *visit) may(object, action string) bool {
 
 // frame is what is around a signed-in page.
 func (v *visit) frame(title string) ui.Frame {
-	f := ui.Frame{Title: title, Asset: v.web.assets.URL, Tenant: v.tenant, Person: v.who.Name, Role: roles(v.who.Grants)}
+	f := ui.Frame{Title: title, Asset: v.web.assets.URL, Tenant: v.tenant, Person: v.who.Name, Role: ui.RoleWords(v.who.Grants)}
 	if v.closed {
 		f.Companies = v.companies()
 		return f
@@ -166,19 +165,6 @@ func (v *visit) companies() []ui.Company {
 		list = append(list, ui.Company(c))
 	}
 	return list
-}
-
-func roles(grants []app.Grant) string {
-	var words []string
-	for _, g := range grants {
-		if word := ui.Words(string(g.Role)); !slices.Contains(words, word) {
-			words = append(words, word)
-		}
-	}
-	if len(words) == 0 {
-		return "No role"
-	}
-	return strings.Join(words, ", ")
 }
 
 // doorFrame is what is around a page before sign-in.

@@ -106,6 +106,9 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 			view.Links = append(view.Links, link{Label: one.label, URL: one.url})
 		}
 	}
+	if err := settingsSheet(&settings).prints(v, &view.Frame, "/settings.csv", settingsFile(v)); err != nil {
+		return err
+	}
 	return render(v, status, settingsPage(view))
 }
 
@@ -256,10 +259,16 @@ func (w *Web) exportSettings(v *visit) error {
 	if err != nil {
 		return err
 	}
+	return settingsSheet(&settings).send(v, settingsFile(v))
+}
+
+func settingsFile(v *visit) string { return "settings-" + v.slug + ".csv" }
+
+func settingsSheet(settings *app.SettingsView) *sheet {
 	out := newSheet("change", "what", "effective_from", "by", "reason")
 	for i := range settings.Steps {
 		s := &settings.Steps[i]
 		_ = out.Write([]string{strconv.FormatInt(s.Number, 10), cell(settingWords(s)), instantText(s.At), cell(s.By.Name), cell(s.Reason)})
 	}
-	return out.send(v, "settings-"+v.slug+".csv")
+	return out
 }
