@@ -23,9 +23,10 @@ type visit struct {
 	who    app.Actor
 	tenant string // its name
 	slug   string
-	// profile is how the company shows time and months.
-	profile app.Profile
-	closed  bool // the company is suspended
+	// profile is how the company shows time and months, branding what its papers carry.
+	profile  app.Profile
+	branding app.Branding
+	closed   bool // the company is suspended
 }
 
 const (
@@ -74,9 +75,11 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 			return err
 		}
 		v := &visit{Context: c, web: w, who: who, closed: closed}
-		if v.profile, v.slug, err = w.areas.Tenants.Profile(c.Request().Context(), who); err != nil {
+		here, err := w.areas.Tenants.Here(c.Request().Context(), who)
+		if err != nil {
 			return err
 		}
+		v.profile, v.slug, v.branding = here.Profile, here.Slug, here.Branding
 		v.tenant = v.profile.Name
 		if closed && c.Path() != "/sign-out" && c.Path() != "/switch" { // the ways out
 			w.failAt(c, app.ErrTenantSuspended, v)
@@ -101,6 +104,7 @@ func (v *visit) frame(title string) ui.Frame {
 		f.Companies = v.companies()
 		return f
 	}
+	f.Paper = v.paper()
 	add := func(label, url string) {
 		path := v.Request().URL.Path
 		f.Nav = append(f.Nav, ui.NavItem{Label: label, URL: url, Current: path == url || (url != "/" && strings.HasPrefix(path, url+"/"))})

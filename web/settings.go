@@ -14,14 +14,14 @@ import (
 )
 
 func (w *Web) settingsPages() []Route {
-	return []Route{
+	return append(w.brandingPages(), []Route{
 		w.page(http.MethodGet, "/settings", w.showSettings, "setting", "read"),
 		w.page(http.MethodGet, "/settings.csv", w.exportSettings, "setting", "read"),
 		w.page(http.MethodPost, "/settings/profile", w.setProfile, "setting", "propose"),
 		w.page(http.MethodPost, "/settings/upstream", w.setUpstream, "upstream", "propose"),
 		w.page(http.MethodPost, "/settings/upstream/credential", w.rotateUpstream, "upstream", "propose"),
 		w.page(http.MethodPost, "/settings/upstream/test", w.testUpstream, "upstream", "propose"),
-	}
+	}...)
 }
 
 type settingsView struct {
@@ -38,7 +38,9 @@ type settingsView struct {
 	MayUpstream bool
 	MayMembers  bool
 	Reach       string // the only addresses requests may go to; empty: any
+	MayBrand    bool
 	Profile     profileForm
+	Branding    brandingForm
 	Set         upstreamForm
 	Rotate      upstreamForm
 	Alert       string // of the test
@@ -59,6 +61,7 @@ type upstreamForm struct {
 // settingsForms are the forms as they were sent; nil ones were not.
 type settingsForms struct {
 	profile     *profileForm
+	branding    *brandingForm
 	set, rotate *upstreamForm
 	alert       string
 }
@@ -85,6 +88,11 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 	}
 	if settings.Upstream != nil {
 		view.Set.BaseURL = settings.Upstream.BaseURL
+	}
+	b := &settings.Branding
+	view.MayBrand, view.Branding = v.may("branding", "propose"), brandingForm{LegalName: b.LegalName, Accent: string(b.Accent), Confidentiality: b.Confidentiality}
+	if sent.branding != nil {
+		view.Branding = *sent.branding
 	}
 	if sent.profile != nil {
 		view.Profile = *sent.profile
@@ -220,6 +228,9 @@ func unreachedWords(why string) string {
 
 // settingWords says what a step changed.
 func settingWords(s *app.SettingStep) string {
+	if s.Branding != nil {
+		return brandingWords(s.Branding, s.BrandingBefore)
+	}
 	if s.After == nil {
 		if s.Rotated {
 			return "Upstream credential replaced"
