@@ -90,7 +90,7 @@ func zipped() echo.MiddlewareFunc {
 	return middleware.GzipWithConfig(middleware.GzipConfig{
 		Level: gzip.BestSpeed, MinLength: 1024,
 		Skipper: func(c echo.Context) bool {
-			return c.Request().Method == http.MethodPost || c.Path() == livePath || c.Path() == logoPath || strings.HasSuffix(c.Request().URL.Path, ".woff2")
+			return c.Request().Method == http.MethodPost || streams(c.Path()) || c.Path() == logoPath || strings.HasSuffix(c.Request().URL.Path, ".woff2")
 		},
 	})
 }

@@ -16,6 +16,7 @@ import (
 func (w *Web) operatorPages() []Route {
 	list := []Route{
 		w.operated(http.MethodGet, "/operator", w.showOperator),
+		w.operated(http.MethodGet, statePath, w.liveState),
 	}
 	for _, table := range operatorTables() {
 		list = append(list, w.operated(http.MethodGet, table.route(), func(v *visit) error { return w.exportOperator(v, table) }))

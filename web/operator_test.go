@@ -163,7 +163,7 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 8, opened)
+	require.Equal(t, 9, opened)
 	access, err := app.NewAccess()
 	require.NoError(t, err)
 	for _, route := range w.web.Routes() {

@@ -66,7 +66,7 @@ func (w *Web) cookie(c echo.Context, name string) string {
 func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		find := w.areas.SignIns.BySession
-		if c.Path() == livePath || c.Request().Header.Get(liveHeader) != "" || asksByItself(c) {
+		if streams(c.Path()) || c.Request().Header.Get(liveHeader) != "" || asksByItself(c) {
 			find = w.areas.SignIns.PeekSession
 		}
 		who, err := find(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
@@ -144,17 +144,18 @@ func (v *visit) frame(title string) ui.Frame {
 	f.SetUp = v.strip()
 	if r := v.Request(); r.Method == http.MethodGet {
 		f.Link = v.web.cfg.PublicURL.JoinPath("t", v.slug).String() + r.URL.RequestURI()
-		if livePages[v.Path()] && v.QueryParam("cursor") == "" {
-			f.Live = livePath
+		if v.QueryParam("cursor") == "" {
+			f.Live = livePages[v.Path()]
 		}
 	}
 	return f
 }
 
-// livePages show figures that grow while one looks.
-var livePages = map[string]bool{ //nolint:gochecknoglobals // a table
-	"/": true, "/requests": true, "/requests/:id": true, "/sessions": true, "/sessions/:id": true, "/nodes/:node": true, "/keys": true, "/keys/:id": true,
-	setUpPath: true, // whose last step is a request
+// livePages show what changes while one looks, each with the stream that says so.
+var livePages = map[string]string{ //nolint:gochecknoglobals // a table
+	"/": livePath, "/requests": livePath, "/requests/:id": livePath, "/sessions": livePath, "/sessions/:id": livePath, "/nodes/:node": livePath, "/keys": livePath, "/keys/:id": livePath,
+	"/operator": statePath,
+	setUpPath:   livePath, // whose last step is a request
 }
 
 // companies are the others the same identity may switch to. Without them a page is whole:

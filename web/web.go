@@ -59,6 +59,7 @@ type Web struct {
 	api     *api.API
 	issuers *oidc.Discovery
 	pulses  *pulses
+	states  *pulses
 	doors   *limiter
 
 	accounts *limiter
@@ -91,7 +92,8 @@ func New(cfg Config, areas Areas) (*Web, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.pulses = newPulses(areas.Reports.Pulse, cfg.Leaving)
+	w.pulses = newPulses("usage", pulseEvery, maxWatchers, areas.Reports.Pulse, cfg.Leaving)
+	w.states = newPulses("installation", stateEvery, maxStateWatchers, areas.Operators.Pulse, cfg.Leaving)
 	w.handler = w.router()
 	return w, nil
 }
