@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/branding")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -60,6 +60,7 @@ func arrows() map[string][]string {
 		"app/forecast":    append(slices.Clone(base), "app/money", "app/period"), // sideways: to a month's end
 		"app/variance":    append(slices.Clone(base), "app/money"),
 		"app/export":      base,
+		"app/branding":    base,
 		"app/attribution": append(slices.Clone(base), "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
 		"app/auditlog":    base,
 		"app/approval":    append(slices.Clone(base), "app/auditlog"), // sideways: a payload has canonical bytes

@@ -45,7 +45,8 @@ const (
 	changeMapped     = "mapped_roles"
 	changeIssuerEnd  = "issuer_retirement"
 
-	changeProfile = "tenant_profile"
+	changeProfile  = "tenant_profile"
+	changeBranding = "branding"
 
 	changeTenantSuspension = "tenant_suspension"
 	changeTenantResumption = "tenant_resumption"
@@ -75,6 +76,8 @@ func objectOf(kind string) string {
 		return "tag"
 	case changeProfile:
 		return "setting"
+	case changeBranding:
+		return "branding"
 	}
 	return "tenant"
 }

@@ -218,13 +218,17 @@ type Platform struct {
 
 // Platform shows an operator the installation.
 func (o *Operators) Platform(ctx context.Context, who Actor, q PlatformQuery) (Platform, error) {
-	var p Platform
 	if err := o.Allow(who); err != nil {
-		return p, err
+		return Platform{}, err
 	}
 	if err := q.validate(); err != nil {
-		return p, err
+		return Platform{}, err
 	}
+	return o.platform(ctx, q)
+}
+
+func (o *Operators) platform(ctx context.Context, q PlatformQuery) (Platform, error) {
+	var p Platform
 	err := o.db.InSystem(ctx, "an operator watches every company's state", func(tx *db.SystemTx) error {
 		p.At = tx.Now
 		rows, err := tx.TenantStates(MaxPlatformTenants)

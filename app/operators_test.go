@@ -69,6 +69,9 @@ func TestOnlyAListedPersonInASessionOperates(t *testing.T) {
 		require.False(t, operators.Is(who), name)
 		_, err := operators.Platform(t.Context(), who, app.PlatformQuery{})
 		require.ErrorIs(t, err, app.ErrNotOperator, name)
+		if _, err := operators.Pulse(t.Context(), who); name != "the product" {
+			require.ErrorIs(t, err, app.ErrNotOperator, name)
+		}
 		require.ErrorIs(t, operators.StepJobs(t.Context(), who, app.JobRetry, []int64{1}), app.ErrNotOperator, name)
 		require.ErrorIs(t, operators.StepQueue(t.Context(), who, "pause", "audit"), app.ErrNotOperator, name)
 	}
@@ -86,6 +89,41 @@ func TestOnlyAListedPersonInASessionOperates(t *testing.T) {
 	require.NoError(t, err)
 	_, err = h.signIns.Accept(t.Context(), h.one.tenant, app.Claims{Issuer: "https://idp.test", Subject: "olu", SignedInAt: h.clock.now()})
 	require.Error(t, err, "who may not come in, does not operate")
+}
+
+// TestAPulseOfTheInstallationTellsOfChangeAlone asks for marks around changes, and around
+// what moves by itself.
+func TestAPulseOfTheInstallationTellsOfChangeAlone(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	health := app.Health{Ready: true, Gateway: &app.GatewayHealth{SnapshotAge: 16 * time.Second}, Pools: []app.PoolHealth{{Role: "app", InUse: 1}}}
+	operators := app.NewOperators(h.clone.DB, []app.Identity{{Issuer: "https://idp.test", Subject: "olu"}}, func() app.Health { return health }, slog.New(slog.DiscardHandler))
+	olu := h.person(t, h.one, app.RoleDeveloper, "olu")
+	ask := func(who app.Actor) string {
+		mark, err := operators.Pulse(t.Context(), who)
+		require.NoError(t, err)
+		require.Len(t, mark, 64)
+		return mark
+	}
+	first := ask(olu)
+	health.Gateway.SnapshotAge, health.Pools[0].InUse = 17*time.Second, 2
+	require.Equal(t, first, ask(app.System(h.two.tenant)), "the same for everybody")
+	require.Equal(t, 17*time.Second, health.Gateway.SnapshotAge, "what is asked stays as it is")
+	marks := []string{first}
+	for _, change := range []func(){
+		func() { health.Gateway.SnapshotAge = time.Minute },
+		func() { health.Gateway.Pending = 7 },
+		func() { health.Ready = false },
+		func() {
+			require.NoError(t, h.clone.EnqueueNow(t.Context(), job.ProveSums{Tenant: h.one.tenant.String()}))
+		},
+		func() { h.company(t, "three") },
+	} {
+		change()
+		mark := ask(olu)
+		require.NotContains(t, marks, mark)
+		marks = append(marks, mark)
+	}
 }
 
 // TestThePlatformCounts compares what an operator sees with what there is.

@@ -28,12 +28,13 @@ type Settings struct {
 	ring    *secret.Keyring
 	ask     func(*http.Request) (*http.Response, error)
 	asking  chan struct{} // tests under way
+	reading chan struct{} // logos under way
 }
 
 // NewSettings makes the area. Ask makes one request to a provider and follows no
 // redirect: a credential stays at the address it was given for.
 func NewSettings(d *db.DB, changes *Changes, members *Members, ring *secret.Keyring, ask func(*http.Request) (*http.Response, error)) *Settings {
-	return &Settings{db: d, changes: changes, members: members, ring: ring, ask: ask, asking: make(chan struct{}, maxTestsAtOnce)}
+	return &Settings{db: d, changes: changes, members: members, ring: ring, ask: ask, asking: make(chan struct{}, maxTestsAtOnce), reading: make(chan struct{}, maxLogosAtOnce)}
 }
 
 // Profile is what a company is called and how it shows time and months. Neither the
@@ -120,10 +121,13 @@ type SettingStep struct {
 	// BaseURL is where requests went from then on; empty: not a change of the upstream.
 	BaseURL string
 	Rotated bool // the credential alone is another one
-	By      Hand
-	Change  id.Change
-	Number  int64
-	Reason  string
+	// Branding is what papers carried from then on, BrandingBefore until then; nil: not a
+	// change of it.
+	Branding, BrandingBefore *Branding
+	By                       Hand
+	Change                   id.Change
+	Number                   int64
+	Reason                   string
 }
 
 // UpstreamView is where a company's requests go. The credential is never part of it.
@@ -141,10 +145,11 @@ type SettingsView struct {
 	Slug     string
 	Profile  Profile
 	Upstream *UpstreamView // nil: none, requests are refused
+	Branding Branding
 	Steps    []SettingStep // newest first
 }
 
-// maxSettingSteps bounds the history that is shown, of each of its two kinds.
+// maxSettingSteps bounds the history that is shown, of each of its kinds.
 const maxSettingSteps = 200
 
 // Show is a company's settings.
@@ -166,16 +171,23 @@ func (s *Settings) Show(ctx context.Context, who Actor) (SettingsView, error) {
 		if err != nil {
 			return err
 		}
+		brandings, err := tx.Brandings(maxSettingSteps)
+		if err != nil {
+			return err
+		}
 		tests, err := tx.UpstreamTests(1)
 		if err != nil {
 			return err
 		}
-		hands, err := s.members.hands(tx, settingMakers(profiles, upstreams, tests))
+		hands, err := s.members.hands(tx, settingMakers(profiles, upstreams, tests, brandings))
 		if err != nil {
 			return err
 		}
 		view = SettingsView{Slug: row.Slug, Profile: profileOf(&row), Upstream: upstreamView(tx.Now, upstreams, tests, hands)}
-		steps := append(profileSteps(row.FoundedAs, profiles, hands), upstreamSteps(upstreams, hands)...)
+		if len(brandings) > 0 {
+			view.Branding = brandingView(&brandings[0])
+		}
+		steps := slices.Concat(profileSteps(row.FoundedAs, profiles, hands), upstreamSteps(upstreams, hands), brandingSteps(brandings, hands))
 		slices.SortFunc(steps, func(a, b SettingStep) int { return cmp.Compare(b.Number, a.Number) })
 		view.Steps = steps
 		return nil
@@ -183,8 +195,11 @@ func (s *Settings) Show(ctx context.Context, who Actor) (SettingsView, error) {
 	return view, err
 }
 
-func settingMakers(profiles []db.ProfileRow, upstreams []db.UpstreamRow, tests []db.UpstreamTestRow) []string {
-	makers := make([]string, 0, len(profiles)+len(upstreams)+len(tests))
+func settingMakers(profiles []db.ProfileRow, upstreams []db.UpstreamRow, tests []db.UpstreamTestRow, brandings []db.BrandingRow) []string {
+	makers := make([]string, 0, len(profiles)+len(upstreams)+len(tests)+len(brandings))
+	for i := range brandings {
+		makers = append(makers, brandings[i].Maker)
+	}
 	for i := range profiles {
 		makers = append(makers, profiles[i].Maker)
 	}

@@ -196,7 +196,7 @@ func (s *Settings) setUpUpstream(tx *db.Tx, out *SetUp) error {
 	if err != nil {
 		return err
 	}
-	hands, err := s.members.hands(tx, settingMakers(nil, upstreams, tests))
+	hands, err := s.members.hands(tx, settingMakers(nil, upstreams, tests, nil))
 	if err != nil {
 		return err
 	}

@@ -172,14 +172,8 @@ func (t *Tx) PriceDocument(version int) ([]byte, error) {
 // SetUpstream records where requests go from an instant on; whatever was open
 // before ends there.
 func (t *Tx) SetUpstream(version id.Version, baseURL string, credentialSealed []byte, from time.Time, change id.Change) error {
-	var open []struct{ VersionID id.Version }
-	if err := t.scan("read upstream", &open, `select version_id from upstream where tenant_id = ? and effective_to is null`, t.Tenant); err != nil {
+	if err := t.closeOpen("upstream", from); err != nil {
 		return err
-	}
-	for _, o := range open {
-		if _, err := t.CloseVersion("upstream", o.VersionID, from); err != nil {
-			return err
-		}
 	}
 	return t.exec("add upstream", `insert into upstream (tenant_id, version_id, base_url, credential_sealed, effective_from, recorded_at, change_id) values ($1, $2, $3, $4, $5, $6, $7)`,
 		t.Tenant, version, baseURL, credentialSealed, from, t.Now, change)

@@ -22,17 +22,25 @@ type ProfileRow struct {
 // SetProfile makes a profile the one in force from an instant on; whatever was open
 // before ends there.
 func (t *Tx) SetProfile(p *ProfileRow) error {
-	var open []struct{ VersionID id.Version }
-	if err := t.scan("read profile", &open, `select version_id from tenant_profile where tenant_id = ? and effective_to is null`, t.Tenant); err != nil {
+	if err := t.closeOpen("tenant_profile", p.EffectiveFrom); err != nil {
 		return err
-	}
-	for _, o := range open {
-		if _, err := t.CloseVersion("tenant_profile", o.VersionID, p.EffectiveFrom); err != nil {
-			return err
-		}
 	}
 	return t.exec("add profile", `insert into tenant_profile (tenant_id, version_id, name, time_zone, fiscal_month, effective_from, recorded_at, change_id)
 		values ($1, $2, $3, $4, $5, $6, $7, $8)`, t.Tenant, p.VersionID, p.Name, p.TimeZone, p.FiscalMonth, p.EffectiveFrom, t.Now, p.ChangeID)
+}
+
+// closeOpen ends whatever version of a table is open.
+func (t *Tx) closeOpen(table string, ends time.Time) error {
+	var open []struct{ VersionID id.Version }
+	if err := t.scan("read "+table, &open, `select version_id from `+table+` where tenant_id = ? and effective_to is null`, t.Tenant); err != nil {
+		return err
+	}
+	for _, o := range open {
+		if _, err := t.CloseVersion(table, o.VersionID, ends); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Profiles lists the versions of a company's profile, newest first.

@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"tollbook/app/approval"
 	"tollbook/app/auditlog"
+	"tollbook/app/branding"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
 	"tollbook/app/money"
@@ -51,6 +53,7 @@ type scene struct {
 	device     id.Ask
 	loopback   id.Ask
 	upstream   id.Version
+	brand      id.Version
 	view       id.View
 	batch      db.Batch
 	rated      pricing.Rated
@@ -70,7 +73,7 @@ func newScene(slug string) *scene {
 	s := &scene{
 		slug: slug, tenant: id.NewTenant(at), node: id.NewNode(at), version: id.NewVersion(at), key: id.NewKey(at), person: id.NewPerson(at), member: id.NewMember(at),
 		developer: id.DeriveDeveloper([]byte(slug)), issuer: id.NewIssuer(at), signIn: id.NewSignIn(at), invitation: id.NewInvitation(at), mapping: id.NewVersion(at), grant: id.NewVersion(at), session: id.NewSession(at), token: id.NewToken(at),
-		upstream: id.NewVersion(at), view: id.NewView(at), month: period.MonthOf(at),
+		upstream: id.NewVersion(at), brand: id.NewVersion(at), view: id.NewView(at), month: period.MonthOf(at),
 	}
 	s.right, s.login, s.device, s.loopback = id.NewRight(at), id.NewLogin(at), id.NewAsk(at), id.NewAsk(at)
 	s.batch = db.Batch{ID: id.NewBatch(at), Posting: s.month, Requests: 1, Record: id.NewRecord(at), Canonical: []byte(s.mark("bytes"))}
@@ -110,6 +113,8 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
 		require.NoError(t, tx.AddUpstreamTest(s.upstreamTest()))
 		require.NoError(t, tx.SetProfile(s.profile(tx, s.change.ID)))
+		require.NoError(t, tx.AddLogo(s.logo()))
+		require.NoError(t, tx.SetBranding(s.branding(tx, s.change.ID)))
 		require.NoError(t, tx.SetTenantState(id.NewVersion(tx.Now), db.TenantSuspended, s.change.ID))
 		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
 		s.logins(t, tx)
@@ -137,6 +142,16 @@ func (s *scene) upstreamTest() *db.UpstreamTestRow {
 
 func (s *scene) profile(tx *db.Tx, change id.Change) *db.ProfileRow {
 	return &db.ProfileRow{VersionID: id.NewVersion(tx.Now), Name: s.mark("called"), TimeZone: "UTC", FiscalMonth: 4, EffectiveFrom: tx.Now, ChangeID: change}
+}
+
+func (s *scene) logo() *branding.Logo {
+	content := []byte(s.mark("pixels"))
+	return &branding.Logo{Type: branding.TypePNG, Content: content, SHA256: sha256.Sum256(content), Width: 100, Height: 40}
+}
+
+func (s *scene) branding(tx *db.Tx, change id.Change) *db.BrandingRow {
+	logo := s.logo()
+	return &db.BrandingRow{VersionID: s.brand, LegalName: s.mark("legal"), Accent: "#1d4ed8", Confidentiality: s.mark("line"), LogoSHA256: logo.SHA256[:], EffectiveFrom: tx.Now, ChangeID: change}
 }
 
 func (s *scene) plan(number int, change id.Change) plan.Version {
@@ -500,6 +515,16 @@ func reading() map[string]query {
 		"PersonsWith": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			rows, err := tx.PersonsWith([]string{"auditor"})
 			return text(rows), err
+		}},
+		"Here":      {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.Here()) }},
+		"Brandings": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Brandings(500); return text(rows), err }},
+		"LogoOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, _, found, err := tx.LogoOf(theirs.brand)
+			return found, err
+		}},
+		"AccentOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.AccentOf(theirs.brand)
+			return found, err
 		}},
 		"Profiles":  {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Profiles(500); return text(rows), err }},
 		"Upstreams": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Upstreams(500); return text(rows), err }},

@@ -220,6 +220,13 @@ func writing() map[string]query {
 		"SetTenantState": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.SetTenantState(id.NewVersion(tx.Now), db.TenantActive, theirs.change.ID))
 		}},
+		"AddLogo":      {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddLogo(theirs.logo())) }},
+		"LockBranding": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockBranding()) }},
+		"SetBranding": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			b := mine.branding(tx, mine.change.ID)
+			b.VersionID, b.LogoSHA256 = id.NewVersion(tx.Now), theirs.branding(tx, mine.change.ID).LogoSHA256
+			return onlyError(tx.SetBranding(b))
+		}},
 		"SetProfile": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.SetProfile(mine.profile(tx, theirs.change.ID)))
 		}},

@@ -21,11 +21,14 @@ type TenantRow struct {
 	SuspendedAt *time.Time // nil: active
 }
 
-// tenantSelect reads tenants with the profile in force.
-const tenantSelect = `select t.tenant_id, t.slug, coalesce(p.name, t.name) as name, t.name as founded_as, t.recorded_at, coalesce(p.time_zone, 'UTC') as time_zone,
+// tenantColumns and tenantFrom read tenants with the profile in force.
+const tenantColumns = `select t.tenant_id, t.slug, coalesce(p.name, t.name) as name, t.name as founded_as, t.recorded_at, coalesce(p.time_zone, 'UTC') as time_zone,
 	coalesce(p.fiscal_month, 1) as fiscal_month,
-	(select case when s.state = 'suspended' then s.at end from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1) as suspended_at
-	from tenant t left join tenant_profile p on p.tenant_id = t.tenant_id and p.effective_to is null`
+	(select case when s.state = 'suspended' then s.at end from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1) as suspended_at`
+
+const tenantFrom = ` from tenant t left join tenant_profile p on p.tenant_id = t.tenant_id and p.effective_to is null`
+
+const tenantSelect = tenantColumns + tenantFrom
 
 // ErrTenantAbsent reports a slug or id nobody has.
 var ErrTenantAbsent = fault.New(fault.KindNotFound, "tenant_absent", "There is no such tenant.")
@@ -45,6 +48,32 @@ func (t *Tx) TenantRow() (TenantRow, error) {
 	}
 	if err != nil {
 		return TenantRow{}, err
+	}
+	return rows[0], nil
+}
+
+// HereRow is a tenant with what its papers carry now.
+type HereRow struct {
+	TenantRow `gorm:"embedded"`
+
+	BrandingID      *id.Version // nil: nothing but its name
+	LegalName       string
+	Accent          string
+	Confidentiality string
+	HasLogo         bool
+}
+
+// Here reads the transaction's tenant with what its papers carry now.
+func (t *Tx) Here() (HereRow, error) {
+	var rows []HereRow
+	err := t.scan("read tenant", &rows, tenantColumns+`, b.version_id as branding_id, coalesce(b.legal_name, '') as legal_name, coalesce(b.accent, '') as accent,
+		coalesce(b.confidentiality, '') as confidentiality, b.logo_sha256 is not null as has_logo`+tenantFrom+`
+		left join branding b on b.tenant_id = t.tenant_id and b.effective_to is null where t.tenant_id = ?`, t.Tenant)
+	if err == nil && len(rows) == 0 {
+		err = ErrTenantAbsent
+	}
+	if err != nil {
+		return HereRow{}, err
 	}
 	return rows[0], nil
 }

@@ -135,7 +135,6 @@ type chargebackView struct {
 	TrendColumns   []chart.Day
 	TrendTallest   string
 	TrendWords     string
-	Manifest       *manifestView
 }
 
 // bookedRow is one treatment's part of the month.
@@ -221,10 +220,10 @@ func (w *Web) showChargeback(v *visit) error {
 	view.Figures = figures(&sum, q, &trend)
 	view.Counts = requestCounts(&sum, q)
 	view.Forecast = forecastOf(&sum, &trend)
-	if view.Manifest, err = monthSheet(&sum, q).printed(v, monthFile(v, q)); err != nil {
+	view.Frame = v.frame(view.Title)
+	if err := monthSheet(&sum, q).prints(v, &view.Frame, "/chargeback.csv", monthFile(v, q)); err != nil {
 		return err
 	}
-	view.Frame = v.frame(view.Title)
 	view.Sub = v.profile.Fiscal().Quarter(q.Month) + ". " + view.Sub
 	view.Latest, view.LatestURL = latest.Rows, requestsURL(q.Month)
 	view.GatewayURL = w.cfg.PublicURL.JoinPath("gw", v.slug).String()

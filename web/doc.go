@@ -1,7 +1,7 @@
 // Package web is the people's way in: pages, sign-in, and the API mounted beside them.
 //
 // It owns routes (routes.go), streams that say when to look again (live.go), sessions' cookies, sign-in at an issuer, the
-// pages and how a failure looks. It does not own rules, access or queries (app), the
+// pages, what they carry on paper, and how a failure looks. It does not own rules, access or queries (app), the
 // API's types (web/api), components (web/ui, web/chart) or files (assets).
 //
 // Invariants: a handler parses, calls one area, renders; a page works without script;

@@ -169,6 +169,7 @@ func (w *Web) explorePage(v *visit, status int, q exploreQuery, set func(*explor
 		var table app.ExploreTable
 		if table, err = w.areas.Reports.Explore(ctx, v.who, view.Question); err == nil {
 			view.show(&table)
+			err = exploreSheet(&table).prints(v, &view.Frame, "/explore.csv", exploreFile(v))
 		}
 	}
 	if err != nil && fault.KindOf(err) == fault.KindInvalid {
@@ -416,6 +417,12 @@ func (w *Web) exportExplore(v *visit) error {
 	if err != nil {
 		return err
 	}
+	return exploreSheet(&t).send(v, exploreFile(v))
+}
+
+func exploreFile(v *visit) string { return "spend-" + v.slug + ".csv" }
+
+func exploreSheet(t *app.ExploreTable) *sheet {
 	head := []string{"from", "to", "by", "by_key", "by_label", "and", "and_key", "and_label", "amount_usd", "requests", "errors", "tokens"}
 	for class := range usage.ClassCount {
 		head = append(head, class.String()+"_tokens")
@@ -444,7 +451,7 @@ func (w *Web) exportExplore(v *visit) error {
 	out.control("amount_usd", t.Total.Charge.String())
 	out.control("requests", number(t.Total.Requests))
 	out.control("tokens", number(t.Total.AllTokens))
-	return out.send(v, "spend-"+v.slug+".csv")
+	return out
 }
 
 // formQuery is the view a form was sent from.

@@ -96,32 +96,49 @@ func (w *Web) exportRequests(v *visit) error {
 	if err != nil {
 		return err
 	}
-	filter.Limit = app.MaxRows
-	filter.Cursor = "" // a file is the whole list, whichever page it was asked from
-	out := newSheet(
-		"id", "request_id", "session_id", "agent_id", "occurred_at", "state", "http_status", "model_requested", "model_served", "charged_to", "share", "key_id",
-		"key_label", "developer", "input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens",
-		"amount_usd", "price_version", "rule",
-	)
-	var total money.Sum
+	part, err := v.onePage()
+	if err != nil {
+		return err
+	}
+	filter.Limit = requestsShown
+	if !part {
+		filter.Limit, filter.Cursor = app.MaxRows, "" // the whole list, whichever page it was asked from
+	}
+	out := requestsSheet().paged(part)
 	for range maxExport / app.MaxRows {
 		page, err := w.areas.Reports.Requests(v.Request().Context(), v.who, filter)
 		if err != nil {
 			return err
 		}
-		for i := range page.Rows {
-			writeRequest(out, &page.Rows[i])
-			for _, a := range page.Rows[i].Allocations {
-				total.Add(a.Amount)
-			}
-		}
-		if page.Next == "" {
-			out.control("amount_usd", total.String())
-			return out.send(v, "requests-"+v.slug+".csv")
+		addRequests(out, page.Rows)
+		if page.Next == "" || part {
+			return out.send(v, requestsFile(v))
 		}
 		filter.Cursor = page.Next
 	}
 	return errExportLarge
+}
+
+func requestsFile(v *visit) string { return "requests-" + v.slug + ".csv" }
+
+func requestsSheet() *sheet {
+	return newSheet(
+		"id", "request_id", "session_id", "agent_id", "occurred_at", "state", "http_status", "model_requested", "model_served", "charged_to", "share", "key_id",
+		"key_label", "developer", "input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens",
+		"amount_usd", "price_version", "rule",
+	)
+}
+
+// addRequests writes rows and adds what they sum to.
+func addRequests(out *sheet, rows []app.Request) {
+	var total money.Sum
+	for i := range rows {
+		writeRequest(out, &rows[i])
+		for _, a := range rows[i].Allocations {
+			total.Add(a.Amount)
+		}
+	}
+	out.add("amount_usd", &total)
 }
 
 // writeRequest writes a line for each node a request is charged to.

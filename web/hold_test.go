@@ -107,7 +107,7 @@ func (b *walker) walk(show func(seen)) {
 		count[route.Path]++
 		got := b.ask(request(http.MethodGet, target, ""))
 		show(seen{route: route, target: target, got: got})
-		for _, link := range attributes(got.body, "href") {
+		for _, link := range attributes(got.body, "href", "src") {
 			if strings.HasPrefix(link, "/") {
 				queue = append(queue, link)
 			}

@@ -121,7 +121,7 @@ func (w *Web) showKeys(v *visit) error {
 	}
 	view.Frame = v.frame("Virtual keys")
 	from := min(q.Page*keysShown, len(view.Book.Rows))
-	view.Rows = view.Book.Rows[from:min(from+keysShown, len(view.Book.Rows))]
+	view.Rows = q.shown(view.Book.Rows)
 	if from+keysShown < len(view.Book.Rows) {
 		view.Older = q.at(q.Page + 1).url("/keys")
 	}
@@ -140,7 +140,18 @@ func (w *Web) showKeys(v *visit) error {
 	for _, s := range []string{app.KeyActive, app.KeyExpired, app.KeyRevoked} {
 		view.States = append(view.States, option{Value: s, Label: ui.Words(s), Selected: s == q.State})
 	}
+	if status == http.StatusOK {
+		if err := w.keysSheet(&view.Book, view.Rows).prints(v, &view.Frame, "/keys.csv", keysFile(v)); err != nil {
+			return err
+		}
+	}
 	return render(v, status, keysPage(view))
+}
+
+// shown are the rows of the page.
+func (q keysQuery) shown(rows []app.KeyUsed) []app.KeyUsed {
+	from := min(q.Page*keysShown, len(rows))
+	return rows[from:min(from+keysShown, len(rows))]
 }
 
 func (q keysQuery) at(page int) keysQuery {
@@ -167,18 +178,34 @@ func (w *Web) exportKeys(v *visit) error {
 	if err != nil {
 		return err
 	}
+	part, err := v.onePage()
+	if err != nil {
+		return err
+	}
+	rows := book.Rows
+	if part {
+		rows = q.shown(rows)
+	}
+	return w.keysSheet(&book, rows).paged(part).send(v, keysFile(v))
+}
+
+func keysFile(v *visit) string { return "keys-" + v.slug + ".csv" }
+
+// keysSheet is some of the keys there are.
+func (w *Web) keysSheet(book *app.KeyBook, rows []app.KeyUsed) *sheet {
 	out := newSheet("id", "label", "hint", "cost_center", "projects", "models", "requests_per_minute", "state", "made_at", "expires_at", "revoked_at", "revoked_reason",
 		"period", "spend_usd", "requests", "last_used_day")
 	now := w.cfg.Now()
-	for i := range book.Rows {
-		k := &book.Rows[i]
+	for i := range rows {
+		k := &rows[i]
+		out.add("spend_usd", &k.Spend)
 		_ = out.Write([]string{
 			k.ID.String(), cell(k.Label), k.Hint, cell(k.CostCenter), cell(strings.Join(k.Projects, " ")), cell(strings.Join(k.Models, " ")), countOrNone(k.RequestsPerMinute),
 			k.State(now), stamp(k.RecordedAt), stamp(k.ExpiresAt), stamp(k.RevokedAt), cell(k.Reason),
 			book.Month.String(), k.Spend.String(), strconv.FormatInt(k.Requests, 10), dayOrNone(k.LastDay),
 		})
 	}
-	return out.send(v, "keys-"+v.slug+".csv")
+	return out.paged(len(rows) < len(book.Rows))
 }
 
 func countOrNone(n int64) string {

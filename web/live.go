@@ -13,29 +13,38 @@ import (
 	"tollbook/app/secret"
 )
 
-// Pages that show money say when more of it arrived: a stream of server-sent events
+// Pages that show money say when more of it arrived, the operator's when the installation
+// changed: a stream of server-sent events
 // tells the browser, which fetches the page again (assets/js). The stream carries no
 // figure, so that there is one way figures reach a page, with one set of rules.
 const (
 	pulseEvery = 2 * time.Second  // the ledger is asked, once for all who watch a company
+	stateEvery = 4 * time.Second  // the installation is asked, once for all who watch it
 	checkEvery = 20 * time.Second // the session is looked at again, and a comment keeps proxies awake
 	watchFor   = time.Hour        // then the browser connects again by itself
 	writeLimit = 10 * time.Second
 	// Bounds of streams, for the process and for one session.
 	maxWatchers        = 2000
+	maxStateWatchers   = 100
 	maxSessionWatchers = 8
 )
 
 const (
 	livePath   = "/live"
+	statePath  = "/operator/live"  // of the installation, for operators
 	liveHeader = "X-Tollbook-Live" // on the page's own fetches
 )
 
+func streams(path string) bool { return path == livePath || path == statePath }
+
 var errWatchers = fault.New(fault.KindUnavailable, "live_busy", "Too many pages are live at once. Reload to see what is new.")
 
-// pulses tells watchers of companies that requests arrived.
+// pulses tells watchers of companies that something is new there.
 type pulses struct {
 	ask      func(context.Context, app.Actor) (string, error)
+	event    string          // what a watcher is told
+	every    time.Duration   // between two questions
+	most     int             // watchers
 	leaving  <-chan struct{} // closed when the process is about to end; nil: never
 	mu       sync.Mutex
 	tenants  map[id.Tenant]*pulse
@@ -49,24 +58,25 @@ type pulse struct {
 	stop     context.CancelFunc
 }
 
-func newPulses(ask func(context.Context, app.Actor) (string, error), leaving <-chan struct{}) *pulses {
-	return &pulses{ask: ask, leaving: leaving, tenants: map[id.Tenant]*pulse{}, sessions: map[id.Session]int{}}
+func newPulses(event string, every time.Duration, most int, ask func(context.Context, app.Actor) (string, error), leaving <-chan struct{}) *pulses {
+	return &pulses{event: event, every: every, most: most, ask: ask, leaving: leaving, tenants: map[id.Tenant]*pulse{}, sessions: map[id.Session]int{}}
 }
 
 // watch returns where tokens come and how to stop. The first watcher of a company
-// begins to ask for all that follow, from the mark it knows.
-func (p *pulses) watch(who app.Actor, mark string) (arrived chan struct{}, stop func(), err error) {
+// begins to ask for all that follow, from the mark it knows. The installation is watched
+// as no company.
+func (p *pulses) watch(who app.Actor, tenant id.Tenant, mark string) (arrived chan struct{}, stop func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.count >= maxWatchers || p.sessions[who.Session] >= maxSessionWatchers {
+	if p.count >= p.most || p.sessions[who.Session] >= maxSessionWatchers {
 		return nil, nil, errWatchers
 	}
-	one := p.tenants[who.Tenant]
+	one := p.tenants[tenant]
 	if one == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		one = &pulse{watchers: map[chan struct{}]bool{}, stop: cancel}
-		p.tenants[who.Tenant] = one
-		go p.follow(ctx, who.Tenant, one, mark)
+		p.tenants[tenant] = one
+		go p.follow(ctx, tenant, one, mark)
 	}
 	arrived = make(chan struct{}, 1)
 	one.watchers[arrived] = true
@@ -80,9 +90,9 @@ func (p *pulses) watch(who app.Actor, mark string) (arrived chan struct{}, stop 
 		if p.sessions[who.Session]--; p.sessions[who.Session] <= 0 {
 			delete(p.sessions, who.Session)
 		}
-		if len(one.watchers) == 0 && p.tenants[who.Tenant] == one {
+		if len(one.watchers) == 0 && p.tenants[tenant] == one {
 			one.stop()
-			delete(p.tenants, who.Tenant)
+			delete(p.tenants, tenant)
 		}
 	}, nil
 }
@@ -90,7 +100,7 @@ func (p *pulses) watch(who app.Actor, mark string) (arrived chan struct{}, stop 
 // follow asks for a company's mark until nobody watches it. A database that does not
 // answer is asked again.
 func (p *pulses) follow(ctx context.Context, tenant id.Tenant, one *pulse, mark string) {
-	every := time.NewTicker(pulseEvery)
+	every := time.NewTicker(p.every)
 	defer every.Stop()
 	for {
 		select {
@@ -114,14 +124,20 @@ func (p *pulses) follow(ctx context.Context, tenant id.Tenant, one *pulse, mark 
 	}
 }
 
-// live serves one stream.
-func (w *Web) live(v *visit) error {
+// live serves a stream of the visitor's company.
+func (w *Web) live(v *visit) error { return w.stream(v, w.pulses, v.who.Tenant) }
+
+// liveState serves a stream of the installation.
+func (w *Web) liveState(v *visit) error { return w.stream(v, w.states, id.Tenant{}) }
+
+// stream serves one stream for as long as its reader may ask the same again.
+func (w *Web) stream(v *visit, p *pulses, tenant id.Tenant) error {
 	ctx := v.Request().Context()
-	mark, err := w.areas.Reports.Pulse(ctx, v.who)
+	mark, err := p.ask(ctx, v.who)
 	if err != nil {
 		return err
 	}
-	arrived, stop, err := w.pulses.watch(v.who, mark)
+	arrived, stop, err := p.watch(v.who, tenant, mark)
 	if err != nil {
 		return err
 	}
@@ -145,15 +161,19 @@ func (w *Web) live(v *visit) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-w.pulses.leaving:
+		case <-p.leaving:
 			return nil
 		case <-enough.C:
 			return nil
 		case <-arrived:
-			going = say("event: usage\ndata:\n\n")
+			going = say("event: " + p.event + "\ndata:\n\n")
 		case <-check.C:
-			if _, err := w.areas.SignIns.PeekSession(ctx, cookie); err != nil {
-				return nil // signed out meanwhile: the browser finds out when it connects again
+			who, err := w.areas.SignIns.PeekSession(ctx, cookie)
+			if err == nil {
+				_, err = p.ask(ctx, who)
+			}
+			if err != nil {
+				return nil // signed out or without the right meanwhile: the browser finds out when it connects again
 			}
 			going = say(": still there\n\n")
 		}

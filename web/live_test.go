@@ -23,13 +23,18 @@ type watching struct {
 	lines  chan string // closed at the stream's end
 }
 
-// watch opens a stream as the one whose cookie is given.
+// watch opens a stream of a company as the one whose cookie is given.
 func (w *world) watch(t *testing.T, cookie *http.Cookie) *watching {
+	t.Helper()
+	return w.watchAt(t, cookie, "/live")
+}
+
+func (w *world) watchAt(t *testing.T, cookie *http.Cookie, path string) *watching {
 	t.Helper()
 	site := httptest.NewServer(w.web.Handler())
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(func() { cancel(); site.Close() })
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site.URL+"/live", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site.URL+path, nil)
 	require.NoError(t, err)
 	r.AddCookie(cookie)
 	res, err := http.DefaultTransport.RoundTrip(r)
@@ -119,12 +124,56 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, alive(nil))
 	cookie := w.session(t, w.one, app.RoleAnalyst)
-	s := w.watch(t, cookie)
+	running := w.session(t, w.one, operator)
+	s, state := w.watch(t, cookie), w.watchAt(t, running, "/operator/live")
 	s.next(t, ": watching")
-	r := request(http.MethodPost, "/sign-out", "")
-	r.AddCookie(cookie)
-	require.Equal(t, http.StatusSeeOther, w.do(r).status)
+	state.next(t, ": watching")
+	for _, ends := range []*http.Cookie{cookie, running} {
+		r := request(http.MethodPost, "/sign-out", "")
+		r.AddCookie(ends)
+		require.Equal(t, http.StatusSeeOther, w.do(r).status)
+	}
 	s.ends(t)
+	state.ends(t)
+}
+
+// TestTheOperatorsPageHearsOfChange watches the installation as an operator, and tries to
+// as everybody else.
+func TestTheOperatorsPageHearsOfChange(t *testing.T) {
+	t.Parallel()
+	leaving := make(chan struct{})
+	w := newWorld(t, alive(leaving))
+	admin := w.clone.Admin(t)
+	cookie := w.session(t, w.one, operator)
+	require.Contains(t, w.see(t, w.one, operator, "/operator").body, `data-live="/operator/live"`)
+	s, other := w.watchAt(t, cookie, "/operator/live"), w.watchAt(t, w.session(t, w.two, operator), "/operator/live")
+	require.Equal(t, []int{http.StatusOK, http.StatusOK}, []int{s.status, other.status})
+	s.next(t, ": watching")
+	_, err := admin.Exec(`insert into replica (replica_id, started_at, seen_at, flushed_through, pending, journal_bytes) values (gen_random_uuid(), $1, $1, $1, 17, 3500000)`, now())
+	require.NoError(t, err)
+	s.next(t, "event: installation")
+	s.next(t, "data:") // and nothing with it
+	other.next(t, "event: installation")
+	w.failJob(t, admin, w.two, "discarded", "the sums")
+	s.next(t, "event: installation")
+
+	for _, role := range app.Roles() {
+		if role == app.RoleServiceAccount {
+			continue
+		}
+		refused := w.see(t, w.one, role, "/operator/live")
+		require.Equal(t, http.StatusNotFound, refused.status, role)
+		require.Equal(t, w.see(t, w.one, role, "/operator").status, refused.status)
+		require.NotContains(t, refused.body, "data-live")
+	}
+	require.Equal(t, http.StatusSeeOther, w.do(request(http.MethodGet, "/operator/live", "")).status)
+	for range 7 {
+		require.Equal(t, http.StatusOK, w.watchAt(t, cookie, "/operator/live").status)
+	}
+	require.Equal(t, http.StatusServiceUnavailable, w.watchAt(t, cookie, "/operator/live").status, "a session has at most eight")
+	close(leaving)
+	s.ends(t)
+	other.ends(t)
 }
 
 func TestStreamsAreBounded(t *testing.T) {
@@ -159,6 +208,15 @@ func TestLookingByItselfIsNoUse(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.do(r).status)
 	}
 	require.Equal(t, http.StatusOK, w.watch(t, cookie).status)
+	require.Equal(t, before, seen())
+	running := w.session(t, w.one, operator)
+	_, err = w.clone.Admin(t).Exec(`update session set seen_at = $1`, at.Add(-5*time.Minute))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, w.watchAt(t, running, "/operator/live").status)
+	glance := request(http.MethodGet, "/operator", "")
+	glance.Header.Set("X-Tollbook-Live", "1")
+	glance.AddCookie(running)
+	require.Equal(t, http.StatusOK, w.do(glance).status)
 	require.Equal(t, before, seen())
 	r := request(http.MethodGet, "/", "")
 	r.AddCookie(cookie)

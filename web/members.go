@@ -127,6 +127,11 @@ func (w *Web) listMembers(v *visit, status int, form inviteForm) error {
 			return err
 		}
 	}
+	if view.FilterError == "" {
+		if err := membersSheet(&view.Page).paged(q.From > 0 || view.Next != "").prints(v, &view.Frame, "/members.csv", membersFile(v, &view.Page)); err != nil {
+			return err
+		}
+	}
 	return render(v, status, membersPage(view))
 }
 
@@ -209,11 +214,27 @@ func (w *Web) exportMembers(v *visit) error {
 	if err != nil {
 		return err
 	}
-	filter.Offset = 0
+	part, err := v.onePage()
+	if err != nil {
+		return err
+	}
+	if part {
+		filter.Limit = membersShown
+	} else {
+		filter.Offset = 0
+	}
 	page, err := w.areas.Members.List(v.Request().Context(), v.who, filter)
 	if err != nil {
 		return err
 	}
+	return membersSheet(&page).paged(part).send(v, membersFile(v, &page))
+}
+
+func membersFile(v *visit, page *app.MemberPage) string {
+	return "access-review-" + v.slug + "-" + page.AsOf.UTC().Format(time.DateOnly) + ".csv"
+}
+
+func membersSheet(page *app.MemberPage) *sheet {
 	out := newSheet("as_of", "member", "person", "name", "email", "kind", "issuer", "state", "suspended_since", "last_sign_in", "role", "subtree", "subtree_name", "since",
 		"granted_by", "change", "change_reason", "group", "conflicts_of_duty")
 	for i := range page.Rows {
@@ -237,7 +258,7 @@ func (w *Web) exportMembers(v *visit) error {
 				strconv.FormatInt(g.Number, 10), cell(g.Reason), cell(g.Group), strings.Join(conflicts, " ")))
 		}
 	}
-	return out.send(v, "access-review-"+v.slug+"-"+page.AsOf.UTC().Format(time.DateOnly)+".csv")
+	return out
 }
 
 func instantText(at time.Time) string {

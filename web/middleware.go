@@ -63,8 +63,11 @@ const (
 
 // formLimit bounds the body of a page's form.
 func formLimit(path string) int64 {
-	if path == "/plan" || path == "/plan/check" {
+	switch path {
+	case "/plan", "/plan/check":
 		return maxPlanForm
+	case "/settings/branding":
+		return maxBrandingForm
 	}
 	return maxForm
 }
@@ -87,7 +90,7 @@ func zipped() echo.MiddlewareFunc {
 	return middleware.GzipWithConfig(middleware.GzipConfig{
 		Level: gzip.BestSpeed, MinLength: 1024,
 		Skipper: func(c echo.Context) bool {
-			return c.Request().Method == http.MethodPost || c.Path() == livePath || strings.HasSuffix(c.Request().URL.Path, ".woff2")
+			return c.Request().Method == http.MethodPost || streams(c.Path()) || c.Path() == logoPath || strings.HasSuffix(c.Request().URL.Path, ".woff2")
 		},
 	})
 }

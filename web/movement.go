@@ -19,7 +19,6 @@ type movementView struct {
 	Title, Sub string
 	Back       string
 	CSV        string
-	Manifest   *manifestView
 }
 
 func movementURL(path string, month period.Month) string {
@@ -39,7 +38,7 @@ func (w *Web) showMovement(v *visit) error {
 	view := &movementView{
 		Frame: v.frame(title), Movement: moved, Title: title, Sub: spanWords(&moved), Back: q.url("/"), CSV: movementURL("/chargeback/movement.csv", q.Month),
 	}
-	if view.Manifest, err = movementSheet(&moved).printed(v, movementFile(v, &moved)); err != nil {
+	if err := movementSheet(&moved).prints(v, &view.Frame, "/chargeback/movement.csv", movementFile(v, &moved)); err != nil {
 		return err
 	}
 	return render(v, http.StatusOK, movementPage(view))

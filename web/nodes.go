@@ -84,6 +84,9 @@ func (w *Web) showNode(v *visit) error {
 	view.Figures = nodeFigures(&s, q)
 	view.trend(&s, q, home)
 	view.lists(&s, q)
+	if err := nodeSheet(&s).prints(v, &view.Frame, "/nodes/:node/months.csv", nodeFile(v, &s, q)); err != nil {
+		return err
+	}
 	return render(v, http.StatusOK, nodePage(view))
 }
 
@@ -182,10 +185,19 @@ func (w *Web) exportNode(v *visit) error {
 	if err != nil {
 		return err
 	}
+	return nodeSheet(&s).send(v, nodeFile(v, &s, q))
+}
+
+func nodeFile(v *visit, s *app.NodeStory, q monthQuery) string {
+	return "node-" + v.slug + "-" + s.Code + "-" + q.Month.String() + ".csv"
+}
+
+func nodeSheet(s *app.NodeStory) *sheet {
 	out := newSheet("node", "name", "period", "actual_usd", "requests")
 	for i := range s.Trend {
 		one := &s.Trend[i]
+		out.add("actual_usd", &one.Amount)
 		_ = out.Write([]string{cell(s.Code), cell(s.Name), one.Month.String(), one.Amount.String(), strconv.FormatInt(one.Requests, 10)})
 	}
-	return out.send(v, "node-"+v.slug+"-"+s.Code+"-"+q.Month.String()+".csv")
+	return out
 }

@@ -16,10 +16,10 @@ import (
 func (w *Web) operatorPages() []Route {
 	list := []Route{
 		w.operated(http.MethodGet, "/operator", w.showOperator),
-		w.operated(http.MethodGet, "/operator/tenants.csv", w.exportTenants),
-		w.operated(http.MethodGet, "/operator/gateways.csv", w.exportGateways),
-		w.operated(http.MethodGet, "/operator/queues.csv", w.exportQueues),
-		w.operated(http.MethodGet, "/operator/failures.csv", w.exportFailures),
+		w.operated(http.MethodGet, statePath, w.liveState),
+	}
+	for _, table := range operatorTables() {
+		list = append(list, w.operated(http.MethodGet, table.route(), func(v *visit) error { return w.exportOperator(v, table) }))
 	}
 	if w.cfg.JobPages != nil {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
@@ -104,6 +104,14 @@ func (w *Web) showOperator(v *visit) error {
 		view.Sorts = append(view.Sorts, s)
 	}
 	view.Figures = operatorFigures(&view.Platform)
+	for _, table := range operatorTables() {
+		if view.Alert != "" {
+			break
+		}
+		if err := table.sheet(&view.Platform).prints(v, &view.Frame, table.route(), table.file()); err != nil {
+			return err
+		}
+	}
 	return render(v, status, operatorPage(view))
 }
 
@@ -256,67 +264,3 @@ func waitingWords(n int64) string {
 }
 
 func jobURL(job int64) string { return JobsPrefix + "/jobs/" + strconv.FormatInt(job, 10) }
-
-func (w *Web) exportTenants(v *visit) error {
-	p, err := w.areas.Operators.Platform(v.Request().Context(), v.who, app.PlatformQuery(v.operatorQuery()))
-	if err != nil {
-		return err
-	}
-	out := newSheet("slug", "name", "suspended", "created_at", "last_request_recorded_at", "keys", "upstream_set", "audit_records_waiting")
-	var keys int64
-	for i := range p.Tenants {
-		t := &p.Tenants[i]
-		keys += t.Keys
-		_ = out.Write([]string{t.Slug, cell(t.Name), strconv.FormatBool(t.Suspended), t.CreatedAt.Format(time.RFC3339Nano), stamp(t.LastBatchAt), number(t.Keys), strconv.FormatBool(t.Upstream), number(t.Waiting)})
-	}
-	out.control("keys", number(keys))
-	return out.send(v, "operator-tenants.csv")
-}
-
-func (w *Web) exportGateways(v *visit) error {
-	p, err := w.areas.Operators.Platform(v.Request().Context(), v.who, app.PlatformQuery{})
-	if err != nil {
-		return err
-	}
-	out := newSheet("gateway", "started_at", "seen_at", "flushed_through", "pending", "journal_bytes", "silent")
-	var pending int64
-	for _, g := range p.Gateways {
-		pending += g.Pending
-		_ = out.Write([]string{
-			g.ID.String(), g.StartedAt.Format(time.RFC3339Nano), g.SeenAt.Format(time.RFC3339Nano), g.FlushedThrough.Format(time.RFC3339Nano),
-			number(g.Pending), number(g.JournalBytes), strconv.FormatBool(g.Silent),
-		})
-	}
-	out.control("pending", number(pending))
-	return out.send(v, "operator-gateways.csv")
-}
-
-func (w *Web) exportQueues(v *visit) error {
-	p, err := w.areas.Operators.Platform(v.Request().Context(), v.who, app.PlatformQuery{})
-	if err != nil {
-		return err
-	}
-	out := newSheet("queue", "paused", "kind", "state", "jobs", "oldest_due_at", "late_seconds")
-	var jobs int64
-	for _, j := range p.Jobs {
-		jobs += j.Count
-		_ = out.Write([]string{cell(j.Queue), strconv.FormatBool(j.Paused), cell(j.Kind), j.State, number(j.Count), j.OldestAt.Format(time.RFC3339Nano), number(int64(j.Late / time.Second))})
-	}
-	out.control("jobs", number(jobs))
-	return out.send(v, "operator-queues.csv")
-}
-
-func (w *Web) exportFailures(v *visit) error {
-	p, err := w.areas.Operators.Platform(v.Request().Context(), v.who, app.PlatformQuery{})
-	if err != nil {
-		return err
-	}
-	out := newSheet("job", "queue", "kind", "tenant", "state", "attempt", "max_attempts", "attempted_at", "next_at", "last_error")
-	for i := range p.Failures {
-		f := &p.Failures[i]
-		_ = out.Write([]string{
-			number(f.ID), cell(f.Queue), cell(f.Kind), f.Tenant, f.State, strconv.Itoa(f.Attempt), strconv.Itoa(f.MaxAttempts), stamp(f.AttemptedAt), stamp(f.NextAt), cell(f.LastError),
-		})
-	}
-	return out.send(v, "operator-failures.csv")
-}

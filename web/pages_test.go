@@ -30,7 +30,7 @@ func TestPages(t *testing.T) {
 				"Chargeback, November 2026", "day 23 of 30", "Acme Rockets", "Propulsion unit", "AC-10", "agrees", "1 error, not charged", "1 provisional",
 				"/requests?from=2026-11-01&amp;node=AC-11&amp;to=2026-12-01", "Ledger through batch", "waiting for its place in the audit log", "Against 1–22 Oct",
 				"Against plan, 1–23 Nov", "−$0.11", "6.7% under $1.61", "month forecast", "too few earlier weeks", "Plan to date: 23 of 30 days of original, today counted whole", "0.69", "+0.03", "the month&#39;s plan used, 76% of days gone",
-				"Capitalized and expensed", "To month's end", "mean of the same weekday", "By month", "Choose a month", "with manifest", "SHA-256 of chargeback-acme-2026-11-node.csv",
+				"Capitalized and expensed", "To month's end", "mean of the same weekday", "By month", "Choose a month", "with manifest", "chargeback-acme-2026-11-node.csv", "SHA-256",
 				`href="/?period=2026-10"`, "Finance admin", "/keys",
 			},
 			mustNot: []string{"Jan 2027", "Dec 2026"},

@@ -102,7 +102,6 @@ type planView struct {
 	CSV            string
 	MayPlan        bool
 	Cents          bool // some amount has cents
-	Manifest       *manifestView
 }
 
 // planRow is a line of the table: a node with what is below it, or its own part.
@@ -133,7 +132,7 @@ func (w *Web) showPlan(v *visit) error {
 	q.Year = shown.Year
 	view := planViewOf(v, q, shown)
 	view.MayPlan = v.may("plan", "propose")
-	if view.Manifest, err = planSheet(&shown).printed(v, planFileName(v, shown.Year)); err != nil {
+	if err := planSheet(&shown).prints(v, &view.Frame, "/plan.csv", planFileName(v, shown.Year)); err != nil {
 		return err
 	}
 	return render(v, http.StatusOK, planPage(view))

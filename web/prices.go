@@ -140,6 +140,9 @@ func (w *Web) pricesPage(v *visit, status int, form discountForm) error {
 		}
 	}
 	view.choices()
+	if err := pricesSheet(&book, q, view.Now).prints(v, &view.Frame, "/prices.csv", pricesFile(v, &book)); err != nil {
+		return err
+	}
 	return render(v, status, pricesPage(view))
 }
 
@@ -176,9 +179,16 @@ func (w *Web) exportPrices(v *visit) error {
 	if err != nil {
 		return err
 	}
+	return pricesSheet(&book, q, w.cfg.Now()).send(v, pricesFile(v, &book))
+}
+
+func pricesFile(v *visit, book *app.PriceBook) string {
+	return fmt.Sprintf("prices-%s-%d.csv", v.slug, book.Version)
+}
+
+func pricesSheet(book *app.PriceBook, q pricesQuery, now time.Time) *sheet {
 	out := newSheet("version", "kind", "name", "speed", "prompt_over", "effective_from", "effective_to", "input_usd_per_million", "output_usd_per_million",
 		"cache_write_5m_usd_per_million", "cache_write_1h_usd_per_million", "cache_read_usd_per_million", "usd_per_use", "factors", "factor", "discount_bps", "source")
-	now := w.cfg.Now()
 	for _, r := range book.Book.Rows() {
 		if !q.shows(r, now) {
 			continue
@@ -199,7 +209,7 @@ func (w *Web) exportPrices(v *visit) error {
 		}
 		_ = out.Write(line)
 	}
-	return out.send(v, fmt.Sprintf("prices-%s-%d.csv", v.slug, book.Version))
+	return out
 }
 
 // proposeDiscount takes the form that proposes a contract discount.

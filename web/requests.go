@@ -192,6 +192,13 @@ func (w *Web) showRequests(v *visit) error {
 		newest.Cursor = ""
 		view.Newest = newest.url("/requests")
 	}
+	if status == http.StatusOK {
+		out := requestsSheet()
+		addRequests(out, page.Rows)
+		if err := out.paged(view.Older != "" || view.Newest != "").prints(v, &view.Frame, "/requests.csv", requestsFile(v)); err != nil {
+			return err
+		}
+	}
 	return render(v, status, requestsPage(view))
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +23,10 @@ type visit struct {
 	who    app.Actor
 	tenant string // its name
 	slug   string
-	// profile is how the company shows time and months.
-	profile app.Profile
-	closed  bool // the company is suspended
+	// profile is how the company shows time and months, branding what its papers carry.
+	profile  app.Profile
+	branding app.Branding
+	closed   bool // the company is suspended
 }
 
 const (
@@ -66,7 +66,7 @@ func (w *Web) cookie(c echo.Context, name string) string {
 func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		find := w.areas.SignIns.BySession
-		if c.Path() == livePath || c.Request().Header.Get(liveHeader) != "" || asksByItself(c) {
+		if streams(c.Path()) || c.Request().Header.Get(liveHeader) != "" || asksByItself(c) {
 			find = w.areas.SignIns.PeekSession
 		}
 		who, err := find(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
@@ -75,9 +75,11 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 			return err
 		}
 		v := &visit{Context: c, web: w, who: who, closed: closed}
-		if v.profile, v.slug, err = w.areas.Tenants.Profile(c.Request().Context(), who); err != nil {
+		here, err := w.areas.Tenants.Here(c.Request().Context(), who)
+		if err != nil {
 			return err
 		}
+		v.profile, v.slug, v.branding = here.Profile, here.Slug, here.Branding
 		v.tenant = v.profile.Name
 		if closed && c.Path() != "/sign-out" && c.Path() != "/switch" { // the ways out
 			w.failAt(c, app.ErrTenantSuspended, v)
@@ -97,11 +99,12 @@ func (v *visit) may(object, action string) bool {
 
 // frame is what is around a signed-in page.
 func (v *visit) frame(title string) ui.Frame {
-	f := ui.Frame{Title: title, Asset: v.web.assets.URL, Tenant: v.tenant, Person: v.who.Name, Role: roles(v.who.Grants)}
+	f := ui.Frame{Title: title, Asset: v.web.assets.URL, Tenant: v.tenant, Person: v.who.Name, Role: ui.RoleWords(v.who.Grants)}
 	if v.closed {
 		f.Companies = v.companies()
 		return f
 	}
+	f.Paper = v.paper()
 	add := func(label, url string) {
 		path := v.Request().URL.Path
 		f.Nav = append(f.Nav, ui.NavItem{Label: label, URL: url, Current: path == url || (url != "/" && strings.HasPrefix(path, url+"/"))})
@@ -141,17 +144,18 @@ func (v *visit) frame(title string) ui.Frame {
 	f.SetUp = v.strip()
 	if r := v.Request(); r.Method == http.MethodGet {
 		f.Link = v.web.cfg.PublicURL.JoinPath("t", v.slug).String() + r.URL.RequestURI()
-		if livePages[v.Path()] && v.QueryParam("cursor") == "" {
-			f.Live = livePath
+		if v.QueryParam("cursor") == "" {
+			f.Live = livePages[v.Path()]
 		}
 	}
 	return f
 }
 
-// livePages show figures that grow while one looks.
-var livePages = map[string]bool{ //nolint:gochecknoglobals // a table
-	"/": true, "/requests": true, "/requests/:id": true, "/sessions": true, "/sessions/:id": true, "/nodes/:node": true, "/keys": true, "/keys/:id": true,
-	setUpPath: true, // whose last step is a request
+// livePages show what changes while one looks, each with the stream that says so.
+var livePages = map[string]string{ //nolint:gochecknoglobals // a table
+	"/": livePath, "/requests": livePath, "/requests/:id": livePath, "/sessions": livePath, "/sessions/:id": livePath, "/nodes/:node": livePath, "/keys": livePath, "/keys/:id": livePath,
+	"/operator": statePath,
+	setUpPath:   livePath, // whose last step is a request
 }
 
 // companies are the others the same identity may switch to. Without them a page is whole:
@@ -166,19 +170,6 @@ func (v *visit) companies() []ui.Company {
 		list = append(list, ui.Company(c))
 	}
 	return list
-}
-
-func roles(grants []app.Grant) string {
-	var words []string
-	for _, g := range grants {
-		if word := ui.Words(string(g.Role)); !slices.Contains(words, word) {
-			words = append(words, word)
-		}
-	}
-	if len(words) == 0 {
-		return "No role"
-	}
-	return strings.Join(words, ", ")
 }
 
 // doorFrame is what is around a page before sign-in.

@@ -72,6 +72,13 @@ func (w *Web) showSessions(v *visit) error {
 		newest.Cursor = ""
 		view.Newest = newest.url("/sessions")
 	}
+	if status == http.StatusOK {
+		out := sessionsSheet()
+		addSessions(out, page.Rows)
+		if err := out.paged(view.Older != "" || view.Newest != "").prints(v, &view.Frame, "/sessions.csv", sessionsFile(v)); err != nil {
+			return err
+		}
+	}
 	return render(v, status, sessionsPage(view))
 }
 
@@ -86,30 +93,48 @@ func (w *Web) exportSessions(v *visit) error {
 	if err != nil {
 		return err
 	}
-	filter.Cursor, filter.Limit = "", app.MaxRows
-	out := newSheet("session_id", "first_at", "last_at", "requests", "agents", "errors", "provisional", "developer", "developers", "model", "models",
-		"prompt_tokens", "cache_read_tokens", "output_tokens", "amount_usd")
-	var total money.Sum
+	part, err := v.onePage()
+	if err != nil {
+		return err
+	}
+	filter.Limit = sessionsShown
+	if !part {
+		filter.Limit, filter.Cursor = app.MaxRows, ""
+	}
+	out := sessionsSheet().paged(part)
 	for range maxSessionsExport / app.MaxRows {
 		page, err := w.areas.Reports.Sessions(v.Request().Context(), v.who, filter)
 		if err != nil {
 			return err
 		}
-		for i := range page.Rows {
-			s := &page.Rows[i]
-			total.AddSum(&s.Amount)
-			_ = out.Write([]string{
-				cell(s.ID), s.FirstAt.Format(time.RFC3339Nano), s.LastAt.Format(time.RFC3339Nano), number(s.Requests), number(s.Agents), number(s.Errors), number(s.Provisional),
-				cell(s.Developer), number(s.Developers), cell(s.Model), number(s.Models), number(s.Prompt), number(s.CacheRead), number(s.Output), s.Amount.String(),
-			})
-		}
-		if page.Next == "" {
-			out.control("amount_usd", total.String())
-			return out.send(v, "sessions-"+v.slug+".csv")
+		addSessions(out, page.Rows)
+		if page.Next == "" || part {
+			return out.send(v, sessionsFile(v))
 		}
 		filter.Cursor = page.Next
 	}
 	return errSessionsLarge
+}
+
+func sessionsFile(v *visit) string { return "sessions-" + v.slug + ".csv" }
+
+func sessionsSheet() *sheet {
+	return newSheet("session_id", "first_at", "last_at", "requests", "agents", "errors", "provisional", "developer", "developers", "model", "models",
+		"prompt_tokens", "cache_read_tokens", "output_tokens", "amount_usd")
+}
+
+// addSessions writes rows and adds what they sum to.
+func addSessions(out *sheet, rows []app.SessionView) {
+	var total money.Sum
+	for i := range rows {
+		s := &rows[i]
+		total.AddSum(&s.Amount)
+		_ = out.Write([]string{
+			cell(s.ID), s.FirstAt.Format(time.RFC3339Nano), s.LastAt.Format(time.RFC3339Nano), number(s.Requests), number(s.Agents), number(s.Errors), number(s.Provisional),
+			cell(s.Developer), number(s.Developers), cell(s.Model), number(s.Models), number(s.Prompt), number(s.CacheRead), number(s.Output), s.Amount.String(),
+		})
+	}
+	out.add("amount_usd", &total)
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
@@ -170,19 +195,31 @@ func (w *Web) showSession(v *visit) error {
 	if !found {
 		return errPageAbsent
 	}
-	from := 0
+	from, to, err := turnsOf(v, &session)
+	if err != nil {
+		return err
+	}
+	view := sessionOf(v, &session, from, to)
+	if err := turnsSheet(&session, from, to).prints(v, &view.Frame, "/sessions/:id/turns.csv", turnsFile(v)); err != nil {
+		return err
+	}
+	return render(v, http.StatusOK, sessionPage(view))
+}
+
+// turnsOf is which turns a page shows, from the one its address names.
+func turnsOf(v *visit, s *app.Session) (from, to int, err error) {
 	if text := v.QueryParam("turn"); text != "" {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > len(session.Turns) {
-			return fault.Invalid("turn", "turn_absent", "The session's turns are numbered 1 to %d.", len(session.Turns))
+		if err != nil || n < 1 || n > len(s.Turns) {
+			return 0, 0, fault.Invalid("turn", "turn_absent", "The session's turns are numbered 1 to %d.", len(s.Turns))
 		}
 		from = n - 1
 	}
-	return render(v, http.StatusOK, sessionPage(sessionOf(v, &session, from)))
+	return from, min(from+turnsShown, len(s.Turns)), nil
 }
 
-// sessionOf shapes a session for the screen, with its turns after some.
-func sessionOf(v *visit, s *app.Session, from int) *sessionView {
+// sessionOf shapes a session for the screen, with some of its turns.
+func sessionOf(v *visit, s *app.Session, from, to int) *sessionView {
 	view := &sessionView{
 		Frame: v.frame("Session " + ui.ShortID(s.ID)), Session: s, CSV: sessionURL(s.ID) + "/turns.csv", Mixed: len(s.Agents) > 1,
 		Requests: requestsQuery{Session: s.ID}.url("/requests"), Figures: sessionFigures(s),
@@ -197,7 +234,6 @@ func sessionOf(v *visit, s *app.Session, from int) *sessionView {
 		}
 		view.Agents = append(view.Agents, row)
 	}
-	to := min(from+turnsShown, len(s.Turns))
 	for i := from; i < to; i++ {
 		view.Turns = append(view.Turns, turnRow{Number: i + 1, Turn: &s.Turns[i], Agent: labels[s.Turns[i].AgentID]})
 	}
@@ -326,10 +362,29 @@ func (w *Web) exportSession(v *visit) error {
 	if !found {
 		return errPageAbsent
 	}
+	part, err := v.onePage()
+	if err != nil {
+		return err
+	}
+	from, to := 0, len(session.Turns)
+	if part {
+		if from, to, err = turnsOf(v, &session); err != nil {
+			return err
+		}
+	}
+	return turnsSheet(&session, from, to).paged(part).send(v, turnsFile(v))
+}
+
+func turnsFile(v *visit) string { return "session-" + v.slug + ".csv" }
+
+func turnsSheet(session *app.Session, from, to int) *sheet {
 	out := newSheet("turn", "id", "request_id", "occurred_at", "agent_id", "parent_agent_id", "request_class", "state", "model", "input_tokens", "output_tokens",
 		"cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens", "amount_usd", "without_cache_usd")
-	for i := range session.Turns {
+	var cost, uncached money.Sum
+	for i := from; i < to; i++ {
 		t := &session.Turns[i]
+		cost.Add(t.Cost)
+		uncached.Add(t.Uncached)
 		line := []string{
 			strconv.Itoa(i + 1), t.ID.String(), cell(t.RequestID), t.OccurredAt.Format(time.RFC3339Nano), cell(t.AgentID), cell(t.ParentAgentID), cell(t.Class), t.State,
 			cell(t.ModelServedOrAsked()),
@@ -339,8 +394,12 @@ func (w *Web) exportSession(v *visit) error {
 		}
 		_ = out.Write(append(line, t.Cost.String(), t.Uncached.String()))
 	}
+	whole := to-from == len(session.Turns)
+	if whole {
+		cost, uncached = session.Spend.Cost, session.Spend.Uncached
+	}
 	out.filter("session", session.ID)
-	out.control("amount_usd", session.Spend.Cost.String())
-	out.control("without_cache_usd", session.Spend.Uncached.String())
-	return out.send(v, "session-"+v.slug+".csv")
+	out.add("amount_usd", &cost)
+	out.add("without_cache_usd", &uncached)
+	return out.paged(!whole)
 }

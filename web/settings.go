@@ -14,14 +14,14 @@ import (
 )
 
 func (w *Web) settingsPages() []Route {
-	return []Route{
+	return append(w.brandingPages(), []Route{
 		w.page(http.MethodGet, "/settings", w.showSettings, "setting", "read"),
 		w.page(http.MethodGet, "/settings.csv", w.exportSettings, "setting", "read"),
 		w.page(http.MethodPost, "/settings/profile", w.setProfile, "setting", "propose"),
 		w.page(http.MethodPost, "/settings/upstream", w.setUpstream, "upstream", "propose"),
 		w.page(http.MethodPost, "/settings/upstream/credential", w.rotateUpstream, "upstream", "propose"),
 		w.page(http.MethodPost, "/settings/upstream/test", w.testUpstream, "upstream", "propose"),
-	}
+	}...)
 }
 
 type settingsView struct {
@@ -38,7 +38,9 @@ type settingsView struct {
 	MayUpstream bool
 	MayMembers  bool
 	Reach       string // the only addresses requests may go to; empty: any
+	MayBrand    bool
 	Profile     profileForm
+	Branding    brandingForm
 	Set         upstreamForm
 	Rotate      upstreamForm
 	Alert       string // of the test
@@ -59,6 +61,7 @@ type upstreamForm struct {
 // settingsForms are the forms as they were sent; nil ones were not.
 type settingsForms struct {
 	profile     *profileForm
+	branding    *brandingForm
 	set, rotate *upstreamForm
 	alert       string
 }
@@ -86,6 +89,11 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 	if settings.Upstream != nil {
 		view.Set.BaseURL = settings.Upstream.BaseURL
 	}
+	b := &settings.Branding
+	view.MayBrand, view.Branding = v.may("branding", "propose"), brandingForm{LegalName: b.LegalName, Accent: string(b.Accent), Confidentiality: b.Confidentiality}
+	if sent.branding != nil {
+		view.Branding = *sent.branding
+	}
 	if sent.profile != nil {
 		view.Profile = *sent.profile
 	}
@@ -105,6 +113,9 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 		if v.may(one.object, "read") {
 			view.Links = append(view.Links, link{Label: one.label, URL: one.url})
 		}
+	}
+	if err := settingsSheet(&settings).prints(v, &view.Frame, "/settings.csv", settingsFile(v)); err != nil {
+		return err
 	}
 	return render(v, status, settingsPage(view))
 }
@@ -217,6 +228,9 @@ func unreachedWords(why string) string {
 
 // settingWords says what a step changed.
 func settingWords(s *app.SettingStep) string {
+	if s.Branding != nil {
+		return brandingWords(s.Branding, s.BrandingBefore)
+	}
 	if s.After == nil {
 		if s.Rotated {
 			return "Upstream credential replaced"
@@ -256,10 +270,16 @@ func (w *Web) exportSettings(v *visit) error {
 	if err != nil {
 		return err
 	}
+	return settingsSheet(&settings).send(v, settingsFile(v))
+}
+
+func settingsFile(v *visit) string { return "settings-" + v.slug + ".csv" }
+
+func settingsSheet(settings *app.SettingsView) *sheet {
 	out := newSheet("change", "what", "effective_from", "by", "reason")
 	for i := range settings.Steps {
 		s := &settings.Steps[i]
 		_ = out.Write([]string{strconv.FormatInt(s.Number, 10), cell(settingWords(s)), instantText(s.At), cell(s.By.Name), cell(s.Reason)})
 	}
-	return out.send(v, "settings-"+v.slug+".csv")
+	return out
 }

@@ -32,7 +32,10 @@ func TestSettingsPages(t *testing.T) {
 		},
 		{name: "upstream alone", role: app.RoleEngineeringAdmin, status: 200, must: []string{"Test the connection", "Replace the credential"}, mustNot: []string{"Change the company"}},
 		{name: "to look at", role: app.RoleAuditor, status: 200, must: []string{"acme contract", `href="/prices"`}, mustNot: []string{`action="/settings/`}},
-		{name: "finance", role: app.RoleFinanceAdmin, status: 200, mustNot: []string{`action="/settings/`, `href="/members"`}},
+		{
+			name: "finance", role: app.RoleFinanceAdmin, status: 200, must: []string{"Change what is printed", "Print without a logo"},
+			mustNot: []string{`action="/settings/profile`, `action="/settings/upstream`, `href="/members"`},
+		},
 		{name: "controller", role: app.RoleController, status: 200, mustNot: []string{`action="/settings/`}},
 		{name: "not permitted", role: app.RoleDeveloper, status: 403, must: []string{"Not permitted"}, mustNot: []string{`href="/settings"`, "provider.test"}},
 	}
@@ -72,7 +75,7 @@ func TestTheCompanyIsChangedOnAPage(t *testing.T) {
 	require.Contains(t, w.do(request(http.MethodGet, "/sign-in/acme", "")).body, "Acme Spaceships")
 	file := w.see(t, w.one, app.RoleAuditor, "/settings.csv").body
 	require.Contains(t, file, ",2026-11-23T14:02:00Z,Propulsion tenant_owner,renamed")
-	require.Equal(t, 3, strings.Count(file, "\n"), "a head and two changes: %s", file)
+	require.Equal(t, 4, strings.Count(file, "\n"), "a head and three changes: %s", file)
 	require.NotContains(t, w.see(t, w.two, app.RoleAuditor, "/settings").body, "Spaceships")
 	require.Equal(t, 403, w.send(w.session(t, w.one, app.RoleFinanceAdmin), "/settings/profile", form).status)
 }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/csv"
 	"fmt"
 	"maps"
@@ -13,6 +12,7 @@ import (
 
 	"tollbook/app/export"
 	"tollbook/app/fault"
+	"tollbook/app/money"
 	"tollbook/web/ui"
 )
 
@@ -26,6 +26,14 @@ type sheet struct {
 	rows    int
 	chosen  map[string]string // what the URL left to its default
 	totals  []export.Pair
+	sums    []sheetSum
+	part    string // what part of the report the rows are; empty: all of it
+}
+
+// sheetSum is a control total that grows with the rows.
+type sheetSum struct {
+	name string
+	sum  money.Sum
 }
 
 func newSheet(head ...string) *sheet {
@@ -46,16 +54,47 @@ func (s *sheet) control(name, value string) {
 	s.totals = append(s.totals, export.Pair{Name: name, Value: value})
 }
 
+// add adds to a total of amounts.
+func (s *sheet) add(name string, amount *money.Sum) {
+	at := slices.IndexFunc(s.sums, func(one sheetSum) bool { return one.name == name })
+	if at < 0 {
+		s.sums = append(s.sums, sheetSum{name: name})
+		at = len(s.sums) - 1
+	}
+	s.sums[at].sum.AddSum(amount)
+}
+
+// controls are all control totals.
+func (s *sheet) controls() []export.Pair {
+	list := slices.Clone(s.totals)
+	for i := range s.sums {
+		list = append(list, export.Pair{Name: s.sums[i].name, Value: s.sums[i].sum.String()})
+	}
+	return list
+}
+
+// paged says that the rows are one page of a longer list, where they are.
+func (s *sheet) paged(yes bool) *sheet {
+	if yes {
+		s.part = export.OnePage
+	}
+	return s
+}
+
+var errPart = fault.Invalid("part", "part_unknown", "part=page exports the page alone; without it the file is the whole list.")
+
+// onePage tells whether a file shall hold what the page at its address shows, rather
+// than the whole list.
+func (v *visit) onePage() (bool, error) {
+	part := v.QueryParam("part")
+	if part != "" && part != "page" {
+		return false, errPart
+	}
+	return part != "", nil
+}
+
 // filter states what the report was narrowed to where the URL does not say.
 func (s *sheet) filter(name, value string) { s.chosen[name] = value }
-
-// The headers that carry a manifest beside its file.
-const (
-	headerManifest = "X-Tollbook-Manifest" // base64 of the JSON
-	headerDigest   = "X-Tollbook-SHA256"
-	// maxManifestHeader keeps the header within what proxies pass on.
-	maxManifestHeader = 6 << 10
-)
 
 var errManifestForm = fault.Invalid("manifest", "manifest_form", "manifest=zip sends the file and its manifest in one archive; without it the file comes alone.")
 
@@ -66,7 +105,7 @@ func (s *sheet) send(v *visit, name string) error {
 	if form != "" && form != "zip" {
 		return errManifestForm
 	}
-	m, err := s.manifest(v, name)
+	m, err := s.manifest(v, v.Path(), name)
 	if err != nil {
 		return err
 	}
@@ -78,20 +117,20 @@ func (s *sheet) send(v *visit, name string) error {
 		v.Response().Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", strings.TrimSuffix(name, ".csv")+".zip"))
 		return v.Blob(http.StatusOK, "application/zip", archive)
 	}
-	document, err := m.JSON()
+	headers, err := m.Headers()
 	if err != nil {
 		return err
 	}
-	if text := base64.StdEncoding.EncodeToString(document); len(text) <= maxManifestHeader {
-		v.Response().Header().Set(headerManifest, text)
+	for header, value := range headers {
+		v.Response().Header().Set(header, value)
 	}
-	v.Response().Header().Set(headerDigest, m.SHA256)
 	v.Response().Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 	return v.Blob(http.StatusOK, "text/csv; charset=utf-8", s.content.Bytes())
 }
 
 // manifest says what the sheet is: the same for a file and for a page that is printed.
-func (s *sheet) manifest(v *visit, name string) (export.Manifest, error) {
+// The report is named after the route of the file.
+func (s *sheet) manifest(v *visit, route, name string) (export.Manifest, error) {
 	s.lines.Flush()
 	if err := s.lines.Error(); err != nil {
 		return export.Manifest{}, err
@@ -101,9 +140,9 @@ func (s *sheet) manifest(v *visit, name string) (export.Manifest, error) {
 		return export.Manifest{}, err
 	}
 	m := export.Manifest{
-		Report: reportOf(v), ReportVersion: s.version, CodeVersion: v.web.cfg.Version, Tenant: v.slug, TenantID: v.who.Tenant.String(), Filters: s.filters(v),
-		RunBy: export.RunBy{ID: v.who.ID(), Name: v.who.Name, Roles: roles(v.who.Grants)}, RunAt: v.web.cfg.Now(),
-		Columns: s.columns, Rows: s.rows, ControlTotals: s.totals, AuditSequence: export.Sequence{Last: position.Last, Waiting: position.Waiting}, File: name,
+		Report: reportOf(route), ReportVersion: s.version, CodeVersion: v.web.cfg.Version, Tenant: v.slug, TenantID: v.who.Tenant.String(), Filters: s.filters(v),
+		RunBy: export.RunBy{ID: v.who.ID(), Name: v.who.Name, Roles: ui.RoleWords(v.who.Grants)}, RunAt: v.web.cfg.Now(),
+		Columns: s.columns, Rows: s.rows, Part: s.part, ControlTotals: s.controls(), AuditSequence: export.Sequence{Last: position.Last, Waiting: position.Waiting}, File: name,
 	}
 	asOf, known, err := v.instants()
 	if err != nil {
@@ -118,67 +157,41 @@ func (s *sheet) manifest(v *visit, name string) (export.Manifest, error) {
 	return m.Of(s.content.Bytes()), nil
 }
 
-// reportOf names a report after its page.
-func reportOf(v *visit) string {
-	name := strings.TrimSuffix(strings.Trim(v.Path(), "/"), ".csv")
-	if name == "" {
-		return "chargeback"
-	}
-	return name
-}
-
-// maxFilters and maxFilter bound what a manifest repeats of a URL.
-const (
-	maxFilters = 32
-	maxFilter  = 256
-)
+// reportOf names a report after the route of its file.
+func reportOf(route string) string { return strings.TrimSuffix(strings.Trim(route, "/"), ".csv") }
 
 // filters are the parameters of the URL, as they were given, and what it left to choose.
 func (s *sheet) filters(v *visit) []export.Pair {
-	query := v.QueryParams()
-	values := maps.Clone(s.chosen)
-	for name := range query {
-		if value := query.Get(name); value != "" && name != "manifest" {
-			values[name] = value
-		}
-	}
-	list := []export.Pair{}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if len(list) < maxFilters {
-			list = append(list, export.Pair{Name: cut(name), Value: cut(values[name])})
-		}
-	}
-	return list
+	given := maps.Clone(v.QueryParams())
+	delete(given, "manifest")
+	return export.Filters(given, s.chosen)
 }
 
-func cut(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxFilter)], "")
-}
-
-// manifestView is a manifest at the foot of what is printed.
-type manifestView struct {
-	Manifest export.Manifest
-	Facts    []link
-}
-
-// printed is the manifest of a page's own sheet, for its printed form.
-func (s *sheet) printed(v *visit, name string) (*manifestView, error) {
-	m, err := s.manifest(v, name)
+// prints puts the manifest of a page's own sheet at the foot of its printed form, as that
+// of the file at the route.
+func (s *sheet) prints(v *visit, f *ui.Frame, route, name string) error {
+	m, err := s.manifest(v, route, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	view := &manifestView{Manifest: m}
-	add := func(label, value string) { view.Facts = append(view.Facts, link{Label: label, URL: value}) }
-	add("Report", fmt.Sprintf("%s, version %d, by Tollbook %s", m.Report, m.ReportVersion, m.CodeVersion))
-	add("Company", m.Tenant+", "+m.TenantID)
-	add("Filters", pairs(m.Filters, "none"))
-	add("As of", ui.Instant(m.AsOf)+", as known at "+ui.Instant(m.KnownAt))
-	add("Run", "by "+m.RunBy.Name+" ("+m.RunBy.Roles+", "+m.RunBy.ID+") at "+ui.Instant(m.RunAt))
-	add("Rows", strconv.Itoa(m.Rows))
-	add("Control totals", pairs(m.ControlTotals, "none"))
-	add("Audit log", sequenceWords(m.AuditSequence))
-	add("SHA-256 of "+m.File, m.SHA256)
-	return view, nil
+	rows, file := strconv.Itoa(m.Rows), m.File
+	if m.Part != "" {
+		rows += ", " + m.Part + "; the exported file has every row"
+		file += " of this page alone: part=page at its address"
+	}
+	f.Manifests = append(f.Manifests, []ui.Fact{
+		{Label: "Report", Value: fmt.Sprintf("%s, version %d, by Tollbook %s", m.Report, m.ReportVersion, m.CodeVersion)},
+		{Label: "Company", Value: m.Tenant + ", " + m.TenantID},
+		{Label: "Filters", Value: pairs(m.Filters, "none")},
+		{Label: "As of", Value: ui.Instant(m.AsOf) + ", as known at " + ui.Instant(m.KnownAt)},
+		{Label: "Run", Value: "by " + m.RunBy.Name + " (" + m.RunBy.Roles + ", " + m.RunBy.ID + ") at " + ui.Instant(m.RunAt)},
+		{Label: "Rows", Value: rows},
+		{Label: "Control totals", Value: pairs(m.ControlTotals, "none")},
+		{Label: "Audit log", Value: sequenceWords(m.AuditSequence)},
+		{Label: "File", Value: file},
+		{Label: "SHA-256", Value: m.SHA256},
+	})
+	return nil
 }
 
 func pairs(list []export.Pair, none string) string {

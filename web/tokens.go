@@ -62,6 +62,9 @@ func (w *Web) listTokens(v *visit, status int, form tokenForm) error {
 			return err
 		}
 	}
+	if err := w.tokensSheet(rows).prints(v, &view.Frame, "/tokens.csv", tokensFile(v)); err != nil {
+		return err
+	}
 	return render(v, status, tokensPage(view))
 }
 
@@ -137,6 +140,12 @@ func (w *Web) exportTokens(v *visit) error {
 	if err != nil {
 		return err
 	}
+	return w.tokensSheet(rows).send(v, tokensFile(v))
+}
+
+func tokensFile(v *visit) string { return "api-tokens-" + v.slug + ".csv" }
+
+func (w *Web) tokensSheet(rows []app.TokenView) *sheet {
 	now := w.cfg.Now()
 	out := newSheet("token", "label", "member", "owner", "roles", "state", "made", "made_by", "expires", "last_used", "revoked")
 	for i := range rows {
@@ -150,7 +159,7 @@ func (w *Web) exportTokens(v *visit) error {
 			instantText(t.ExpiresAt), instantText(t.LastUsedAt), instantText(t.RevokedAt),
 		})
 	}
-	return out.send(v, "api-tokens-"+v.slug+".csv")
+	return out
 }
 
 type tokenEndView struct {

@@ -59,6 +59,7 @@ type Web struct {
 	api     *api.API
 	issuers *oidc.Discovery
 	pulses  *pulses
+	states  *pulses
 	doors   *limiter
 
 	accounts *limiter
@@ -87,11 +88,12 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
-		api.Areas{Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals})
+		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals})
 	if err != nil {
 		return nil, err
 	}
-	w.pulses = newPulses(areas.Reports.Pulse, cfg.Leaving)
+	w.pulses = newPulses("usage", pulseEvery, maxWatchers, areas.Reports.Pulse, cfg.Leaving)
+	w.states = newPulses("installation", stateEvery, maxStateWatchers, areas.Operators.Pulse, cfg.Leaving)
 	w.handler = w.router()
 	return w, nil
 }

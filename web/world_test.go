@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"flag"
+	"image/color"
 	"io"
 	"log/slog"
 	"net/http"
@@ -223,7 +224,20 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	require.NoError(t, err)
 	c.words = append(c.words, slug+" board")
 	w.people(t, c)
+	w.papers(t, c)
 	return c
+}
+
+// papers gives a company what it prints.
+func (w *world) papers(t *testing.T, c *company) {
+	t.Helper()
+	who := app.Command(c.tenant)
+	logo := mark(t, color.NRGBA{R: c.slug[0], A: 255})
+	require.NoError(t, w.areas.Settings.SetBranding(t.Context(), who, app.BrandingAsk{LegalName: c.slug + " Incorporated", Accent: "#1d4ed8", Confidentiality: c.slug + " only", Logo: logo}, c.slug+" papers"))
+	here, err := w.areas.Tenants.Here(t.Context(), who)
+	require.NoError(t, err)
+	c.things["/branding"] = here.Branding.Version.String()
+	c.words = append(c.words, c.slug+" Incorporated", c.slug+" only", c.slug+" papers", here.Branding.Version.String())
 }
 
 // people gives a company what the pages of members show: an issuer, a mapped group, an

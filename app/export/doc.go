@@ -2,8 +2,9 @@
 //
 // It owns the manifest that goes with every file: what an auditor asks of information a
 // company produced itself (IPE): which report of which version, whose, by which filters,
-// as of when, run by whom and when, how many rows, what they sum to, how far the audit
-// log reached, and the digest of the file; and the archive that holds a file with its
+// as of when, run by whom and when, how many rows and whether all, what they sum to, how
+// far the audit log reached, and the digest of the file; how it goes in headers beside
+// the file; and the archive that holds a file with its
 // manifest. It does not own the rows (app) nor how they are laid out (the encoders).
 //
 // Invariants: a manifest is never inside the file it is about, so that the file stays

@@ -4,10 +4,15 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"tollbook/app/fault"
@@ -51,6 +56,7 @@ type Manifest struct {
 	RunAt         time.Time `json:"run_at"`
 	Columns       []string  `json:"columns"`
 	Rows          int       `json:"rows"`
+	Part          string    `json:"part,omitempty"` // what part of the report the rows are; empty: all of it
 	ControlTotals []Pair    `json:"control_totals"`
 	AuditSequence Sequence  `json:"audit_sequence"`
 	File          string    `json:"file"`
@@ -79,6 +85,59 @@ func (m Manifest) JSON() ([]byte, error) {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
 	return append(document, '\n'), nil
+}
+
+// OnePage is what part of a list one page of it is.
+const OnePage = "one page of a longer list"
+
+// The headers that carry a manifest beside its file.
+const (
+	HeaderManifest = "X-Tollbook-Manifest" // base64 of the JSON
+	HeaderDigest   = "X-Tollbook-SHA256"
+	// maxHeader keeps the header within what proxies pass on.
+	maxHeader = 6 << 10
+)
+
+// Headers are the manifest beside its file. One that is longer than proxies pass on is
+// left out; the digest always fits.
+func (m Manifest) Headers() (map[string]string, error) {
+	document, err := m.JSON()
+	if err != nil {
+		return nil, err
+	}
+	headers := map[string]string{HeaderDigest: m.SHA256}
+	if text := base64.StdEncoding.EncodeToString(document); len(text) <= maxHeader {
+		headers[HeaderManifest] = text
+	}
+	return headers, nil
+}
+
+// maxFilters and maxFilter bound what a manifest repeats of a URL.
+const (
+	maxFilters = 32
+	maxFilter  = 256
+)
+
+// Filters are the parameters of a URL as they were given, and what it left to choose.
+func Filters(given url.Values, chosen map[string]string) []Pair {
+	values := map[string]string{}
+	maps.Copy(values, chosen)
+	for name := range given {
+		if value := given.Get(name); value != "" {
+			values[name] = value
+		}
+	}
+	list := []Pair{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(list) < maxFilters {
+			list = append(list, Pair{Name: cut(name), Value: cut(values[name])})
+		}
+	}
+	return list
+}
+
+func cut(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxFilter)], "")
 }
 
 // ErrManifest reports a file that is not the one a manifest is about.

@@ -236,10 +236,12 @@ if (live && "EventSource" in window) {
   const open = () => {
     if (source || !on || document.hidden) return;
     source = new EventSource(live.dataset.live);
-    source.addEventListener("usage", () => {
-      waiting = true;
-      refresh();
-    });
+    for (const news of ["usage", "installation"]) {
+      source.addEventListener(news, () => {
+        waiting = true;
+        refresh();
+      });
+    }
   };
 
   const pause = (text) => {

@@ -289,3 +289,31 @@ test('plans a year in the grid and from a file, by keyboard', async ({ page }) =
   // A refused form is a page with status 422, which the browser notes.
   expect(complaints.filter((c) => !c.includes('422'))).toEqual([]);
 });
+
+test('what is printed carries the company, its manifest and the line at the foot', async ({ page }) => {
+  const complaints = watch(page);
+  await signIn(page, 'finance_admin');
+  await page.getByRole('link', { name: 'Settings', exact: true }).click();
+  await page.getByLabel('Legal name').fill('Meridian Robotics Incorporated');
+  const line = `For Meridian and its auditors only, since ${Date.now()}`;
+  await page.getByLabel('Confidentiality line').fill(line);
+  await page.getByLabel('Accent').fill('#ffae66');
+  await page.locator('#branding-reason').fill('the papers of the company');
+  await page.getByRole('button', { name: 'Change what is printed' }).click();
+  await expect(page.getByRole('alert')).toContainText('has a contrast of 1.82:1 on paper');
+  await page.getByLabel('Accent').fill('#a84a00');
+  await page.getByLabel(/^Logo/).setInputFiles({ name: 'logo.png', mimeType: 'image/png', buffer: await page.screenshot({ clip: { x: 0, y: 0, width: 120, height: 40 } }) });
+  await page.getByRole('button', { name: 'Change what is printed' }).click();
+  await expect(page.getByRole('img', { name: /^How it prints: at the head the logo and Meridian Robotics Incorporated/ })).toBeVisible();
+  await expectAccessible(page);
+  await page.goto(card().web_url + '/requests');
+  await expect(page.locator('.paper-head')).toBeHidden();
+  await page.emulateMedia({ media: 'print' });
+  await expect(page.locator('.paper-head .legal')).toHaveCSS('color', 'rgb(168, 74, 0)');
+  expect(await page.locator('.paper-head img').evaluate((img: HTMLImageElement) => img.naturalWidth)).toBe(120);
+  await expect(page.locator('.paper-foot')).toHaveText(line);
+  await expect(page.locator('.manifest')).toContainText('one page of a longer list');
+  await expect(page.getByRole('navigation', { name: 'Main' })).toBeHidden();
+  // A refused form is a page with status 422, which the browser notes.
+  expect(complaints.filter((c) => !c.includes('422'))).toEqual([]);
+});

@@ -16,6 +16,10 @@ test('the operator watches the installation', async ({ page }) => {
   await expect(page.getByText('No company matches.')).toBeVisible();
   await page.getByRole('link', { name: 'Clear', exact: true }).click();
   await expectAccessible(page);
+  const live = page.getByRole('button', { name: /^Live/ });
+  await expect(live).toHaveText(/^Live · \d/, { timeout: 40_000 }); // a gateway is heard of every few seconds
+  await live.click();
+  await expect(live).toHaveText('Live paused');
   const file = page.waitForEvent('download');
   await page.getByRole('link', { name: 'CSV of companies' }).click();
   expect((await file).suggestedFilename()).toBe('operator-tenants.csv');
@@ -41,7 +45,7 @@ for (const role of ['tenant_owner', 'finance_admin', 'developer']) {
   test(`to the ${role} there is no operator's page`, async ({ page }) => {
     await signIn(page, role);
     await expect(page.getByRole('link', { name: 'Operator', exact: true })).toHaveCount(0);
-    for (const path of ['/operator', '/operator/tenants.csv', '/operator/jobs/', '/operator/jobs/api/jobs']) {
+    for (const path of ['/operator', '/operator/live', '/operator/tenants.csv', '/operator/jobs/', '/operator/jobs/api/jobs']) {
       const answer = await page.goto(card().web_url + path);
       expect(answer?.status(), path).toBe(404);
       await expect(page.getByText('There is no such page, or it is not yours to see.')).toBeVisible();

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"tollbook/app"
+	"tollbook/app/export"
 	"tollbook/app/fault"
 	"tollbook/app/secret"
 )
@@ -22,6 +23,7 @@ const Prefix = "/api/v1"
 
 // Areas are the use cases the API offers.
 type Areas struct {
+	Tenants   *app.Tenants
 	Members   *app.Members
 	Nodes     *app.Nodes
 	Keys      *app.Keys
@@ -62,7 +64,12 @@ type Endpoint struct {
 // call is one authenticated request.
 type call struct {
 	echo.Context
+	api *API
 	who app.Actor
+	// chosen is what the query left to its default, controls the totals of what is
+	// answered: both for the manifest.
+	chosen   map[string]string
+	controls []export.Pair
 }
 
 // New makes the API and its document.
@@ -93,8 +100,8 @@ func (a *API) table() []Endpoint {
 // Endpoints lists what there is, for the tables of routes.
 func (a *API) Endpoints() []Endpoint { return a.endpoints }
 
-// get makes the row of an endpoint that reads.
-func get[Q, A any](path, object, action, summary string, serve func(*call, Q) (A, error)) Endpoint {
+// get makes the row of an endpoint that reads. What is read goes out with its manifest.
+func get[Q any, A listed](path, object, action, summary string, serve func(*call, Q) (A, error)) Endpoint {
 	return Endpoint{
 		Method: http.MethodGet, Path: path, Object: object, Action: action, Summary: summary, Status: http.StatusOK,
 		query: reflect.TypeFor[Q](), answer: reflect.TypeFor[A](),
@@ -107,7 +114,7 @@ func get[Q, A any](path, object, action, summary string, serve func(*call, Q) (A
 			if err != nil {
 				return err
 			}
-			return c.JSON(http.StatusOK, answer)
+			return c.sendListed(answer)
 		},
 	}
 }
@@ -173,7 +180,7 @@ func (a *API) authenticated(p Endpoint) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		return p.serve(&call{Context: c, who: who})
+		return p.serve(&call{Context: c, api: a, who: who, chosen: map[string]string{}})
 	}
 }
 

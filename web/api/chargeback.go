@@ -71,6 +71,10 @@ func (a *API) chargeback(c *call, q ChargebackQuery) (Chargeback, error) {
 	if err != nil {
 		return Chargeback{}, err
 	}
+	c.chosen["period"], c.chosen["group_by"] = q.Period.String(), q.GroupBy
+	c.control("total_usd", &sum.Total)
+	c.control("capitalized_usd", &sum.Capitalized)
+	c.control("suspense_usd", &sum.Suspense)
 	return chargebackOf(&sum), nil
 }
 

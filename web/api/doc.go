@@ -6,8 +6,9 @@
 // (app), nor sessions: a cookie means nothing here, and a token decides nothing.
 //
 // Invariants: what is not understood is refused by name, never ignored; every list
-// has a limit of at most 500 and a cursor; charges are decimal strings with twelve
-// decimals; every failure is a problem whose type is in a closed list.
+// has a limit of at most 500, a cursor, and its manifest in headers (manifest.go);
+// charges are decimal strings with twelve decimals; every failure is a problem whose
+// type is in a closed list.
 //
 // Words: endpoint, query, page, cursor, problem.
 package api

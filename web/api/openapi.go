@@ -3,11 +3,13 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
 
 	"tollbook/app"
+	"tollbook/app/export"
 	"tollbook/app/id"
 	"tollbook/app/period"
 )
@@ -41,6 +43,7 @@ func (a *API) openAPI() ([]byte, error) {
 		"paths":   paths,
 		"components": map[string]any{
 			"schemas": d.schemas,
+			"headers": manifestHeaders(),
 			"securitySchemes": map[string]any{
 				"token": map[string]any{"type": "http", "scheme": "bearer", "description": "An API token made in Tollbook (tbt_…)."},
 			},
@@ -78,6 +81,13 @@ func (d *describer) operation(p *Endpoint) (map[string]any, error) {
 		}
 		success["content"] = map[string]any{"application/json": map[string]any{"schema": schema}}
 	}
+	if p.Method == http.MethodGet && p.answer != nil {
+		headers := map[string]any{}
+		for name := range manifestHeaders() {
+			headers[name] = map[string]any{"$ref": "#/components/headers/" + name}
+		}
+		success["headers"] = headers
+	}
 	operation := map[string]any{
 		"operationId": operationID(p), "summary": p.Summary,
 		"responses": map[string]any{strconv.Itoa(p.Status): success, "default": map[string]any{"$ref": "#/components/responses/problem"}},
@@ -101,6 +111,17 @@ func (d *describer) operation(p *Endpoint) (map[string]any, error) {
 		operation["requestBody"] = map[string]any{"required": true, "content": map[string]any{"application/json": map[string]any{"schema": schema}}}
 	}
 	return operation, nil
+}
+
+// manifestHeaders are what every answer with rows carries beside them.
+func manifestHeaders() map[string]any {
+	text := map[string]any{"type": "string"}
+	return map[string]any{
+		export.HeaderManifest: map[string]any{"schema": text, "description": "Base64 of a JSON document that says what the body is: " +
+			"report and code version, tenant, filters, as of, run by and at, members of a row, rows, control totals, audit log sequence, and length and SHA-256 of the body. " +
+			"Left out where it is longer than 6 KiB."},
+		export.HeaderDigest: map[string]any{"schema": text, "description": "SHA-256 of the body before any content encoding, in hexadecimal."},
+	}
 }
 
 func operationID(p *Endpoint) string {

@@ -6,6 +6,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/app/usage"
 )
 
@@ -112,9 +113,12 @@ func (a *API) listUsage(c *call, q UsageQuery) (Page[Usage], error) {
 		return Page[Usage]{}, err
 	}
 	rows := make([]Usage, 0, len(list.Rows))
+	var total money.Sum
 	for i := range list.Rows {
 		rows = append(rows, usageOf(&list.Rows[i]))
+		total.Add(list.Rows[i].Amount)
 	}
+	c.control("amount_usd", &total)
 	return page(rows, list.Next), nil
 }
 

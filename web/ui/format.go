@@ -3,12 +3,28 @@ package ui
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"tollbook/app"
 	"tollbook/app/money"
 )
+
+// RoleWords are the roles somebody holds, each once.
+func RoleWords(grants []app.Grant) string {
+	var words []string
+	for _, g := range grants {
+		if word := Words(string(g.Role)); !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	if len(words) == 0 {
+		return "No role"
+	}
+	return strings.Join(words, ", ")
+}
 
 // minus is U+2212: as wide as a digit in tabular figures.
 const minus = "\u2212"
