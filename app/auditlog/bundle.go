@@ -33,6 +33,7 @@ const (
 	DirectoryUsage  = "usage"            // canonical bytes of usage batches, named by batch
 	maxBundleLine   = maxRecordBytes + 1 // and its end
 	maxBundleText   = 16 << 20
+	maxHashLine     = 64 // one takes 44, and its end
 )
 
 // BundleManifest is what an export says of itself.
@@ -161,8 +162,7 @@ func (c *Checked) records(bundle fs.FS, leaves []Hash) error {
 		return found("%s is missing", FileRecords)
 	}
 	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(make([]byte, 0, 64<<10), maxBundleLine)
+	lines := scanLines(file, maxBundleLine)
 	for i, leaf := range leaves {
 		sequence := c.Manifest.From + int64(i)
 		if !lines.Scan() {
@@ -215,23 +215,31 @@ func readRecord(canonical []byte) recordHead {
 // batch checks the requests of one usage batch against the root its record holds.
 func (c *Checked) batch(bundle fs.FS, read *recordHead) string {
 	name := path.Join(DirectoryUsage, read.Subject+".jsonl")
-	text, err := fs.ReadFile(bundle, name)
+	file, err := bundle.Open(name)
 	if err != nil {
 		return name + " cannot be read: " + err.Error()
 	}
-	var leaves []Hash
-	for line := range bytes.Lines(text) {
-		leaves = append(leaves, Leaf(bytes.TrimSuffix(line, []byte("\n"))))
+	defer file.Close()
+	var tree Frontier
+	lines := scanLines(file, maxBundleLine)
+	for lines.Scan() {
+		if tree.Size() == read.Detail.Requests {
+			return fmt.Sprintf("%s has more requests than the %d that the record says", name, read.Detail.Requests)
+		}
+		tree.Add(Leaf(lines.Bytes()))
 	}
-	if int64(len(leaves)) != read.Detail.Requests {
-		return fmt.Sprintf("%s has %d requests, but the record says %d", name, len(leaves), read.Detail.Requests)
+	if err := lines.Err(); err != nil {
+		return name + " cannot be read: " + err.Error()
 	}
-	root := Root(leaves)
+	if tree.Size() != read.Detail.Requests {
+		return fmt.Sprintf("%s has %d requests, but the record says %d", name, tree.Size(), read.Detail.Requests)
+	}
+	root := tree.Root()
 	if hex.EncodeToString(root[:]) != read.Detail.Root {
 		return "the requests in " + name + " are not those whose root the record holds"
 	}
 	c.Batches++
-	c.Requests += int64(len(leaves))
+	c.Requests += tree.Size()
 	return ""
 }
 
@@ -279,21 +287,60 @@ func (c *Checked) heads(bundle fs.FS, verifiers note.Verifiers, last Checkpoint)
 	return nil
 }
 
-// hashes reads a file of hashes, a line each.
+// hashes reads a file of hashes, a line each, as far as its lines are hashes.
 func hashes(bundle fs.FS, name string) ([]Hash, error) {
-	text, err := readFile(bundle, name)
+	file, err := bundle.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, found("%s is missing", name)
 	}
+	defer file.Close()
+	bound := int64(maxBundleText)
+	if name == FileLeaves {
+		bound = maxLeavesBytes
+	}
+	limited := &io.LimitedReader{R: file, N: bound + 1}
+	lines := scanLines(limited, maxHashLine)
 	var list []Hash
-	for i, line := range Lines(text) {
-		hash, err := parseHash(line)
+	at := 0
+	for lines.Scan() {
+		if at++; len(lines.Bytes()) == 0 {
+			continue
+		}
+		hash, err := parseHash(lines.Text())
 		if err != nil {
-			return nil, found("%s, line %d, is no hash", name, i+1)
+			return nil, found("%s, line %d, is no hash", name, at)
 		}
 		list = append(list, hash)
 	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, found("%s, line %d, is no hash", name, at+1)
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	case limited.N <= 0:
+		return nil, found("%s is longer than it can be", name)
+	}
 	return list, nil
+}
+
+// scanLines reads lines of less than a bound.
+func scanLines(r io.Reader, bound int) *bufio.Scanner {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, bound)
+	lines.Split(splitLine)
+	return lines
+}
+
+// splitLine splits at a line's end and takes nothing else away: bufio.ScanLines would drop
+// a carriage return, and bytes with one more are not those that were hashed.
+func splitLine(text []byte, last bool) (advance int, line []byte, err error) {
+	if end := bytes.IndexByte(text, '\n'); end >= 0 {
+		return end + 1, text[:end], nil
+	}
+	if last && len(text) > 0 {
+		return len(text), text, nil
+	}
+	return 0, nil, nil
 }
 
 // Lines are a text's lines, but the empty ones.
@@ -307,15 +354,11 @@ func readFile(bundle fs.FS, name string) ([]byte, error) {
 		return nil, found("%s is missing", name)
 	}
 	defer file.Close()
-	bound := int64(maxBundleText)
-	if name == FileLeaves {
-		bound = maxLeavesBytes
-	}
-	text, err := io.ReadAll(io.LimitReader(file, bound+1))
+	text, err := io.ReadAll(io.LimitReader(file, maxBundleText+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	if int64(len(text)) > bound {
+	if len(text) > maxBundleText {
 		return nil, found("%s is longer than it can be", name)
 	}
 	return text, nil

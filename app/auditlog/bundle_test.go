@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/note"
@@ -130,6 +131,9 @@ func TestATamperedExportNamesTheFirstBadRecord(t *testing.T) {
 		"leaf edited":        {lines(auditlog.FileLeaves, swap), -1, "do not make the checkpoint's root"},
 		"leaf dropped":       {lines(auditlog.FileLeaves, drop), -1, "has 14 hashes"},
 		"outside edited":     {lines(auditlog.FileOutside, more), -1, "do not make the checkpoint's root"},
+		"record with more":   {edit(auditlog.FileRecords, `"chg_9","v":1}`, "\"chg_9\",\"v\":1}\r"), 9, "not those that the log holds"},
+		"usage added":        {lines("usage/bat_1.jsonl", more), 12, "has more requests than the 3"},
+		"usage with more":    {edit("usage/bat_1.jsonl", `"evt_2"}`, "\"evt_2\"}\r"), 12, "not those whose root the record holds"},
 		"usage edited":       {edit("usage/bat_1.jsonl", "evt_2", "evt_4"), 12, "not those whose root the record holds"},
 		"usage dropped":      {lines("usage/bat_1.jsonl", cut), 12, "has 2 requests, but the record says 3"},
 		"usage of nobody":    {func(b fstest.MapFS) { b["usage/bat_9.jsonl"] = b["usage/bat_1.jsonl"] }, -1, "belongs to no record"},
@@ -168,5 +172,60 @@ func TestATamperedExportNamesTheFirstBadRecord(t *testing.T) {
 		delete(bundle, name)
 		_, err := auditlog.Check(fs.FS(bundle), nil)
 		require.Error(t, err, name)
+	}
+}
+
+// endless is a file of one line again and again, and says that it is as long as a file
+// can be.
+type endless struct {
+	line string
+	read int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = e.line[(e.read+i)%len(e.line)]
+	}
+	e.read += len(p)
+	return len(p), nil
+}
+
+func (e *endless) Stat() (fs.FileInfo, error) { return e, nil }
+func (*endless) Close() error                 { return nil }
+func (*endless) Name() string                 { return "endless" }
+func (*endless) Size() int64                  { return 1 << 62 }
+func (*endless) Mode() fs.FileMode            { return 0o400 }
+func (*endless) ModTime() time.Time           { return time.Time{} }
+func (*endless) IsDir() bool                  { return false }
+func (*endless) Sys() any                     { return nil }
+
+// swapped is a bundle in which one file is another.
+type swapped struct {
+	fstest.MapFS
+	name string
+	file *endless
+}
+
+func (s swapped) Open(name string) (fs.File, error) {
+	if name == s.name {
+		return s.file, nil
+	}
+	return s.MapFS.Open(name)
+}
+
+// TestABundleThatNeverEndsIsRefusedEarly has files that unpack to more than there is
+// memory for: a check reads no further than to where they are wrong.
+func TestABundleThatNeverEndsIsRefusedEarly(t *testing.T) {
+	t.Parallel()
+	signer, _, key := keyPair(t, bundleOrigin)
+	for name, c := range map[string]struct{ line, why string }{
+		auditlog.FileLeaves:                      {"x\n", "leaves.txt, line 1, is no hash"},
+		auditlog.FileOutside:                     {strings.Repeat("x", 500), "outside.txt, line 1, is no hash"},
+		auditlog.DirectoryUsage + "/bat_1.jsonl": {"{}\n", "has more requests than the 3"},
+	} {
+		bundle := swapped{export(t, signer, key, 5, 20), name, &endless{line: c.line}}
+		_, err := auditlog.Check(bundle, []string{key})
+		require.ErrorContains(t, err, c.why)
+		require.Less(t, bundle.file.read, 1<<20, name)
 	}
 }
