@@ -180,7 +180,7 @@ func (v *verifier) head() error {
 func (v *verifier) batch(tx *db.Tx, subject string, detail []byte) (string, error) {
 	var said struct {
 		Root     string
-		Requests int
+		Requests int64
 	}
 	batch, err := id.ParseBatch(subject)
 	if err != nil || json.Unmarshal(detail, &said) != nil {
@@ -197,12 +197,12 @@ func (v *verifier) batch(tx *db.Tx, subject string, detail []byte) (string, erro
 	if err != nil {
 		return "the requests of its usage batch cannot be read", nil //nolint:nilerr // that is the finding
 	}
-	leaves := make([]auditlog.Hash, 0, said.Requests)
+	var tree auditlog.Frontier
 	for line := range bytes.Lines(lines) {
-		leaves = append(leaves, auditlog.Leaf(bytes.TrimSuffix(line, []byte("\n"))))
+		tree.Add(auditlog.Leaf(bytes.TrimSuffix(line, []byte("\n"))))
 	}
-	root := auditlog.Root(leaves)
-	if len(leaves) != said.Requests || hex.EncodeToString(root[:]) != said.Root {
+	root := tree.Root()
+	if tree.Size() != said.Requests || hex.EncodeToString(root[:]) != said.Root {
 		return "the requests of its usage batch are not those that were hashed", nil
 	}
 	v.batches++
