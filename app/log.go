@@ -119,6 +119,14 @@ func continues(tx *db.Tx, signed db.CheckpointRow, size int64) error {
 	if signed.Size > size {
 		return errForked
 	}
+	keys, err := tx.LogKeys()
+	if err != nil {
+		return err
+	}
+	verifiers, err := auditlog.Verifiers(keys)
+	if err != nil || !asSigned(tx, signed, verifiers) { // the columns beside it anybody could write
+		return errForked.Because(err)
+	}
 	before, err := auditlog.RootAt(signed.Size, tx.LogNodes)
 	if err != nil {
 		return err
@@ -127,6 +135,12 @@ func continues(tx *db.Tx, signed db.CheckpointRow, size int64) error {
 		return errForked
 	}
 	return nil
+}
+
+// asSigned tells whether a stored head is, column for column, what a key signed.
+func asSigned(tx *db.Tx, stored db.CheckpointRow, verifiers note.Verifiers) bool {
+	head, err := auditlog.OpenCheckpoint(stored.Message, verifiers)
+	return err == nil && head.Size == stored.Size && bytes.Equal(head.Root[:], stored.Root) && head.Origin == auditlog.Origin(tx.Tenant)
 }
 
 func (l *Log) sign(tx *db.Tx, signer note.Signer, verifier string, size int64) error {

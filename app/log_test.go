@@ -186,6 +186,24 @@ func TestALogThatWasForkedIsNotSigned(t *testing.T) {
 	require.EqualValues(t, 2, refused)
 }
 
+// TestALogThatWasForkedWithItsHeadIsNotSigned changes the root beside what was signed too:
+// what was signed says otherwise.
+func TestALogThatWasForkedWithItsHeadIsNotSigned(t *testing.T) {
+	t.Parallel()
+	h := logged(t)
+	h.superuser(t, `update audit_node set hash = sha256('other') where tenant_id = $1`, h.one.tenant)
+	size := h.number(t, `select max(size) from audit_checkpoint where tenant_id = $1`, h.one.tenant)
+	var root auditlog.Hash
+	require.NoError(t, h.clone.ReadTenant(t.Context(), h.one.tenant, func(tx *db.Tx) error {
+		var err error
+		root, err = auditlog.RootAt(size, tx.LogNodes)
+		return err
+	}))
+	h.superuser(t, `update audit_checkpoint set root = $2 where size = $3 and tenant_id = $1`, h.one.tenant, root[:], size)
+	err := h.log.Sign(t.Context(), h.one.tenant)
+	require.Equal(t, "log_forked", fault.From(err).Code)
+}
+
 func TestEachRecordHasItsProof(t *testing.T) {
 	t.Parallel()
 	h := logged(t)

@@ -117,8 +117,7 @@ func (v *verifier) readHeads(tx *db.Tx) error {
 		return err
 	}
 	for _, stored := range slices.Backward(heads) {
-		head, err := auditlog.OpenCheckpoint(stored.Message, verifiers)
-		if err != nil || head.Size != stored.Size || !bytes.Equal(head.Root[:], stored.Root) || head.Origin != auditlog.Origin(tx.Tenant) {
+		if !asSigned(tx, stored, verifiers) {
 			return &auditlog.FindingError{Sequence: -1, Why: fmt.Sprintf("the head of %d records is not what was signed", stored.Size)}
 		}
 		v.signed = append(v.signed, stored)
