@@ -41,6 +41,10 @@ type Issuer struct {
 	ClientID string
 	Secret   secret.Text
 	Domains  []string // of e-mail addresses that lead here
+	// Callback is what the address of its answers ends with, where that is not everybody's:
+	// in a company that a person founded, for an issuer that nobody vouched for. An answer
+	// of another issuer that such a one asks for arrives elsewhere, and tells it nothing.
+	Callback string
 }
 
 // Limits of attempts and sessions.

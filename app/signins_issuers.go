@@ -94,6 +94,9 @@ func (s *SignIns) Issuers(ctx context.Context, tenant id.Tenant) ([]Issuer, erro
 				return fmt.Errorf("open client secret: %w", err)
 			}
 			one := Issuer{ID: r.IssuerID, Name: r.Name, URL: r.URL, ClientID: r.ClientID, Secret: secret.NewText(string(plain)), Domains: strings.Fields(r.Domains)}
+			if founded && r.IssuerID != origin.IssuerID {
+				one.Callback = CallbackOf(tenant)
+			}
 			if founded && r.IssuerID == origin.IssuerID && s.vouching.same(&one) {
 				one.Secret = s.vouching.Secret // as it is now: it may have been replaced since
 			}
@@ -103,6 +106,10 @@ func (s *SignIns) Issuers(ctx context.Context, tenant id.Tenant) ([]Issuer, erro
 	})
 	return list, err
 }
+
+// CallbackOf is what the address ends with where the answers of issuers arrive that a
+// founded company set up itself.
+func CallbackOf(tenant id.Tenant) string { return tenant.String() }
 
 func (s *SignIns) issuerRow(tx *db.Tx, want Issuer) db.IssuerRow {
 	row := db.IssuerRow{IssuerID: id.NewIssuer(tx.Now), Name: want.Name, URL: want.URL, ClientID: want.ClientID, Domains: strings.Join(want.Domains, " ")}

@@ -39,8 +39,12 @@ func (w *Web) listIssuers(v *visit, status int, form issuerForm, alert string) e
 	if err != nil {
 		return err
 	}
+	callback := ""
+	if reach != nil {
+		callback = app.CallbackOf(v.who.Tenant)
+	}
 	return render(v, status, issuersPage(&issuersView{
-		Frame: v.frame("Issuers"), Rows: rows, Founded: reach != nil, Callback: w.cfg.PublicURL.JoinPath(callbackPath).String(), DoorURL: w.cfg.PublicURL.JoinPath("sign-in", v.slug).String(),
+		Frame: v.frame("Issuers"), Rows: rows, Founded: reach != nil, Callback: w.cfg.PublicURL.JoinPath(callbackPath, callback).String(), DoorURL: w.cfg.PublicURL.JoinPath("sign-in", v.slug).String(),
 		MayChange: v.may("issuer", "propose"), Form: form, Alert: alert,
 	}))
 }

@@ -85,6 +85,7 @@ func (w *Web) pages() []Route {
 		door("/join/:code", w.showInvitation),
 		door("/sign-in", w.showDoors),
 		door("/sign-in/callback", w.finishSignIn),
+		door("/sign-in/callback/:company", w.finishSignIn),
 		door("/sign-in/:slug", w.showDoor),
 		door("/sign-in/:slug/:issuer", w.startSignIn),
 		door("/problems/:code", w.showProblem),

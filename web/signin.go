@@ -34,6 +34,7 @@ var (
 	errNoCompany      = fault.Invalid("tenant", "tenant_absent", "No company here has that name.")
 	errNoAddress      = fault.Invalid("tenant", "domain_absent", "No company here signs in with addresses of that domain. Try its short name.")
 	errRefused        = fault.New(fault.KindUnauthenticated, "issuer_refused", "Your identity provider did not sign you in.")
+	errElsewhere      = errors.New("the answer arrived where another issuer's do")
 	errToken          = fault.New(fault.KindUnauthenticated, "identity_unverified", "What your identity provider sent could not be verified, so nobody was signed in. Try again; if it happens twice, tell a tenant owner.")
 )
 
@@ -226,7 +227,7 @@ func (w *Web) issuer(ctx context.Context, tenant id.Tenant, text string) (app.Is
 func (w *Web) provider(ctx context.Context, issuer app.Issuer, hint string) (*oidc.Provider, error) {
 	provider, err := w.issuers.Provider(ctx, oidc.Client{
 		Name: issuer.Name, Issuer: issuer.URL, ID: issuer.ClientID, Secret: issuer.Secret.Reveal(),
-		RedirectURL: w.cfg.PublicURL.JoinPath(callbackPath).String(), LoginHint: hint,
+		RedirectURL: w.cfg.PublicURL.JoinPath(callbackPath, issuer.Callback).String(), LoginHint: hint,
 	})
 	if err != nil {
 		return nil, errIssuer.Because(err)
@@ -241,12 +242,15 @@ func (w *Web) finishSignIn(c echo.Context) error {
 		return errLimited
 	}
 	ctx := c.Request().Context()
-	if w.areas.SignUps.Allowed() && app.IsSignUp(c.QueryParam("state")) {
+	if w.areas.SignUps.Allowed() && app.IsSignUp(c.QueryParam("state")) && c.Param("company") == "" {
 		return w.finishVouching(c)
 	}
 	attempt, err := w.areas.SignIns.Take(ctx, c.QueryParam("state"))
 	if err != nil {
 		return w.refuse(c, id.Tenant{}, err)
+	}
+	if c.Param("company") != attempt.Issuer.Callback { // another issuer's answer, whatever it holds
+		return w.refuse(c, attempt.Tenant, app.ErrSignIn.Because(errElsewhere))
 	}
 	claims, err := w.identify(c, attempt)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/secret"
 )
 
 // pass lets the issuer answer, and a test change its ID tokens.
@@ -366,4 +367,61 @@ func TestSignUpIsLimited(t *testing.T) {
 	}
 	require.Equal(t, http.StatusTooManyRequests, last.status)
 	require.Equal(t, http.StatusTooManyRequests, w.do(request(http.MethodGet, "/sign-up/start", "")).status)
+}
+
+// TestAnotherIssuersAnswerTellsAFoundedCompanyNothing has a company, which anybody may
+// found, send who signs in there on to another company's issuer, with an attempt of its
+// own: the code that comes back must not get to where the company names.
+func TestAnotherIssuersAnswerTellsAFoundedCompanyNothing(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	var got string
+	var theirs *httptest.Server
+	theirs = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			got = r.FormValue("code")
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": theirs.URL, "authorization_endpoint": theirs.URL + "/authorize", "token_endpoint": theirs.URL + "/token", "jwks_uri": theirs.URL + "/keys"})
+	}))
+	t.Cleanup(theirs.Close)
+	founder := browser(t, nil)
+	_, _ = open(t, founder, d.signUp("u-noor"))
+	res, body := send(t, founder, d.site+"/sign-up/company", companyFields("Mallory", "mallory", "UTC"), "same-origin")
+	require.Equal(t, 200, res.StatusCode, body)
+	tenant, _, err := d.areas.Tenants.BySlug(t.Context(), "mallory")
+	require.NoError(t, err)
+	// The command line, because a test's issuer has no certificate.
+	made, err := d.areas.SignIns.AddIssuer(t.Context(), app.Command(tenant), app.Issuer{Name: "Theirs", URL: theirs.URL, ClientID: "c", Secret: secret.NewText("s")}, "to mix up")
+	require.NoError(t, err)
+	_, body = open(t, founder, d.site+"/members/issuers")
+	require.Contains(t, body, d.site+"/sign-in/callback/"+tenant.String(), "what to register")
+
+	away := func(client *http.Client, target string) url.Values {
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		res, body := open(t, client, target)
+		require.Equal(t, http.StatusSeeOther, res.StatusCode, body)
+		to, err := url.Parse(res.Header.Get("Location"))
+		require.NoError(t, err)
+		return to.Query()
+	}
+	attacker, victim := browser(t, nil), browser(t, nil)
+	asked := away(attacker, d.start("u-ada", ""))
+	mixed := away(victim, d.site+"/sign-in/mallory/"+made.String())
+	require.Equal(t, d.site+"/sign-in/callback/"+tenant.String(), mixed.Get("redirect_uri"))
+	state := asked.Get("state")
+	asked.Set("state", mixed.Get("state"))
+	back := away(victim, d.idp+"/authorize?"+asked.Encode())
+	back.Del("iss") // many issuers do not say who they are
+	require.NotEmpty(t, back.Get("code"))
+	res, _ = open(t, victim, d.site+"/sign-in/callback?"+back.Encode())
+	require.Equal(t, http.StatusUnauthorized, res.StatusCode)
+	require.Empty(t, got, "the code went to who must not have it")
+	res, _ = open(t, attacker, d.site+"/sign-in/callback?"+url.Values{"state": {state}, "code": {got}}.Encode())
+	require.Equal(t, http.StatusUnauthorized, res.StatusCode, "and nobody signs in with it")
+
+	// An answer that arrives where its issuer's do is taken to that issuer.
+	mixed = away(victim, d.site+"/sign-in/mallory/"+made.String())
+	_, _ = open(t, victim, mixed.Get("redirect_uri")+"?"+url.Values{"state": {mixed.Get("state")}, "code": {"theirs"}}.Encode())
+	require.Equal(t, "theirs", got)
 }
