@@ -132,6 +132,14 @@ func TestTamperingIsNamed(t *testing.T) {
 			t.Helper()
 			h.superuser(t, `update audit_node set hash = sha256('x') where level = 3 and tenant_id = $1`, h.one.tenant)
 		}, -1, "the stored tree"},
+		"a node inside edited": {func(t *testing.T, h *house) { // its parent, which the head is made of, is not
+			t.Helper()
+			h.superuser(t, `update audit_node set hash = sha256('x') where level = 1 and position = 2 and tenant_id = $1`, h.one.tenant)
+		}, -1, "the stored tree"},
+		"a node inside deleted": {func(t *testing.T, h *house) {
+			t.Helper()
+			h.superuser(t, `delete from audit_node where level = 1 and position = 2 and tenant_id = $1`, h.one.tenant)
+		}, -1, "the stored tree"},
 		"usage edited": {func(t *testing.T, h *house) {
 			t.Helper()
 			h.superuser(t, `update usage_batch set canonical = (select canonical from usage_batch b where b.tenant_id <> $1) where tenant_id = $1`, h.one.tenant)

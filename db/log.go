@@ -75,6 +75,9 @@ func (t *Tx) LogSize() (int64, error) {
 	return size, err
 }
 
+// ErrLogNode reports a hash of the log's tree that should be there and is not.
+var ErrLogNode = fault.New(fault.KindInternal, "log_node_missing", "A hash of the log's tree is missing.")
+
 // LogNodes reads hashes of the log's tree, in the order asked for.
 func (t *Tx) LogNodes(places []auditlog.Node) ([]auditlog.Hash, error) {
 	levels, positions := make([]int64, len(places)), make([]int64, len(places))
@@ -96,7 +99,7 @@ func (t *Tx) LogNodes(places []auditlog.Node) ([]auditlog.Hash, error) {
 		}
 		if len(raw) != len(auditlog.Hash{}) {
 			place := places[len(hashes)]
-			return nil, fmt.Errorf("read nodes of the log: that of level %d, position %d, is missing", place.Level, place.Position)
+			return nil, ErrLogNode.Because(fmt.Errorf("that of level %d, position %d", place.Level, place.Position))
 		}
 		hashes = append(hashes, auditlog.Hash(raw))
 	}

@@ -241,14 +241,17 @@ type Frontier struct {
 	roots []Hash // of the perfect trees so far, the largest first
 }
 
-// Add takes the next leaf.
-func (f *Frontier) Add(leaf Hash) {
+// Add takes the next leaf and returns the nodes that are complete with it.
+func (f *Frontier) Add(leaf Hash) []Node {
+	var grown []Node
 	for n := f.size; n&1 == 1; n >>= 1 {
 		leaf = tlog.NodeHash(f.roots[len(f.roots)-1], leaf)
 		f.roots = f.roots[:len(f.roots)-1]
+		grown = append(grown, Node{Level: len(grown) + 1, Position: n >> 1, Hash: leaf})
 	}
 	f.roots = append(f.roots, leaf)
 	f.size++
+	return grown
 }
 
 // Size is how many leaves were added.
