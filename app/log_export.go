@@ -33,11 +33,27 @@ type LogExport struct {
 var errNothingSigned = fault.New(fault.KindConflict, "log_unsigned",
 	"Nothing of the log is signed yet, so that nothing could be proved. It is signed within a quarter of an hour of its first record, if the installation has a log key (TOLLBOOK_LOG_KEY).")
 
+// maxLogExport bounds the time of one export: a year and a day.
+const maxLogExport = 366 * 24 * time.Hour
+
+func (ask *LogExport) check() error {
+	switch {
+	case !ask.From.Before(ask.To):
+		return fault.Invalid("to", "range_empty", "The end must be after the start; the start is included, the end is not.")
+	case ask.To.Sub(ask.From) > maxLogExport:
+		return fault.Invalid("to", "range_long", "One export holds at most 366 days; export in parts.")
+	}
+	return nil
+}
+
 // Export writes the records of a time, with all that proves them offline, as one zip. The
 // head is signed first, so that the newest records are covered; that it was made is a
 // record of its own.
 func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Writer) error {
 	if err := l.access.Check(who, "audit", "read"); err != nil {
+		return err
+	}
+	if err := ask.check(); err != nil {
 		return err
 	}
 	if err := l.Sign(ctx, who.Tenant); err != nil {

@@ -306,6 +306,21 @@ func TestAnExportIsVerifiedOffline(t *testing.T) {
 	require.Zero(t, checked.Records)
 }
 
+func TestAnExportHasATimeOfAYearAtMost(t *testing.T) {
+	t.Parallel()
+	h := logged(t)
+	for code, to := range map[string]time.Time{"range_empty": founded(), "range_long": founded().Add(367 * 24 * time.Hour)} {
+		var out bytes.Buffer
+		err := h.log.Export(t.Context(), h.one.who, app.LogExport{From: founded(), To: to}, &out)
+		require.Equal(t, code, fault.From(err).Code)
+		require.Equal(t, "to", fault.From(err).Field)
+		require.Zero(t, out.Len())
+	}
+	view, err := h.log.Read(t.Context(), h.one.who, app.LogQuery{Action: "log.exported"})
+	require.NoError(t, err)
+	require.Empty(t, view.Entries)
+}
+
 // otherKey is the second company's.
 func otherKey(t *testing.T, h *house) string {
 	t.Helper()

@@ -24,6 +24,7 @@ type galleryView struct {
 	Tests   []app.UpstreamTest
 	Health  app.Health
 	SetUp   *setUpView
+	Logs    []*logStateView
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -54,6 +55,10 @@ func gallery(frame ui.Frame) *galleryView {
 	at := time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC)
 	for _, outcome := range []string{app.UpstreamWorks, app.UpstreamFailing, app.UpstreamRefused, app.UpstreamForeign, app.UpstreamUnreached} {
 		v.Tests = append(v.Tests, app.UpstreamTest{Outcome: outcome, Detail: app.UnreachedName, HTTPStatus: 200, Models: 18, Took: 212 * time.Millisecond, At: at, By: app.Hand{Name: "Made Up"}})
+	}
+	v.Logs = []*logStateView{
+		logState(&app.LogState{Size: 54_321, Signed: 54_300, SignedAt: at, Root: make([]byte, 32), Signs: true, Checked: &app.LogCheck{At: at, Good: true, Size: 54_210}}),
+		logState(&app.LogState{Size: 12, Waiting: 1, Checked: &app.LogCheck{At: at, Sequence: 7, Why: "its bytes are not those that were hashed"}}),
 	}
 	var batch id.Batch
 	_ = batch.UnmarshalText([]byte("bat_01a20a7692cb7c3d9f1e5a6b7c8d9e0f")) // a constant that parses

@@ -92,7 +92,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
@@ -128,6 +128,20 @@ func (w *Web) peoplePages() []Route {
 		w.page(http.MethodPost, "/account/sessions/end-others", w.endOtherSessions, "", ""),
 		w.page(http.MethodPost, "/account/sessions/:id/end", w.endSession, "", ""),
 		w.page(http.MethodPost, "/switch", w.switchCompany, "", ""),
+	}
+}
+
+// logPages are the pages of the audit log.
+func (w *Web) logPages() []Route {
+	return []Route{
+		w.page(http.MethodGet, "/log", w.showLog, "audit", "read"),
+		w.page(http.MethodGet, "/log.csv", w.exportLog, "audit", "read"),
+		w.page(http.MethodGet, "/log/export", w.askLogExport, "audit", "read"),
+		w.page(http.MethodPost, "/log/export", w.sendLogExport, "audit", "read"),
+		w.page(http.MethodGet, "/log/keys.txt", w.sendLogKeys, "audit", "read"),
+		w.page(http.MethodGet, "/log/:id", w.showRecord, "audit", "read"),
+		w.page(http.MethodGet, "/log/:id/proof", w.sendProof, "audit", "read"),
+		w.page(http.MethodGet, "/log/:id/record.json", w.sendRecord, "audit", "read"),
 	}
 }
 

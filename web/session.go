@@ -134,6 +134,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("token", "read") {
 		add("API tokens", "/tokens")
 	}
+	if v.may("audit", "read") {
+		add("Audit log", "/log")
+	}
 	if v.may("setting", "read") {
 		add("Settings", "/settings")
 	}

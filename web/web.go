@@ -48,6 +48,7 @@ type Areas struct {
 	Settings  *app.Settings
 	Operators *app.Operators
 	SignUps   *app.SignUps
+	Log       *app.Log
 }
 
 // Web serves people and programs.
@@ -65,7 +66,9 @@ type Web struct {
 	accounts *limiter
 	// complete are companies whose first set-up came to its end.
 	complete *completed
-	handler  http.Handler
+	// exports are those of audit logs that are being made.
+	exports chan struct{}
+	handler http.Handler
 }
 
 // New makes the web edge.
@@ -80,6 +83,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	w := &Web{cfg: cfg, areas: areas, issuers: oidc.NewDiscovery(cfg.HTTPClient, cfg.Now), doors: newLimiter(doorsPerMinute, cfg.Now), accounts: newLimiter(accountsPerMinute, cfg.Now), complete: &completed{}}
+	w.exports = make(chan struct{}, maxLogExports)
 	var err error
 	if w.access, err = app.NewAccess(); err != nil {
 		return nil, err

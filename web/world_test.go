@@ -93,6 +93,8 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	nodes := app.NewNodes(clone.DB, access, changes)
 	metering, err := app.NewMetering(clone.DB)
 	require.NoError(t, err)
+	records, err := app.NewLog(clone.DB, access, members, secret.NewMaster(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
 	w := &world{clone: clone, metering: metering, labels: app.NewLabels(ring), log: &strings.Builder{}, provider: says(http.StatusOK, `{"data":[{"type":"model","id":"claude-opus-5-5"}]}`)}
 	w.snapshots = app.NewSnapshots(clone.DB, ring, slog.New(slog.DiscardHandler), now)
 	w.areas = web.Areas{
@@ -103,6 +105,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Plans:    app.NewPlans(clone.DB, access, changes, ring),
 		Views:    app.NewViews(clone.DB, access, changes),
 		Settings: app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
+		Log:      records,
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
@@ -264,6 +267,8 @@ func (w *world) people(t *testing.T, c *company) {
 	require.NoError(t, err)
 	story, err := w.areas.Members.Story(ctx, owner, c.members[app.RoleAuditor])
 	require.NoError(t, err)
+	log, err := w.areas.Log.Read(ctx, owner, app.LogQuery{Limit: 1})
+	require.NoError(t, err)
 	saved, err := w.areas.Views.Save(ctx, w.who(t, c, app.RoleController), c.slug+" view", "by=day")
 	require.NoError(t, err)
 	rights, err := w.areas.Rights.List(ctx, who)
@@ -273,6 +278,7 @@ func (w *world) people(t *testing.T, c *company) {
 		"/members/invitations": c.invited.ID.String(), "/members/changes": story.Steps[0].Change.String(), "/members/groups": mappings[0].ID.String(),
 		"/members/issuers": c.issuer.String(), "/tokens": c.token.ID.String(), "/account/sessions": session.Session.String(),
 		"/sessions": "session-" + c.slug, "/explore/views": saved.ID.String(), "/keys/rights": rights[0].ID.String(), "/connect/logins": id.NewLogin(now()).String(), // nobody’s, until a test signs somebody in
+		"/log": log.Entries[0].Record.String(),
 	}
 	require.NoError(t, w.areas.Tenants.SetUpstream(ctx, who, "https://"+c.slug+".provider.test", secret.NewText("sk-"+c.slug), c.slug+" contract"))
 	c.words = append(c.words, c.slug+".provider", c.slug+" contract", "sk-"+c.slug)

@@ -136,6 +136,35 @@ func CheckRecord(proof []Hash, size int64, root Hash, sequence int64, leaf Hash)
 	return nil
 }
 
+// PathStep is one hash of a record's proof on the way to the root.
+type PathStep struct {
+	Hash Hash // of what stands beside
+	Left bool // it stands before what is proved so far, not after
+	Node Hash // of both together
+}
+
+// Path walks a record's proof from its leaf up; the last step's node is the root it leads
+// to, which is compared with nothing here.
+func Path(size, sequence int64, leaf Hash, proof []Hash) []PathStep {
+	steps := make([]PathStep, 0, len(proof))
+	at, last := sequence, size-1
+	for _, beside := range proof {
+		step := PathStep{Hash: beside, Left: at&1 == 1 || at == last}
+		if step.Left {
+			leaf = tlog.NodeHash(beside, leaf)
+			for at&1 == 0 && at != 0 { // an edge of the log: it has no neighbor to the right on these levels
+				at, last = at>>1, last>>1
+			}
+		} else {
+			leaf = tlog.NodeHash(leaf, beside)
+		}
+		at, last = at>>1, last>>1
+		step.Node = leaf
+		steps = append(steps, step)
+	}
+	return steps
+}
+
 var errUnproved = fault.New(fault.KindInvalid, "proof_wrong", "The proof does not lead to the checkpoint's root.")
 
 // ProveSpan returns the hashes of the perfect trees outside of the leaves from one place

@@ -3,6 +3,7 @@ package auditlog_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -249,4 +250,31 @@ func FuzzParseProof(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, proof, again)
 	})
+}
+
+// TestThePathOfAProofLeadsToTheRoot walks the proof of every record of logs of all sizes.
+func TestThePathOfAProofLeadsToTheRoot(t *testing.T) {
+	t.Parallel()
+	for size := int64(1); size <= 70; size++ {
+		g := logOf(t, int(size), 7)
+		root, err := auditlog.RootAt(size, g.read)
+		require.NoError(t, err)
+		for at := range size {
+			proof, err := auditlog.ProveRecord(size, at, g.read)
+			require.NoError(t, err)
+			steps := auditlog.Path(size, at, g.leaves[at], proof)
+			require.Len(t, steps, len(proof))
+			reached := g.leaves[at]
+			for i, step := range steps {
+				require.Equal(t, proof[i], step.Hash)
+				pair := slices.Concat(reached[:], step.Hash[:])
+				if step.Left {
+					pair = slices.Concat(step.Hash[:], reached[:])
+				}
+				require.EqualValues(t, sha256.Sum256(append([]byte{1}, pair...)), step.Node)
+				reached = step.Node
+			}
+			require.Equal(t, root, reached, "record %d of %d", at, size)
+		}
+	}
 }

@@ -1,0 +1,335 @@
+package web
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"tollbook/app"
+	"tollbook/app/fault"
+	"tollbook/web/ui"
+)
+
+// logQuery is the state of the audit log's page: all of it is in the URL.
+type logQuery struct{ Action, Actor, Subject, From, To, Cursor string }
+
+func (v *visit) logQuery() logQuery {
+	get := func(name string) string { return strings.TrimSpace(v.QueryParam(name)) }
+	return logQuery{Action: get("action"), Actor: get("actor"), Subject: get("subject"), From: get("from"), To: get("to"), Cursor: get("cursor")}
+}
+
+func (q logQuery) url(path string) string {
+	values := url.Values{}
+	for name, value := range map[string]string{"action": q.Action, "actor": q.Actor, "subject": q.Subject, "from": q.From, "to": q.To, "cursor": q.Cursor} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	if len(values) == 0 {
+		return path
+	}
+	return path + "?" + values.Encode()
+}
+
+func (q logQuery) narrowed() bool {
+	q.Cursor = ""
+	return q != logQuery{}
+}
+
+var (
+	actionForm  = regexp.MustCompile(`^[a-z][a-z_]{0,40}\.[a-z_]{0,40}$`)
+	actorForm   = regexp.MustCompile(`^(system|command|[a-z]{3}_[0-9a-f]{32})$`)
+	subjectForm = regexp.MustCompile(`^[a-z]{3}_[0-9a-f]{32}$`)
+)
+
+// filter reads the texts; the two bounds are half-open, as everywhere.
+func (q logQuery) filter() (app.LogQuery, error) {
+	f := app.LogQuery{Action: q.Action, Actor: q.Actor, Subject: q.Subject, Cursor: q.Cursor}
+	switch {
+	case q.Action != "" && !actionForm.MatchString(q.Action):
+		return f, fault.Invalid("action", "action_syntax", "An action is two words with a point between, such as change.applied, or the first with its point for all of them; %.40q is neither.", q.Action)
+	case q.Actor != "" && !actorForm.MatchString(q.Actor):
+		return f, fault.Invalid("actor", "actor_syntax", "Who did it is an id, such as mem_ and 32 digits, or system or command; %.40q is none of them.", q.Actor)
+	case q.Subject != "" && !subjectForm.MatchString(q.Subject):
+		return f, fault.Invalid("subject", "subject_syntax", "What a record is about is an id, such as chg_ or key_ and 32 digits; %.40q is none.", q.Subject)
+	}
+	var err error
+	f.From, f.To, err = between(q.From, q.To)
+	return f, err
+}
+
+// logRow is one record in words.
+type logRow struct {
+	Entry  *app.LogEntry
+	URL    string
+	Place  string // its sequence; empty: it waits for one
+	By     link
+	Words  string
+	Tone   ui.Tone
+	Icon   string
+	About  link
+	Detail string
+}
+
+const detailShown = 110
+
+func (v *visit) logRow(e *app.LogEntry) logRow {
+	row := logRow{Entry: e, URL: "/log/" + e.Record.String(), By: v.logHand(e), Words: actionWords(e.Action), About: v.about(e), Detail: inShort(e)}
+	row.Tone, row.Icon = actionTone(e.Action)
+	if e.Sequence >= 0 {
+		row.Place = strconv.FormatInt(e.Sequence, 10)
+	}
+	return row
+}
+
+// logHand is who did it: their own page, or all that they did where that is not shown.
+func (v *visit) logHand(e *app.LogEntry) link {
+	switch {
+	case e.By.Member.IsZero():
+		return link{Label: e.By.Name}
+	case v.may("member", "read"):
+		return link{e.By.Name, "/members/" + e.By.Member.String()}
+	}
+	return link{e.By.Name, logQuery{Actor: e.Actor}.url("/log")}
+}
+
+type logView struct {
+	Frame   ui.Frame
+	Query   logQuery
+	Alert   string
+	Field   string // the one at fault
+	Actions []option
+	State   *logStateView
+	Rows    []logRow
+	Older   string
+	Newest  string
+	CSV     string
+}
+
+const logShown = 50
+
+func (w *Web) showLog(v *visit) error {
+	q := v.logQuery()
+	view := &logView{Frame: v.frame("Audit log"), Query: q, Actions: actionChoices(q.Action)}
+	view.CSV = logQuery{Action: q.Action, Actor: q.Actor, Subject: q.Subject, From: q.From, To: q.To}.url("/log.csv") // the whole list
+	ctx, status := v.Request().Context(), http.StatusOK
+	filter, err := q.filter()
+	var page app.LogView
+	if err == nil {
+		filter.Limit = logShown
+		page, err = w.areas.Log.Read(ctx, v.who, filter)
+	}
+	if err != nil && fault.KindOf(err) == fault.KindInvalid {
+		f := fault.From(err)
+		status, view.Alert, view.Field = http.StatusUnprocessableEntity, f.Message, f.Field
+		page, err = w.areas.Log.Read(ctx, v.who, app.LogQuery{Limit: 1}) // for how far it is proved
+		page.Entries, page.Next = nil, ""                                // which nobody asked for
+	}
+	if err != nil {
+		return err
+	}
+	view.State = logState(&page.State)
+	for i := range page.Entries {
+		view.Rows = append(view.Rows, v.logRow(&page.Entries[i]))
+	}
+	if page.Next != "" {
+		older := q
+		older.Cursor = page.Next
+		view.Older = older.url("/log")
+	}
+	if q.Cursor != "" {
+		newest := q
+		newest.Cursor = ""
+		view.Newest = newest.url("/log")
+	}
+	return render(v, status, logPage(view))
+}
+
+// actionChoices offers families and single actions; what was asked for is among them.
+func actionChoices(chosen string) []option {
+	list, known := []option{{Label: "All records"}}, chosen == ""
+	add := func(value, label string) {
+		known = known || value == chosen
+		list = append(list, option{Value: value, Label: label, Selected: value == chosen})
+	}
+	for _, family := range logFamilies() {
+		indent := ""
+		if family.Prefix != "" {
+			add(family.Prefix, family.Label)
+			indent = "\u2003"
+		}
+		for _, a := range family.Actions {
+			add(a.Code, indent+a.Words)
+		}
+	}
+	if !known {
+		add(chosen, chosen)
+	}
+	return list
+}
+
+// logStateView is how far the log is proved, in words.
+type logStateView struct {
+	State    *app.LogState
+	Figures  []figure
+	Root     string // of the signed head; empty: there is none
+	Controls []control
+}
+
+// control is one thing that must hold, and whether it does.
+type control struct {
+	Name  string
+	Tone  ui.Tone
+	Icon  string
+	Word  string
+	Words string
+	Link  link // where more of it is; no URL: nowhere
+}
+
+func logState(s *app.LogState) *logStateView {
+	view := &logStateView{State: s, Figures: []figure{recordsFigure(s), headFigure(s), uncoveredFigure(s), checkFigure(s)}}
+	if s.Signed > 0 {
+		view.Root = base64.StdEncoding.EncodeToString(s.Root)
+	}
+	view.Controls = []control{keyControl(s), checkControl(s), witnessControl()}
+	return view
+}
+
+func recordsFigure(s *app.LogState) figure {
+	f := figure{Label: "Records", Value: ui.Count(s.Size), Notes: []link{{Label: "each with its place in the log"}}}
+	if s.Waiting > 0 {
+		f.Notes = []link{{Label: "with a place; " + ui.Count(s.Waiting) + " more " + waits(s.Waiting) + " for theirs"}}
+	}
+	return f
+}
+
+func waits(n int64) string {
+	if n == 1 {
+		return "waits"
+	}
+	return "wait"
+}
+
+func headFigure(s *app.LogState) figure {
+	if s.Signed == 0 {
+		return figure{Label: "Signed head", Value: "–", Notes: []link{{Label: "no head of this log was signed yet"}}}
+	}
+	return figure{Label: "Signed head", Value: ui.Count(s.Signed), Notes: []link{{Label: "records, signed " + ui.Minute(s.SignedAt)}}}
+}
+
+// uncovered is how many records no signed head covers.
+func uncovered(s *app.LogState) int64 { return s.Size - s.Signed + s.Waiting }
+
+func uncoveredFigure(s *app.LogState) figure {
+	f := figure{Label: "Not under a signed head", Value: ui.Count(uncovered(s))}
+	switch {
+	case !s.Signs:
+		f.Tag, f.Notes = &figureTag{ui.ToneStop, "×", "not signed"}, []link{{Label: "there is no log key"}}
+	case uncovered(s) == 0:
+		f.Notes = []link{{Label: "every record is under it"}}
+	default:
+		f.Notes = []link{{Label: ui.Plural(uncovered(s), "record") + " since, signed within " + minutes(app.SignEvery)}}
+	}
+	return f
+}
+
+func minutes(d time.Duration) string { return ui.Plural(int64(d/time.Minute), "minute") }
+
+func checkFigure(s *app.LogState) figure {
+	f := figure{Label: "Last check of every byte", Value: "–", Notes: []link{{Label: "none yet; one is made each day"}}}
+	c := s.Checked
+	if c == nil {
+		return f
+	}
+	f.URL, f.Value = "/log/"+c.Record.String(), ui.Count(c.Size)
+	if c.Good {
+		f.Tag, f.Notes = &figureTag{ui.ToneOK, "✓", "good"}, []link{{Label: "records, " + ui.Minute(c.At)}}
+		return f
+	}
+	f.Value, f.Tag = "BROKEN", &figureTag{ui.ToneStop, "×", "broken"}
+	f.Notes = []link{{Label: firstBad(c) + ", " + ui.Minute(c.At)}}
+	return f
+}
+
+func firstBad(c *app.LogCheck) string {
+	if c.Sequence < 0 {
+		return "not about one record"
+	}
+	return "first bad: record " + strconv.FormatInt(c.Sequence, 10)
+}
+
+func keyControl(s *app.LogState) control {
+	if s.Signs {
+		return control{"Log key", ui.ToneOK, "✓", "signs", "A key made of TOLLBOOK_LOG_KEY signs this log’s head, apart from the master key and the database.", link{"Public keys", "/log/export#keys"}}
+	}
+	return control{
+		"Log key", ui.ToneStop, "×", "none",
+		"Nothing is signed here. Set TOLLBOOK_LOG_KEY to 32 random bytes in base64 (openssl rand -base64 32), keep it apart from the master key, and restart: the head is signed within " +
+			minutes(app.SignEvery) + ".", link{},
+	}
+}
+
+func checkControl(s *app.LogState) control {
+	c := s.Checked
+	switch {
+	case c == nil:
+		return control{"Background check", ui.TonePlain, "…", "none yet", "Once a day every record is read again, hashed, and compared with its place and with every signed head.", link{}}
+	case c.Good:
+		return control{"Background check", ui.ToneOK, "✓", "good", fmt.Sprintf("%s read again, hashed, and compared with every signed head, %s.", ui.Plural(c.Size, "record"), ui.Minute(c.At)), link{"Its record", "/log/" + c.Record.String()}}
+	}
+	words := "BROKEN: " + c.Why + "."
+	if c.Sequence >= 0 {
+		words = fmt.Sprintf("BROKEN: the first bad record is %d: %s.", c.Sequence, c.Why)
+	}
+	return control{"Background check", ui.ToneStop, "×", "broken", words + " What is signed from here on proves nothing until somebody has looked.", link{"Its record", "/log/" + c.Record.String()}}
+}
+
+func witnessControl() control {
+	return control{"Witness", ui.ToneStop, "×", "none", "Whoever operates this installation and holds its log key can sign again what no witness outside has seen; no witness is configured.", link{}}
+}
+
+var errLogLarge = fault.New(fault.KindInvalid, "export_too_large",
+	"More than 50,000 records match: too many for one file. Narrow them by dates, action or actor, and export in parts; the export for offline checking has no such bound.")
+
+func (w *Web) exportLog(v *visit) error {
+	filter, err := v.logQuery().filter()
+	if err != nil {
+		return err
+	}
+	filter.Cursor, filter.Limit = "", app.MaxRows // a file is the whole list, whichever page it was asked from
+	out := newSheet("sequence", "record", "recorded_at", "action", "action_words", "actor", "actor_name", "subject", "about", "detail", "leaf_sha256")
+	placed, waiting := int64(0), int64(0)
+	for range maxExport / app.MaxRows {
+		page, err := w.areas.Log.Read(v.Request().Context(), v.who, filter)
+		if err != nil {
+			return err
+		}
+		for i := range page.Entries {
+			e := &page.Entries[i]
+			row := v.logRow(e)
+			leaf := ""
+			if row.Place == "" {
+				waiting++
+			} else {
+				placed++
+				leaf = base64.StdEncoding.EncodeToString(e.Leaf)
+			}
+			_ = out.Write([]string{
+				row.Place, e.Record.String(), e.RecordedAt.Format(time.RFC3339Nano), cell(e.Action), cell(row.Words), cell(e.Actor), cell(row.By.Label), cell(e.Subject),
+				cell(row.About.Label), cell(row.Detail), cell(leaf),
+			})
+		}
+		if page.Next == "" {
+			out.control("with_a_place", strconv.FormatInt(placed, 10))
+			out.control("waiting_for_a_place", strconv.FormatInt(waiting, 10))
+			return out.send(v, "audit-log-"+v.slug+".csv")
+		}
+		filter.Cursor = page.Next
+	}
+	return errLogLarge
+}

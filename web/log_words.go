@@ -1,0 +1,377 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"tollbook/app"
+	"tollbook/app/approval"
+	"tollbook/app/id"
+	"tollbook/app/money"
+	"tollbook/web/ui"
+)
+
+// logWord is a code of the audit log in words.
+type logWord struct{ Code, Words string }
+
+// logFamily is a kind of records: those whose action begins with its prefix.
+type logFamily struct {
+	Label   string
+	Prefix  string // with its point; empty: these actions are not chosen together
+	Actions []logWord
+}
+
+// logFamilies is every action there is, in words. An action that is not here is shown as
+// it is; a test compares this with the code that writes records.
+func logFamilies() []logFamily {
+	return []logFamily{
+		{"Changes", "change.", []logWord{
+			{"change.proposed", "Change proposed"}, {"change.applied", "Change applied"}, {"change.rejected", "Change rejected"},
+			{"change.decision_refused", "Decision refused"},
+		}},
+		{"Sign-ins", "sign_in.", []logWord{
+			{"sign_in.accepted", "Signed in"}, {"sign_in.switched", "Came from another company"}, {"sign_in.refused", "Sign-in refused"},
+		}},
+		{"Sessions", "", []logWord{
+			{"session.ended", "Session ended"}, {"session.left", "Left for another company"}, {"sessions.ended", "Other sessions ended"},
+		}},
+		{"Command line logins", "login.", []logWord{
+			{"login.allowed", "Login allowed"}, {"login.denied", "Login denied"}, {"login.began", "Login began"}, {"login.switched", "Login switched"}, {"login.ended", "Login ended"},
+		}},
+		{"Roles from groups", "role.", []logWord{
+			{"role.mapping_refused", "Role from a group refused"}, {"role.last_owner_kept", "Last tenant owner kept"},
+		}},
+		{"Usage and sums", "", []logWord{
+			{"usage.batch", "Requests recorded"}, {"sums.proved", "Sums compared"},
+		}},
+		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
+		{"The log itself", "log.", []logWord{
+			{"log.verified", "Log checked"}, {"log.broken", "Log found broken"}, {"log.key_used", "Log key first used"}, {"log.exported", "Log exported"},
+		}},
+		{"Company", "tenant.", []logWord{
+			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"},
+		}},
+		{"Operator", "operator.", []logWord{
+			{"operator.job_retry", "Operator retried jobs"}, {"operator.job_cancel", "Operator canceled jobs"}, {"operator.job_delete", "Operator deleted jobs"},
+		}},
+	}
+}
+
+// actionWords is an action in words, or as it is.
+func actionWords(action string) string {
+	for _, family := range logFamilies() {
+		for _, a := range family.Actions {
+			if a.Code == action {
+				return a.Words
+			}
+		}
+	}
+	return action
+}
+
+// actionTone marks what somebody should look at.
+func actionTone(action string) (tone ui.Tone, icon string) {
+	switch {
+	case action == "log.broken":
+		return ui.ToneStop, "×"
+	case strings.HasSuffix(action, "refused"), action == "login.denied":
+		return ui.ToneWarn, "!"
+	}
+	return ui.TonePlain, ""
+}
+
+// changeKind is a kind of change in words, and where it is shown.
+type changeKind struct {
+	Kind, Words string
+	Object      string                      // of the right to read that page; empty: there is none
+	URL         func(c recordDetail) string // empty: there is none
+}
+
+func always(url string) func(recordDetail) string { return func(recordDetail) string { return url } }
+
+func peopleChange(d recordDetail) string { return "/members/changes/" + d.subject }
+
+// changedPrices leads to the proposal; the first prices of a company were none.
+func changedPrices(d recordDetail) string {
+	if d.text("approved_by") == approval.RuleNoPolicy {
+		return "/prices"
+	}
+	return "/prices/changes/" + d.subject
+}
+
+func changedKey(d recordDetail) string {
+	if key := d.payload().text("key"); key != "" {
+		return "/keys/" + key
+	}
+	return "/keys"
+}
+
+// changedNode leads to the node that was made, where it was one.
+func changedNode(d recordDetail) string {
+	var payload struct {
+		Create []struct{ Code string }
+	}
+	if json.Unmarshal([]byte(d.text("payload")), &payload) != nil || len(payload.Create) != 1 {
+		return "/"
+	}
+	return nodeURL(payload.Create[0].Code)
+}
+
+// changeKinds is every kind of change there is; a test compares it with the funnel.
+func changeKinds() []changeKind {
+	return []changeKind{
+		{"tenant", "company", "", nil},
+		{"tenant_profile", "settings", "setting", always("/settings")},
+		{"tenant_suspension", "suspension of the company", "", nil},
+		{"tenant_resumption", "end of the company’s suspension", "", nil},
+		{"upstream", "provider’s address", "setting", always("/settings")},
+		{"node", "node", "chargeback", changedNode},
+		{"key", "virtual key", "key", changedKey},
+		{"key_secret", "rotation of a virtual key", "key", changedKey},
+		{"key_revocation", "end of a virtual key", "key", changedKey},
+		{"charge_right", "right to charge", "key", always("/keys/rights")},
+		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},
+		{"prices", "prices", "price", changedPrices},
+		{"plan", "plan", "plan", always("/plan")},
+		{"saved_view", "saved view", "usage", always("/explore")},
+		{"saved_view_removal", "removal of a saved view", "usage", always("/explore")},
+		{"tag_declaration", "declared tags", "usage", always("/explore")},
+		{"member", "member", "member", peopleChange},
+		{"invitation", "invitation", "member", peopleChange},
+		{"invitation_withdrawal", "withdrawal of an invitation", "member", peopleChange},
+		{"member_roles", "roles", "member", peopleChange},
+		{"member_suspension", "suspension of a member", "member", peopleChange},
+		{"member_resumption", "resumption of a member", "member", peopleChange},
+		{"account_link", "linked account", "member", peopleChange},
+		{"group_mapping", "group mapping", "member", peopleChange},
+		{"group_mapping_end", "end of a group mapping", "member", peopleChange},
+		{"mapped_roles", "roles from a group", "member", peopleChange},
+		{"api_token", "API token", "member", peopleChange},
+		{"api_token_revocation", "end of an API token", "member", peopleChange},
+		{"issuer", "issuer", "member", peopleChange},
+		{"issuer_retirement", "end of an issuer", "member", peopleChange},
+	}
+}
+
+// recordDetail is what a record says beside who, what and when.
+type recordDetail struct {
+	subject string
+	values  map[string]any
+}
+
+func detailOf(e *app.LogEntry) recordDetail {
+	d := recordDetail{subject: e.Subject}
+	var said struct{ Detail map[string]any }
+	decoder := json.NewDecoder(bytes.NewReader(e.Canonical))
+	decoder.UseNumber()
+	if decoder.Decode(&said) == nil { // bytes that are no record have nothing to say
+		d.values = said.Detail
+	}
+	return d
+}
+
+// text is a string or a number by its name; empty where there is none.
+func (d recordDetail) text(name string) string {
+	switch v := d.values[name].(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+func (d recordDetail) count(name, one string) string {
+	number, ok := d.values[name].(json.Number)
+	if !ok {
+		return ""
+	}
+	n, err := number.Int64()
+	if err != nil {
+		return ""
+	}
+	return ui.Plural(n, one)
+}
+
+// payload is what a change's maker asked for.
+func (d recordDetail) payload() recordDetail {
+	inner := recordDetail{}
+	decoder := json.NewDecoder(strings.NewReader(d.text("payload")))
+	decoder.UseNumber()
+	if decoder.Decode(&inner.values) != nil {
+		inner.values = nil
+	}
+	return inner
+}
+
+// about says what a record is about, and where that is shown to this person.
+func (v *visit) about(e *app.LogEntry) link {
+	d := detailOf(e)
+	prefix, _, _ := strings.Cut(e.Subject, "_")
+	short := ui.ShortID(e.Subject)
+	shown := func(object, url string) link {
+		if !v.may(object, "read") {
+			url = ""
+		}
+		return link{short, url}
+	}
+	switch {
+	case prefix == "chg":
+		return v.aboutChange(d)
+	case e.Action == "usage.batch":
+		first, err := id.ParseEvent(d.text("first"))
+		if err != nil {
+			return link{short, ""}
+		}
+		return link{d.count("requests", "request"), "/requests/" + first.String()}
+	case e.Action == "upstream.tested":
+		one := shown("setting", "/settings")
+		one.Label = shorten(d.text("base_url"), 48)
+		return one
+	case prefix == "mem":
+		return shown("member", "/members/"+e.Subject)
+	case prefix == "key":
+		return shown("key", "/keys/"+e.Subject)
+	case prefix == "tok":
+		return shown("token", "/tokens")
+	case prefix == "iss":
+		return shown("issuer", "/members/issuers")
+	case prefix == "ten":
+		return link{"the company", ""}
+	}
+	return link{short, ""}
+}
+
+func (v *visit) aboutChange(d recordDetail) link {
+	number := d.text("number")
+	if number == "" {
+		return link{ui.ShortID(d.subject), ""}
+	}
+	one := link{Label: "Change " + number}
+	kinds := changeKinds()
+	at := slices.IndexFunc(kinds, func(k changeKind) bool { return k.Kind == d.text("kind") })
+	if at < 0 {
+		one.Label += ", " + d.text("kind")
+		return one
+	}
+	one.Label += ", " + kinds[at].Words
+	if kinds[at].URL != nil && v.may(kinds[at].Object, "read") {
+		one.URL = kinds[at].URL(d)
+	}
+	return one
+}
+
+// inShort is what else a record says, in a line.
+func inShort(e *app.LogEntry) string {
+	d := detailOf(e)
+	switch family, _, _ := strings.Cut(e.Action, "."); {
+	case family == "change":
+		return d.changed()
+	case e.Action == "usage.batch":
+		return d.spent()
+	case e.Action == "sums.proved":
+		return d.proved()
+	case family == "log":
+		return d.ofLog(e.Action)
+	case e.Action == "upstream.tested":
+		return d.joined("outcome", "detail")
+	case family == "sign_in":
+		return d.text("issuer")
+	case family == "login":
+		return d.joined("cost_center", "before")
+	case e.Action == "sessions.ended":
+		return d.count("sessions", "session")
+	case family == "role":
+		return ui.Words(d.text("role"))
+	case e.Action == "tenant.exported":
+		return d.count("files", "file") + ", " + d.count("rows", "row")
+	case family == "operator":
+		return d.jobs()
+	}
+	return d.rest()
+}
+
+func (d recordDetail) changed() string {
+	if code := d.text("code"); code != "" {
+		return "“" + d.text("verdict") + "” refused: " + code
+	}
+	if said := d.text("verdict_reason"); said != "" {
+		return said
+	}
+	return d.text("reason")
+}
+
+func (d recordDetail) spent() string {
+	sum, err := money.SumOfPico(d.text("amount_pico"))
+	if err != nil || d.text("amount_pico") == "" {
+		return d.text("period")
+	}
+	return ui.Dollars(&sum) + " in " + d.text("period")
+}
+
+func (d recordDetail) proved() string {
+	for _, month := range d.values {
+		if one, ok := month.(map[string]any); ok && one["agree"] != true {
+			return "they do not agree"
+		}
+	}
+	return "requests, batches and daily sums agree"
+}
+
+func (d recordDetail) ofLog(action string) string {
+	switch action {
+	case "log.verified":
+		return d.count("size", "record") + " and " + d.count("checkpoints", "signed head") + ": good"
+	case "log.broken":
+		if at := d.text("sequence"); at != "" && at != "-1" {
+			return "record " + at + ": " + d.text("why")
+		}
+		return d.text("why")
+	case "log.exported":
+		from, _, _ := strings.Cut(d.text("from"), "T")
+		to, _, _ := strings.Cut(d.text("to"), "T")
+		return "records of " + from + " to before " + to
+	}
+	return shorten(d.text("verifier"), 60)
+}
+
+func (d recordDetail) jobs() string {
+	list, ok := d.values["jobs"].([]any)
+	if !ok {
+		return ""
+	}
+	return ui.Plural(int64(len(list)), "job")
+}
+
+func (d recordDetail) joined(names ...string) string {
+	var words []string
+	for _, name := range names {
+		if text := d.text(name); text != "" {
+			words = append(words, text)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// rest is what a record of an action without words says, name by name.
+func (d recordDetail) rest() string {
+	var words []string
+	for name := range d.values {
+		if text := d.text(name); text != "" {
+			words = append(words, name+" "+text)
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
+}
+
+// shorten keeps the beginning of a text that is too long for a row.
+func shorten(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most-1]) + "…"
+}
