@@ -46,6 +46,10 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'settings', role: 'tenant_owner', open: (page) => go(page, '/settings') },
   { name: 'tokens', role: 'tenant_owner', open: (page) => go(page, '/tokens') },
   { name: 'account', role: 'developer', open: (page) => go(page, '/account') },
+  { name: 'log', role: 'auditor', open: (page) => go(page, '/log') },
+  { name: 'log-filtered-out', role: 'auditor', open: (page) => go(page, '/log?to=2020-01-01') },
+  { name: 'log-record', role: 'auditor', open: firstRecord },
+  { name: 'log-export', role: 'auditor', open: (page) => go(page, '/log/export') },
   { name: 'operator', role: 'operator', open: (page) => go(page, '/operator') },
   { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },
 ];
@@ -69,6 +73,12 @@ async function firstSession(page: Page): Promise<void> {
 async function revokeFirst(page: Page): Promise<void> {
   await go(page, '/keys');
   await page.getByRole('link', { name: /^Revoke/ }).first().click();
+}
+
+async function firstRecord(page: Page): Promise<void> {
+  await go(page, '/log?action=change.applied');
+  await page.locator('tbody a[data-row]').last().click();
+  await expect(page.getByRole('heading', { name: 'Proof of its place' })).toBeVisible();
 }
 
 async function sendPlan(page: Page, text: string): Promise<void> {

@@ -9,5 +9,6 @@
 // writes answer 303, or 422 with the form; no page is kept by a cache.
 //
 // Words: visit (one signed-in request), door (pages before sign-in), strip (what a page says of
-// a first set-up that is not finished).
+// a first set-up that is not finished), control (what must hold for the audit log to prove
+// anything).
 package web

@@ -283,7 +283,7 @@ func TestTheLogIsAFile(t *testing.T) {
 	require.Len(t, rows, 2)
 	require.Equal(t, "sequence,record,recorded_at,action,action_words,actor,actor_name,subject,about,detail,leaf_sha256", strings.Join(rows[0], ","))
 	batch := w.records(t, w.one, app.LogQuery{Action: "usage.batch"})[0]
-	require.Equal(t, []string{batch.Record.String(), "usage.batch", "system", "Tollbook", "12 requests"}, []string{rows[1][1], rows[1][3], rows[1][5], rows[1][6], rows[1][8]})
+	require.Equal(t, []string{batch.Record.String(), "usage.batch", "system", "Tollbook", "First of 12 requests"}, []string{rows[1][1], rows[1][3], rows[1][5], rows[1][6], rows[1][8]})
 	leaf := auditlog.Leaf(batch.Canonical)
 	require.Equal(t, base64.StdEncoding.EncodeToString(leaf[:]), strings.TrimPrefix(rows[1][10], "'"))
 	all := w.see(t, w.one, app.RoleAuditor, "/log.csv")

@@ -226,7 +226,11 @@ func (v *visit) about(e *app.LogEntry) link {
 		if err != nil {
 			return link{short, ""}
 		}
-		return link{d.count("requests", "request"), "/requests/" + first.String()}
+		label := d.count("requests", "request")
+		if d.text("requests") != "1" {
+			label = "First of " + label // that is the one the link opens
+		}
+		return link{label, "/requests/" + first.String()}
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
 		one.Label = shorten(d.text("base_url"), 48)

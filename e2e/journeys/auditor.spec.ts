@@ -1,6 +1,7 @@
 // The auditor reads everything and changes nothing.
-import { expect, test } from '@playwright/test';
-import { card, expectAccessible, signIn } from './support.js';
+import { expect, test, type Page } from '@playwright/test';
+import { readFileSync } from 'node:fs';
+import { card, expectAccessible, signIn, watch } from './support.js';
 
 test('samples a request and finds its price, rule and ids', async ({ page }) => {
   await signIn(page, 'auditor');
@@ -45,3 +46,61 @@ test('meets a page that says what is not there', async ({ page }) => {
   await page.goto(`${card().web_url}/nothing-here`);
   await expect(page.getByText('There is no such page')).toBeVisible();
 });
+
+test('finds what somebody changed, proves it and exports the month', async ({ page, browser }) => {
+  const reason = `to be found in the log ${Date.now().toString(36)}`;
+  const engineer = await browser.newPage();
+  await signIn(engineer, 'engineering_admin');
+  await makeKey(engineer, reason);
+  await engineer.close();
+
+  const complaints = watch(page);
+  await signIn(page, 'auditor');
+  await page.getByRole('link', { name: 'Audit log' }).click();
+  await expect(page.getByText('no witness is configured')).toBeVisible();
+  await expectAccessible(page);
+  await page.getByLabel('What').selectOption('change.applied');
+  await page.getByRole('button', { name: 'Filter' }).click();
+  await expect(page).toHaveURL(/action=change\.applied/);
+  await page.getByRole('row', { name: new RegExp(reason) }).locator('a[data-row]').click();
+  await expect(page.getByRole('definition').filter({ hasText: 'virtual key' }).first()).toBeVisible();
+  const record = page.url();
+  // It gets its place within moments.
+  await expect
+    .poll(async () => {
+      await page.goto(record);
+      return page.getByText('waits for its place').count();
+    }, { timeout: 90_000 })
+    .toBe(0);
+  await expectAccessible(page);
+
+  await page.goto(`${card().web_url}/log/export`);
+  await expectAccessible(page);
+  const [zip] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export', exact: true }).click()]);
+  expect(zip.suggestedFilename()).toMatch(/^tollbook-meridian-log-\d{4}-\d\d-01-\d{4}-\d\d-01\.zip$/);
+  expect(readFileSync(await zip.path()).subarray(0, 2).toString()).toBe('PK');
+  const [keys] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download' }).click()]);
+  expect(readFileSync(await keys.path(), 'utf8')).toMatch(/^tollbook\/ten_[0-9a-f]{32}\+/);
+
+  // The export signed the head: the record is under it.
+  await page.goto(record);
+  await expect(page.getByText('signed', { exact: true })).toBeVisible();
+  const [proof] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download the proof' }).click()]);
+  expect(readFileSync(await proof.path(), 'utf8')).toMatch(/^c2sp\.org\/tlog-proof@v1\nindex \d+\n/);
+  await expectAccessible(page);
+  await page.goto(`${card().web_url}/log?action=log.exported`);
+  await expect(page.getByRole('row', { name: /Log exported/ }).first()).toBeVisible();
+  await page.goto(`${card().web_url}/log?actor=nobody`);
+  await expect(page.getByRole('alert')).toBeVisible();
+  await expectAccessible(page);
+  expect(complaints.filter((text) => !text.includes('422'))).toEqual([]);
+});
+
+async function makeKey(page: Page, reason: string): Promise<void> {
+  await page.goto(`${card().web_url}/keys/new`);
+  await page.getByLabel('Label').fill('Found in the log');
+  await page.getByLabel('Cost center').selectOption('CC-6200');
+  await page.getByLabel('Why').fill(reason);
+  await page.getByRole('button', { name: 'Make key' }).click();
+  await expect(page.locator('pre').first()).toBeVisible();
+}
