@@ -76,10 +76,11 @@ type logRow struct {
 	Detail string
 }
 
-const detailShown = 110
+// detailShown and detailKept bound what is said in short: in a row, and of a record at all.
+const detailShown, detailKept = 110, 500
 
 func (v *visit) logRow(e *app.LogEntry) logRow {
-	row := logRow{Entry: e, URL: "/log/" + e.Record.String(), By: v.logHand(e), Words: actionWords(e.Action), About: v.about(e), Detail: inShort(e)}
+	row := logRow{Entry: e, URL: "/log/" + e.Record.String(), By: v.logHand(e), Words: actionWords(e.Action), About: v.about(e), Detail: shorten(inShort(e), detailKept)}
 	row.Tone, row.Icon = actionTone(e.Action)
 	if e.Sequence >= 0 {
 		row.Place = strconv.FormatInt(e.Sequence, 10)

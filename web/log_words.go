@@ -125,6 +125,7 @@ func changeKinds() []changeKind {
 	return []changeKind{
 		{"tenant", "company", "", nil},
 		{"tenant_profile", "settings", "setting", always("/settings")},
+		{"branding", "name on paper", "setting", always("/settings")},
 		{"tenant_suspension", "suspension of the company", "", nil},
 		{"tenant_resumption", "end of the company’s suspension", "", nil},
 		{"upstream", "provider’s address", "setting", always("/settings")},
