@@ -148,6 +148,13 @@ func (w *Web) showLog(v *visit) error {
 		newest.Cursor = ""
 		view.Newest = newest.url("/log")
 	}
+	if status == http.StatusOK {
+		out := newLogSheet(v)
+		out.add(page.Entries)
+		if err := out.whole().paged(view.Older != "" || view.Newest != "").prints(v, &view.Frame, "/log.csv", logFile(v)); err != nil {
+			return err
+		}
+	}
 	return render(v, status, logPage(view))
 }
 
@@ -302,35 +309,63 @@ func (w *Web) exportLog(v *visit) error {
 	if err != nil {
 		return err
 	}
-	filter.Cursor, filter.Limit = "", app.MaxRows // a file is the whole list, whichever page it was asked from
-	out := newSheet("sequence", "record", "recorded_at", "action", "action_words", "actor", "actor_name", "subject", "about", "detail", "leaf_sha256")
-	placed, waiting := int64(0), int64(0)
+	part, err := v.onePage()
+	if err != nil {
+		return err
+	}
+	filter.Limit = logShown
+	if !part {
+		filter.Cursor, filter.Limit = "", app.MaxRows // the whole list, whichever page it was asked from
+	}
+	out := newLogSheet(v)
 	for range maxExport / app.MaxRows {
 		page, err := w.areas.Log.Read(v.Request().Context(), v.who, filter)
 		if err != nil {
 			return err
 		}
-		for i := range page.Entries {
-			e := &page.Entries[i]
-			row := v.logRow(e)
-			leaf := ""
-			if row.Place == "" {
-				waiting++
-			} else {
-				placed++
-				leaf = base64.StdEncoding.EncodeToString(e.Leaf)
-			}
-			_ = out.Write([]string{
-				row.Place, e.Record.String(), e.RecordedAt.Format(time.RFC3339Nano), cell(e.Action), cell(row.Words), cell(e.Actor), cell(row.By.Label), cell(e.Subject),
-				cell(row.About.Label), cell(row.Detail), cell(leaf),
-			})
-		}
-		if page.Next == "" {
-			out.control("with_a_place", strconv.FormatInt(placed, 10))
-			out.control("waiting_for_a_place", strconv.FormatInt(waiting, 10))
-			return out.send(v, "audit-log-"+v.slug+".csv")
+		out.add(page.Entries)
+		if page.Next == "" || part {
+			return out.whole().paged(part).send(v, logFile(v))
 		}
 		filter.Cursor = page.Next
 	}
 	return errLogLarge
+}
+
+func logFile(v *visit) string { return "audit-log-" + v.slug + ".csv" }
+
+// logSheet is the log's list as a file, and what it counts.
+type logSheet struct {
+	v               *visit
+	out             *sheet
+	placed, waiting int64
+}
+
+func newLogSheet(v *visit) *logSheet {
+	return &logSheet{v: v, out: newSheet("sequence", "record", "recorded_at", "action", "action_words", "actor", "actor_name", "subject", "about", "detail", "leaf_sha256")}
+}
+
+func (l *logSheet) add(entries []app.LogEntry) {
+	for i := range entries {
+		e := &entries[i]
+		row := l.v.logRow(e)
+		leaf := ""
+		if row.Place == "" {
+			l.waiting++
+		} else {
+			l.placed++
+			leaf = base64.StdEncoding.EncodeToString(e.Leaf)
+		}
+		_ = l.out.Write([]string{
+			row.Place, e.Record.String(), e.RecordedAt.Format(time.RFC3339Nano), cell(e.Action), cell(row.Words), cell(e.Actor), cell(row.By.Label), cell(e.Subject),
+			cell(row.About.Label), cell(row.Detail), cell(leaf),
+		})
+	}
+}
+
+// whole is the sheet with its totals.
+func (l *logSheet) whole() *sheet {
+	l.out.control("with_a_place", strconv.FormatInt(l.placed, 10))
+	l.out.control("waiting_for_a_place", strconv.FormatInt(l.waiting, 10))
+	return l.out
 }

@@ -75,7 +75,11 @@ func TestEveryPrintedPageHasItsManifest(t *testing.T) {
 			return w.do(r)
 		}
 		place := func(pattern string) string {
-			return w.one.path(t, strings.Replace(pattern, ":node", "AC-10", 1)) + "?as_of=2026-11-20"
+			target := w.one.path(t, strings.Replace(pattern, ":node", "AC-10", 1)) + "?as_of=2026-11-20"
+			if strings.HasPrefix(pattern, "/log") {
+				target += "&action=change.proposed" // all of it is more than a page shows
+			}
+			return target
 		}
 		page, file := see(place(pageOf(routes, route.Path))), see(place(route.Path))
 		require.Equal(t, 200, page.status, "the page of %s: %s", route.Path, page.body)
