@@ -61,9 +61,11 @@ func (m *meter) usage(object []byte) bool {
 		return false
 	}
 	m.objects++
-	for f := membersOf(object); f.next(); {
+	f := membersOf(object)
+	for f.next() {
 		m.field(f.key, f.value)
 	}
+	m.readWhole(&f)
 	m.overlay(object)
 	return m.output.at == m.objects
 }
@@ -122,7 +124,8 @@ func (m *meter) split(object []byte) {
 	if !m.object(object) {
 		return
 	}
-	for f := membersOf(object); f.next(); {
+	f := membersOf(object)
+	for f.next() {
 		switch string(f.key) {
 		case "ephemeral_5m_input_tokens":
 			m.set(&m.five, f.value)
@@ -132,6 +135,7 @@ func (m *meter) split(object []byte) {
 			m.doubt("cache_creation.", f.key, f.value)
 		}
 	}
+	m.readWhole(&f)
 }
 
 // credit reads whether a fallback credit was redeemed. A status that is not known
@@ -154,7 +158,8 @@ func (m *meter) tools(object []byte) {
 	if !m.object(object) {
 		return
 	}
-	for f := membersOf(object); f.next(); {
+	f := membersOf(object)
+	for f.next() {
 		switch string(f.key) {
 		case "web_search_requests":
 			m.set(&m.searches, f.value)
@@ -162,6 +167,14 @@ func (m *meter) tools(object []byte) {
 		default:
 			m.doubt("server_tool_use.", f.key, f.value)
 		}
+	}
+	m.readWhole(&f)
+}
+
+// readWhole says so where an object broke off: counts may have stood behind.
+func (m *meter) readWhole(f *members) {
+	if f.broken {
+		m.because(ReasonUsageMalformed)
 	}
 }
 
