@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/id"
@@ -235,9 +233,9 @@ func (x *logExport) rows(tx *db.Tx) error {
 }
 
 func (x *logExport) usage(tx *db.Tx, batches []string) error {
-	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBatchBytes))
+	unzip, err := batchReader()
 	if err != nil {
-		return fmt.Errorf("make decompressor: %w", err)
+		return err
 	}
 	defer unzip.Close()
 	for _, subject := range batches {

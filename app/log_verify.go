@@ -56,7 +56,6 @@ type verifier struct {
 	signed  []db.CheckpointRow // to come, the smallest first
 	heads   int64              // that were right
 	good    int64              // the size of the last of them
-	goodAt  time.Time
 	batches int64
 	grown   []auditlog.Node        // that the batch completed
 	stray   *auditlog.FindingError // the first that is stored otherwise
@@ -75,10 +74,19 @@ const (
 	maxBatchBytes = 256 << 20
 )
 
+// batchReader decompresses usage batches' canonical bytes.
+func batchReader() (*zstd.Decoder, error) {
+	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBatchBytes))
+	if err != nil {
+		return nil, fmt.Errorf("make decompressor: %w", err)
+	}
+	return unzip, nil
+}
+
 func (v *verifier) run(tx *db.Tx) error {
 	var err error
-	if v.unzip, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBatchBytes)); err != nil {
-		return fmt.Errorf("make decompressor: %w", err)
+	if v.unzip, err = batchReader(); err != nil {
+		return err
 	}
 	defer v.unzip.Close()
 	if err := v.readHeads(tx); err != nil {
@@ -178,7 +186,7 @@ func (v *verifier) head() error {
 		why := fmt.Sprintf("it, or one up to %d, is not what was signed at %s", v.signed[0].Size-1, v.signed[0].RecordedAt.UTC().Format(time.RFC3339))
 		return &auditlog.FindingError{Sequence: v.good, Why: why}
 	}
-	v.good, v.goodAt, v.signed = v.signed[0].Size, v.signed[0].RecordedAt, v.signed[1:]
+	v.good, v.signed = v.signed[0].Size, v.signed[1:]
 	v.heads++
 	return nil
 }

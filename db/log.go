@@ -121,12 +121,14 @@ type LogRow struct {
 	RecordedAt time.Time
 }
 
-const logColumns = `l.sequence, r.record_id, r.action, r.actor, r.subject, r.canonical, l.leaf, r.recorded_at`
+// anyRecord reads records, those without a place among them.
+const anyRecord = `select coalesce(l.sequence, -1) as sequence, r.record_id, r.action, r.actor, r.subject, r.canonical, l.leaf, r.recorded_at
+		from audit_record r left join audit_leaf l on l.tenant_id = r.tenant_id and l.record_id = r.record_id where r.tenant_id = ?`
 
 // Log reads placed records from a sequence on.
 func (t *Tx) Log(from int64, limit int) ([]LogRow, error) {
 	var rows []LogRow
-	err := t.scan("read log", &rows, `select `+logColumns+`
+	err := t.scan("read log", &rows, `select l.sequence, r.record_id, r.action, r.actor, r.subject, r.canonical, l.leaf, r.recorded_at
 		from audit_leaf l join audit_record r on r.tenant_id = l.tenant_id and r.record_id = l.record_id
 		where l.tenant_id = ? and l.sequence >= ? order by l.sequence limit ?`, t.Tenant, from, limit)
 	return rows, err
@@ -166,8 +168,7 @@ func (f *LogFilter) Seek(cursor string) error {
 
 // LogPage reads records, newest first, those without a place among them.
 func (t *Tx) LogPage(f LogFilter) ([]LogRow, error) {
-	query := `select coalesce(l.sequence, -1) as sequence, r.record_id, r.action, r.actor, r.subject, r.canonical, l.leaf, r.recorded_at
-		from audit_record r left join audit_leaf l on l.tenant_id = r.tenant_id and l.record_id = r.record_id where r.tenant_id = ?`
+	query := anyRecord
 	args := []any{t.Tenant}
 	also := func(condition string, values ...any) { query, args = query+" and "+condition, append(args, values...) }
 	if prefix, all := strings.CutSuffix(f.Action, "."); all {
@@ -198,8 +199,7 @@ func (t *Tx) LogPage(f LogFilter) ([]LogRow, error) {
 // LogRecord reads one record.
 func (t *Tx) LogRecord(record id.Record) (LogRow, bool, error) {
 	var rows []LogRow
-	err := t.scan("read record", &rows, `select coalesce(l.sequence, -1) as sequence, r.record_id, r.action, r.actor, r.subject, r.canonical, l.leaf, r.recorded_at
-		from audit_record r left join audit_leaf l on l.tenant_id = r.tenant_id and l.record_id = r.record_id where r.tenant_id = ? and r.record_id = ?`, t.Tenant, record)
+	err := t.scan("read record", &rows, anyRecord+` and r.record_id = ?`, t.Tenant, record)
 	if err != nil || len(rows) == 0 {
 		return LogRow{}, false, err
 	}
