@@ -63,7 +63,7 @@ func (h *house) showPrices(ctx context.Context, who app.Actor, out io.Writer) er
 	}
 	_, err = fmt.Fprintf(out, "# price book %d, applied %s by change %d\n%s", book.Version, book.Versions[0].RecordedAt.Format(time.RFC3339), book.Versions[0].Number, book.Document)
 	for i := range book.Open {
-		_, _ = fmt.Fprintf(out, "# change %d waits for a decision: %s\n", book.Open[i].Number, book.Open[i].Impact)
+		_, _ = fmt.Fprintf(out, "# change %d waits for a decision: %s\n", book.Open[i].Number, book.Open[i].Impact.Sentence)
 	}
 	return err
 }
@@ -106,7 +106,7 @@ func (h *house) askPrices(ctx context.Context, who app.Actor, force bool, ask ap
 	change, err := h.approvals.Propose(ctx, who, ask, "")
 	if err == nil {
 		_, err = fmt.Fprintf(out, "change %d is proposed; somebody who may decide does so at %s\n%s\n",
-			change.Number, h.settings.PublicURL.JoinPath("prices", "changes", change.ID.String()), change.Impact)
+			change.Number, h.settings.PublicURL.JoinPath("prices", "changes", change.ID.String()), change.Impact.Sentence)
 	}
 	return err
 }

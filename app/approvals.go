@@ -37,7 +37,7 @@ type ChangeView struct {
 	Decider       string // the actor's id, or a rule; empty while open
 	Basis         approval.Basis
 	VerdictReason string
-	Impact        string
+	Impact        approval.Impact
 }
 
 // Open says whether it waits for a decision.
@@ -92,7 +92,7 @@ func (a *Approvals) Propose(ctx context.Context, who Actor, ask Ask, once string
 	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		var err error
 		made, err = doOnce(tx, a.ring, who, once, "change.propose", ask, func() (ChangeView, error) {
-			d, err := kind.draft(tx, ask.Payload, ask.EffectiveFrom)
+			d, err := kind.draft(tx, who, ask.Payload, ask.EffectiveFrom)
 			if err != nil {
 				return ChangeView{}, err
 			}

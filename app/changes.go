@@ -102,11 +102,11 @@ type governed struct {
 	lock func(tx *db.Tx) error
 	// draft makes a proposal of what a maker sent, and says how to store what the
 	// payload only names by its digest.
-	draft func(tx *db.Tx, payload []byte, from time.Time) (draft, error)
+	draft func(tx *db.Tx, who Actor, payload []byte, from time.Time) (draft, error)
 	// apply makes an approved change effective.
 	apply func(tx *db.Tx, c approval.Change) error
-	// impact says in one sentence what a change would do.
-	impact func(tx *db.Tx, c approval.Change) (string, error)
+	// impact says what a change would do.
+	impact func(tx *db.Tx, c approval.Change) (approval.Impact, error)
 }
 
 // draft is a proposal before it has a number.

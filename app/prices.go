@@ -99,7 +99,7 @@ func inForce(tx *db.Tx) (applied, error) {
 var errAsk = fault.Invalid("payload", "prices_payload", `The payload of a change of prices is {"document":"the whole price book"} or {"discount_bps":1234}.`)
 
 // draft makes a proposal of what a maker sent.
-func (p *Prices) draft(tx *db.Tx, payload []byte, from time.Time) (draft, error) {
+func (p *Prices) draft(tx *db.Tx, _ Actor, payload []byte, from time.Time) (draft, error) {
 	var ask priceAsk
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	decoder.DisallowUnknownFields()
@@ -258,7 +258,7 @@ func (p *Prices) Force(ctx context.Context, who Actor, ask Ask) (approval.Change
 	}
 	var applied approval.Change
 	err := p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		d, err := p.draft(tx, ask.Payload, ask.EffectiveFrom)
+		d, err := p.draft(tx, who, ask.Payload, ask.EffectiveFrom)
 		if err != nil {
 			return err
 		}
@@ -458,19 +458,19 @@ func (e *PriceEffect) sum(tx *db.Tx, since time.Time, differences []pricing.Diff
 	return nil
 }
 
-// impact says in one sentence what a change of prices would do.
-func (p *Prices) impact(tx *db.Tx, c approval.Change) (string, error) {
+// impact says what a change of prices would do.
+func (p *Prices) impact(tx *db.Tx, c approval.Change) (approval.Impact, error) {
 	shown := PriceProposal{ChangeView: ChangeView{Change: c}}
 	if err := p.compare(tx, &shown); err != nil {
-		return "", err
+		return approval.Impact{}, err
 	}
 	if shown.Since.IsZero() {
-		return "No price changes; the sources of some lines do.", nil
+		return approval.Impact{Sentence: "No price changes; the sources of some lines do."}, nil
 	}
 	lines := "1 line of price book %d changes"
 	if n := len(shown.Differences); n != 1 {
 		lines = strconv.Itoa(n) + " lines of price book %d change"
 	}
-	return fmt.Sprintf(lines+", the first from %s; requests since then on models it touches: %d.",
-		shown.BaseVersion, shown.Since.Format(time.DateOnly), shown.Effect.Requests), nil
+	return approval.Impact{Sentence: fmt.Sprintf(lines+", the first from %s; requests since then on models it touches: %d.",
+		shown.BaseVersion, shown.Since.Format(time.DateOnly), shown.Effect.Requests)}, nil
 }

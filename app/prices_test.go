@@ -173,7 +173,7 @@ func TestADiscountIsProposedBySomebodyAndDecidedByAnother(t *testing.T) {
 	change, err := h.approvals.Propose(t.Context(), maker, app.AskDiscount(1000, from, "order form 7"), "")
 	require.NoError(t, err)
 	require.Equal(t, from, change.EffectiveFrom)
-	require.Contains(t, change.Impact, "2026-11-01")
+	require.Contains(t, change.Impact.Sentence, "2026-11-01")
 	decide := func(who app.Actor, verdict approval.Verdict) error {
 		_, err := h.approvals.Decide(t.Context(), who, change.ID, verdict, change.Digest, "as signed")
 		return err

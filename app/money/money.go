@@ -96,7 +96,7 @@ func ParsePico(text string) (Pico, error) {
 }
 
 // Sum is an exact total of charges in pico-dollars; the zero value is zero.
-type Sum struct{ n big.Int }
+type Sum struct{ n big.Int } //nolint:recvcheck // a sum is printed as JSON wherever it stands, with an address or without
 
 // Add adds one charge in place.
 func (s *Sum) Add(p Pico) { s.n.Add(&s.n, big.NewInt(int64(p))) }
@@ -153,6 +153,18 @@ func (s *Sum) Pico() (Pico, error) {
 		return 0, ErrOverflow
 	}
 	return Pico(s.n.Int64()), nil
+}
+
+// MarshalText is the whole number of pico-dollars, so that a sum survives being kept as JSON.
+func (s Sum) MarshalText() ([]byte, error) { return []byte(s.Digits()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Sum) UnmarshalText(text []byte) error {
+	sum, err := SumOfPico(string(text))
+	if err == nil {
+		*s = sum
+	}
+	return err
 }
 
 // Display rounds to cents, half to even, for a screen: the books get their

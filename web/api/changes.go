@@ -64,7 +64,7 @@ func changeOf(v *app.ChangeView) Change {
 	out := Change{
 		ID: v.ID.String(), Number: v.Number, Kind: v.Kind, State: string(v.State), Digest: hex.EncodeToString(v.Digest[:]), Payload: v.Payload,
 		EffectiveFrom: Instant{v.EffectiveFrom}, Reason: v.Reason, Maker: v.Maker, ProposedAt: Instant{v.ProposedAt},
-		Decider: textOrNil(v.Decider), Basis: textOrNil(string(v.Basis)), VerdictReason: textOrNil(v.VerdictReason), Impact: textOrNil(v.Impact),
+		Decider: textOrNil(v.Decider), Basis: textOrNil(string(v.Basis)), VerdictReason: textOrNil(v.VerdictReason), Impact: textOrNil(v.Impact.Sentence),
 	}
 	if !v.Open() {
 		out.DecidedAt = instantOrNil(v.MovedAt)
