@@ -81,7 +81,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 		h.db.Close()
 		return nil, fmt.Errorf("TOLLBOOK_LOG_KEY: %w", err)
 	}
-	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.ring)
+	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.members, h.ring)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	h.views = app.NewViews(h.db, h.access, h.changes)
@@ -168,7 +168,7 @@ func askProvider() func(*http.Request) (*http.Response, error) {
 func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals))
 		if err == nil {
 			started.Store(&stop)
 		}

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/casbin/casbin/v2"
@@ -37,6 +38,7 @@ type Access struct {
 	enforcer *casbin.SyncedEnforcer
 	duties   []Duty
 	rights   []right
+	denied   map[Role][]right
 }
 
 // NewAccess loads the role matrix.
@@ -58,7 +60,7 @@ func NewAccess() (*Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Access{enforcer: enforcer, duties: duties, rights: matrixRights()}, nil
+	return &Access{enforcer: enforcer, duties: duties, rights: matrixRights(), denied: denials()}, nil
 }
 
 // matrixAdapter loads the embedded matrix and refuses to store anything: policy
@@ -111,6 +113,17 @@ func (a *Access) may(tenant id.Tenant, grants []Grant, object, action string) bo
 	}
 	allowed, err := a.enforcer.Enforce(roles.String(), tenant.String(), object, action)
 	return err == nil && allowed
+}
+
+// denies says whether a role takes a right away, whatever another role of the same account
+// gives: nobody who holds it may stand in for somebody who has that right.
+func (a *Access) denies(grants []Grant, object, action string) bool {
+	for _, g := range grants {
+		if slices.Contains(a.denied[g.Role], right{object, action}) {
+			return true
+		}
+	}
+	return false
 }
 
 // Scope is what part of the tenant an allowed action reaches: nil for everything,

@@ -3,40 +3,48 @@ package app
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"tollbook/app/approval"
-	"tollbook/app/auditlog"
 	"tollbook/app/fault"
+	"tollbook/app/hierarchy"
 	"tollbook/app/id"
 	"tollbook/app/secret"
 	"tollbook/db"
 )
 
-// Approvals is the area of changes that wait for a decision: proposing them from
-// outside, listing and deciding them, whatever their kind.
+// Approvals is the area of changes that wait for a decision: proposing, editing, listing
+// and deciding them, whatever their kind.
 type Approvals struct {
 	db      *db.DB
 	access  *Access
 	changes *Changes
+	members *Members
 	ring    *secret.Keyring
 }
 
 // NewApprovals makes the area. Kinds are governed by the areas made before and after.
-func NewApprovals(d *db.DB, access *Access, changes *Changes, ring *secret.Keyring) *Approvals {
-	return &Approvals{db: d, access: access, changes: changes, ring: ring}
+func NewApprovals(d *db.DB, access *Access, changes *Changes, members *Members, ring *secret.Keyring) *Approvals {
+	a := &Approvals{db: d, access: access, changes: changes, members: members, ring: ring}
+	changes.govern(changePolicies, governed{
+		checks: "finance", floor: approval.FloorSecond, revisable: true, lock: (*db.Tx).LockPolicies, draft: a.draftPolicies, apply: a.applyPolicies, impact: a.policiesImpact,
+	})
+	return a
 }
 
 // ChangeView is a change as lists and pages show it.
 type ChangeView struct {
 	approval.Change
+	Revision      int // 1 for what was proposed, then counting edits
 	MovedAt       time.Time
 	Decider       string // the actor's id, or a rule; empty while open
 	Basis         approval.Basis
 	VerdictReason string
+	Terms         Terms
 	Impact        approval.Impact
 }
 
@@ -47,13 +55,32 @@ func changeView(r *db.ChangeRow) (ChangeView, error) {
 	if len(r.Digest) != len(approval.Change{}.Digest) {
 		return ChangeView{}, approval.ErrDigest
 	}
+	attachments, err := digests(r.Attachments)
+	if err != nil {
+		return ChangeView{}, err
+	}
 	return ChangeView{
 		Change: approval.Change{
-			ID: r.ChangeID, Number: r.Number, Kind: r.Kind, Payload: r.Payload, Digest: [32]byte(r.Digest), Reason: r.Reason,
+			ID: r.ChangeID, Number: r.Number, Kind: r.Kind, Payload: r.Payload, Attachments: attachments, Digest: [32]byte(r.Digest), Reason: r.Reason,
 			EffectiveFrom: r.EffectiveFrom.UTC(), Maker: r.Maker, ProposedAt: r.ProposedAt.UTC(), State: approval.State(r.State),
 		},
-		MovedAt: r.MovedAt.UTC(), Decider: r.Decider, Basis: approval.Basis(r.Basis), VerdictReason: r.VerdictReason,
+		Revision: r.Revision, MovedAt: r.MovedAt.UTC(), Decider: r.Decider, Basis: approval.Basis(r.Basis), VerdictReason: r.VerdictReason,
 	}, nil
+}
+
+func digests(text string) ([][32]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var list [][32]byte
+	for one := range strings.SplitSeq(text, ",") {
+		raw, err := hex.DecodeString(one)
+		if err != nil || len(raw) != 32 {
+			return nil, approval.ErrDigest
+		}
+		list = append(list, [32]byte(raw))
+	}
+	return list, nil
 }
 
 // changeOf reads a change for moving it: nothing else moves it until commit.
@@ -76,37 +103,184 @@ type Ask struct {
 	Reason        string
 }
 
-// Propose makes a change of a governed kind; it waits for a person's decision.
+// Kinds lists the kinds of changes that can be proposed, with the least that is asked.
+func (a *Approvals) Kinds() map[string]approval.Floor {
+	list := map[string]approval.Floor{}
+	for kind, g := range a.changes.governed {
+		list[kind] = g.floor
+	}
+	return list
+}
+
+func (a *Approvals) kind(kind string) (governed, error) {
+	g, ok := a.changes.governed[kind]
+	if !ok {
+		return governed{}, fault.Invalid("kind", "kind_unknown", "A change of kind %.40q cannot be proposed here. Known: %v.", kind, slices.Sorted(maps.Keys(a.changes.governed)))
+	}
+	return g, nil
+}
+
+// Propose makes a change of a governed kind. It waits for whom the policy it is held to
+// asks; asks it nobody, the answer is an applied change.
 func (a *Approvals) Propose(ctx context.Context, who Actor, ask Ask, once string) (ChangeView, error) {
 	if err := a.access.Check(who, "change", "propose"); err != nil {
 		return ChangeView{}, err
 	}
-	kind, ok := a.changes.governed[ask.Kind]
-	if !ok {
-		return ChangeView{}, fault.Invalid("kind", "kind_unknown", "A change of kind %.40q cannot be proposed here. Known: %v.", ask.Kind, slices.Sorted(maps.Keys(a.changes.governed)))
+	kind, err := a.kind(ask.Kind)
+	if err != nil {
+		return ChangeView{}, err
 	}
 	if err := a.changes.allowed(who, ask.Kind); err != nil {
 		return ChangeView{}, err
 	}
 	var made ChangeView
-	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+	err = a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		var err error
 		made, err = doOnce(tx, a.ring, who, once, "change.propose", ask, func() (ChangeView, error) {
 			d, err := kind.draft(tx, who, ask.Payload, ask.EffectiveFrom)
 			if err != nil {
 				return ChangeView{}, err
 			}
-			change, err := a.changes.submit(tx, who, ask.Kind, ask.Reason, d)
-			if err != nil {
-				return ChangeView{}, err
-			}
-			view := ChangeView{Change: change, MovedAt: tx.Now}
-			view.Impact, err = kind.impact(tx, change)
-			return view, err
+			change, terms, err := a.changes.submit(tx, who, ask.Kind, ask.Reason, d)
+			return ChangeView{Change: change, Revision: 1, MovedAt: tx.Now, Terms: terms.Terms, Impact: terms.impact}, err
 		})
 		return err
 	})
 	return made, err
+}
+
+// Preview says what a proposal would do and who would decide about it, and proposes nothing.
+func (a *Approvals) Preview(ctx context.Context, who Actor, ask Ask) (ChangeView, error) {
+	made := ChangeView{}
+	kind, err := a.kind(ask.Kind)
+	if err != nil {
+		return made, err
+	}
+	if err := a.changes.allowed(who, ask.Kind); err != nil {
+		return made, err
+	}
+	err = a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		d, err := kind.draft(tx, who, ask.Payload, ask.EffectiveFrom)
+		if err != nil {
+			return err
+		}
+		if ask.Reason == "" {
+			ask.Reason = "preview"
+		}
+		change, terms, err := a.changes.submit(tx, who, ask.Kind, ask.Reason, d)
+		if err != nil {
+			return err
+		}
+		made = ChangeView{Change: change, Revision: 1, MovedAt: tx.Now, Terms: terms.Terms, Impact: terms.impact}
+		return errPreview // so that nothing of it stays
+	})
+	if errors.Is(err, errPreview) {
+		err = nil
+	}
+	return made, err
+}
+
+var errPreview = fault.New(fault.KindInternal, "preview", "Nothing was proposed.")
+
+// Revise replaces what a change proposes while it waits: a new content, about which nobody
+// has decided anything yet. Seen is the digest of what its maker edited.
+func (a *Approvals) Revise(ctx context.Context, who Actor, change id.Change, seen [32]byte, ask Ask) (ChangeView, error) {
+	return a.revise(ctx, who, change, seen, func(tx *db.Tx, view *ChangeView, g governed) (draft, string, error) {
+		if !g.revisable {
+			return draft{}, "", fault.New(fault.KindConflict, "change_not_revisable", "A change of this kind cannot be edited. Withdraw it and propose another.")
+		}
+		if err := a.changes.allowed(who, view.Kind); err != nil {
+			return draft{}, "", err
+		}
+		d, err := g.draft(tx, who, ask.Payload, ask.EffectiveFrom)
+		return d, ask.Reason, err
+	})
+}
+
+type edit func(tx *db.Tx, view *ChangeView, g governed) (draft, string, error)
+
+// revise lets a maker, and nobody else, give a change that waits another content.
+func (a *Approvals) revise(ctx context.Context, who Actor, change id.Change, seen [32]byte, edited edit) (ChangeView, error) {
+	var view ChangeView
+	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		row, err := tx.Change(change)
+		if err != nil {
+			return err
+		}
+		g, ok := a.changes.governed[row.Kind]
+		if !ok {
+			return db.ErrChangeAbsent
+		}
+		if own, err := a.own(tx, who, row.Maker); err != nil || !own {
+			if err == nil {
+				err = errNotMaker
+			}
+			return err
+		}
+		if err := g.lock(tx); err != nil {
+			return err
+		}
+		if view, err = changeOf(tx, change); err != nil {
+			return err
+		}
+		if view.Digest != seen {
+			return approval.ErrDigest
+		}
+		d, reason, err := edited(tx, &view, g)
+		if err != nil {
+			return err
+		}
+		return a.replace(tx, who, &view, g, d, reason)
+	})
+	return view, err
+}
+
+var errNotMaker = fault.New(fault.KindForbidden, "not_maker", "Only who proposed a change edits it. Say what you would change in a comment, or reject it.")
+
+// own says whether an actor is who proposed a change, under whichever account or token.
+func (a *Approvals) own(tx *db.Tx, who Actor, maker string) (bool, error) {
+	if who.ID() == maker {
+		return true, nil
+	}
+	persons, err := tx.MakerPersons(maker)
+	return !who.Person.IsZero() && slices.Contains(persons, who.Person), err
+}
+
+// List shows changes of the governed kinds the actor may read.
+func (a *Approvals) List(ctx context.Context, who Actor, state approval.State, below int64, limit int) (ChangePage, error) {
+	if err := a.access.Check(who, "change", "read"); err != nil {
+		return ChangePage{}, err
+	}
+	if state != "" && !slices.Contains(approval.States(), state) {
+		return ChangePage{}, fault.Invalid("state", "state_unknown", "A change is proposed, approved, rejected, applied or expired; not %.40q.", string(state))
+	}
+	limit = min(max(limit, 1), MaxChanges)
+	var page ChangePage
+	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		tree, err := treeAt(tx, time.Time{})
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Changes(a.readable(who), string(state), below, limit+1)
+		if err != nil {
+			return err
+		}
+		if len(rows) > limit {
+			rows = rows[:limit]
+			page.Next = rows[limit-1].Number
+		}
+		views, err := a.views(tx, rows)
+		if err != nil {
+			return err
+		}
+		for i := range views {
+			if a.sees(who, tree, &views[i]) {
+				page.Rows = append(page.Rows, views[i])
+			}
+		}
+		return nil
+	})
+	return page, err
 }
 
 // ChangePage is one page of changes, newest first.
@@ -118,153 +292,74 @@ type ChangePage struct {
 // MaxChanges bounds one page of changes.
 const MaxChanges = 500
 
-// List shows changes of the governed kinds the actor may read.
-func (a *Approvals) List(ctx context.Context, who Actor, state approval.State, below int64, limit int) (ChangePage, error) {
-	if err := a.access.Check(who, "change", "read"); err != nil {
-		return ChangePage{}, err
-	}
-	if state != "" && !slices.Contains([]approval.State{approval.StateProposed, approval.StateApproved, approval.StateRejected, approval.StateApplied}, state) {
-		return ChangePage{}, fault.Invalid("state", "state_unknown", "A change is proposed, approved, rejected or applied; not %.40q.", string(state))
-	}
-	limit = min(max(limit, 1), MaxChanges)
-	kinds := []string{}
+// readable lists the governed kinds whose objects an actor may read or propose.
+func (a *Approvals) readable(who Actor) []string {
+	var kinds []string
 	for kind := range a.changes.governed {
-		if a.access.Check(who, objectOf(kind), "read") == nil {
+		object := objectOf(kind)
+		if a.access.Check(who, object, "read") == nil || a.access.Check(who, object, "propose") == nil {
 			kinds = append(kinds, kind)
 		}
 	}
-	var page ChangePage
-	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		rows, err := tx.Changes(kinds, string(state), below, limit+1)
-		if err != nil {
-			return err
-		}
-		if len(rows) > limit {
-			rows = rows[:limit]
-			page.Next = rows[limit-1].Number
-		}
-		for i := range rows {
-			view, err := changeView(&rows[i])
-			if err != nil {
-				return err
-			}
-			page.Rows = append(page.Rows, view)
-		}
-		return nil
-	})
-	return page, err
+	slices.Sort(kinds)
+	return kinds
 }
 
-// Decide gives a person's verdict on a proposal; approved, it is applied in the same
-// commit. Seen is the digest the person was shown. A refused attempt is recorded too.
-func (a *Approvals) Decide(ctx context.Context, who Actor, change id.Change, verdict approval.Verdict, seen [32]byte, reason string) (ChangeView, error) {
-	var decided ChangeView
-	found := false
-	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		row, err := tx.Change(change)
-		if err != nil {
-			return err
-		}
-		kind, ok := a.changes.governed[row.Kind]
-		if !ok {
-			return db.ErrChangeAbsent
-		}
-		found = true
-		if err := a.access.Check(who, kind.checks, "approve"); err != nil {
-			return err
-		}
-		if err := kind.lock(tx); err != nil {
-			return err
-		}
-		view, err := changeOf(tx, change)
-		if err != nil {
-			return err
-		}
-		decided, err = a.decide(tx, who, view, kind, verdict, seen, reason)
-		return err
-	})
-	if k := fault.KindOf(err); err != nil && found && (k == fault.KindForbidden || k == fault.KindConflict) {
-		refusal := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-			return tx.AppendAudit(auditlog.Record{
-				Action: "change.decision_refused", Actor: who.ID(), Subject: change.String(),
-				Detail: map[string]any{"code": fault.From(err).Code, "verdict": string(verdict)},
-			})
-		})
-		if refusal != nil {
-			return ChangeView{}, fmt.Errorf("record a refused decision: %w", refusal)
-		}
+// sees says whether a change is in the part of the tenant an actor may read: somebody with
+// a subtree sees what touches it, and their own.
+func (a *Approvals) sees(who Actor, tree *hierarchy.Tree, v *ChangeView) bool {
+	scope := a.access.Scope(who, "change", "read")
+	if scope == nil || v.Maker == who.ID() {
+		return true
 	}
-	return decided, err
+	return slices.ContainsFunc(v.Impact.Touches, func(n id.Node) bool { return visible(tree, n, scope) })
 }
 
-func (a *Approvals) decide(tx *db.Tx, who Actor, view ChangeView, kind governed, verdict approval.Verdict, seen [32]byte, reason string) (ChangeView, error) {
-	others, err := a.others(tx, who, kind.checks)
-	if err != nil {
-		return ChangeView{}, err
-	}
-	maker, err := tx.MakerPersons(view.Maker)
-	if err != nil {
-		return ChangeView{}, err
-	}
-	moved, basis, err := view.Decide(approval.Checker{ID: who.ID(), Person: who.Person, Others: others}, maker, verdict, seen, reason)
-	if err != nil {
-		return ChangeView{}, err
-	}
-	if err := tx.AddDecision(moved.ID, 1, moved.State, who.ID(), moved.Digest, basis, reason); err != nil {
-		return ChangeView{}, err
-	}
-	if moved.State == approval.StateApproved {
-		if err := a.refuseConflicted(tx, who); err != nil {
-			return ChangeView{}, err
+// views reads rows with the terms they are held to.
+func (a *Approvals) views(tx *db.Tx, rows []db.ChangeRow) ([]ChangeView, error) {
+	views := make([]ChangeView, 0, len(rows))
+	for i := range rows {
+		view, err := changeView(&rows[i])
+		if err != nil {
+			return nil, err
 		}
-		if err := kind.apply(tx, moved); err != nil {
-			return ChangeView{}, err
-		}
-		if moved, err = a.changes.move(tx, moved, approval.StateApplied, 2, who.ID()); err != nil {
-			return ChangeView{}, err
-		}
-		tx.Notify()
+		views = append(views, view)
 	}
-	view.Change, view.MovedAt, view.Decider, view.Basis, view.VerdictReason = moved, tx.Now, who.ID(), basis, reason
-	return view, record(tx, "change."+string(moved.State), who, moved, map[string]any{
-		"decided_by": who.ID(), "basis": string(basis), "maker": moved.Maker, "seen": hex.EncodeToString(seen[:]), "verdict_reason": reason,
-	})
+	return views, a.terms(tx, views)
 }
 
-// refuseConflicted refuses a checker whose accounts together hold what must not meet.
-func (a *Approvals) refuseConflicted(tx *db.Tx, who Actor) error {
-	held, err := tx.PersonRoles(who.Person)
+// replace stores another content of a change, with the terms it is held to from now on.
+func (a *Approvals) replace(tx *db.Tx, who Actor, view *ChangeView, g governed, d draft, reason string) error {
+	attachments, err := tx.Attachments(view.ID)
 	if err != nil {
 		return err
 	}
-	if len(a.access.Conflicts(rolesOf(held))) > 0 {
-		return ErrDuty
+	var files [][32]byte
+	for i := range attachments {
+		files = append(files, [32]byte(attachments[i].SHA256))
 	}
-	return nil
-}
-
-// others counts the persons but the actor who may decide, too.
-func (a *Approvals) others(tx *db.Tx, who Actor, object string) (int, error) {
-	var roles []string
-	for _, role := range Roles() {
-		if a.access.may(who.Tenant, []Grant{{Role: role}}, object, "approve") {
-			roles = append(roles, string(role))
-		}
-	}
-	rows, err := tx.PersonsWith(roles)
+	document, effective, err := d.content(tx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	grants, persons := map[id.Member][]Grant{}, map[id.Member]id.Person{}
-	for _, r := range rows {
-		grants[r.MemberID] = append(grants[r.MemberID], Grant{Role: Role(r.Role), Node: r.NodeID})
-		persons[r.MemberID] = r.PersonID
+	former := view.DigestText()
+	revised, err := view.Revise(document, reason, effective, files)
+	if err != nil {
+		return err
 	}
-	seen := map[id.Person]bool{}
-	for member, held := range grants {
-		if person := persons[member]; person != who.Person && a.access.may(who.Tenant, held, object, "approve") {
-			seen[person] = true
-		}
+	view.Change, view.Revision = revised, view.Revision+1
+	if err := tx.AddRevision(revised, view.Revision, who.ID()); err != nil {
+		return err
 	}
-	return len(seen), nil
+	terms, err := hold(tx, g, revised, view.Revision)
+	if err != nil {
+		return err
+	}
+	if len(terms.Policy.Steps) == 0 { // it waits already: somebody goes on deciding about it
+		return fault.New(fault.KindConflict, "change_needs_nobody", "As edited, nobody has to decide about this. Withdraw it and propose it again.")
+	}
+	view.Terms, view.Impact = terms.Terms, terms.impact
+	detail := terms.detail()
+	detail["former_digest"] = former
+	return record(tx, "change.revised", who, revised, detail)
 }

@@ -82,10 +82,17 @@ func due(tx *db.Tx, vendor string) error {
 	if err != nil {
 		return err
 	}
+	tend, err := tx.ToTend(1)
+	if err != nil {
+		return err
+	}
 	tenant := tx.Tenant.String()
 	jobs := []db.Job{job.ProposePrices{Tenant: tenant, Digest: vendor}}
 	if waiting > 0 {
 		jobs = append(jobs, job.SequenceAudit{Tenant: tenant})
+	}
+	if len(tend) > 0 {
+		jobs = append(jobs, job.TendChanges{Tenant: tenant})
 	}
 	if unsigned {
 		jobs = append(jobs, job.SignLog{Tenant: tenant})

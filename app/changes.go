@@ -48,6 +48,10 @@ const (
 	changeProfile  = "tenant_profile"
 	changeBranding = "branding"
 
+	changePolicies      = "policies"
+	changeDelegation    = "delegation"
+	changeDelegationEnd = "delegation_end"
+
 	changeTenantSuspension = "tenant_suspension"
 	changeTenantResumption = "tenant_resumption"
 )
@@ -78,6 +82,10 @@ func objectOf(kind string) string {
 		return "setting"
 	case changeBranding:
 		return "branding"
+	case changePolicies:
+		return "policy"
+	case changeDelegation, changeDelegationEnd:
+		return "delegation"
 	}
 	return "tenant"
 }
@@ -98,6 +106,13 @@ func NewChanges(access *Access) *Changes {
 type governed struct {
 	// checks is the object whose approval a checker needs.
 	checks string
+	// floor is the least that is asked for this kind, whatever a company's policies say.
+	floor approval.Floor
+	// dated kinds take effect when their maker says, which may lie back only within months
+	// that are open; the others say themselves when they do.
+	dated bool
+	// revisable kinds keep nothing beside the payload, so that their maker may edit them.
+	revisable bool
 	// lock holds what applying changes; it is taken before the change itself is.
 	lock func(tx *db.Tx) error
 	// draft makes a proposal of what a maker sent, and says how to store what the
@@ -114,6 +129,18 @@ type draft struct {
 	payload   any
 	effective time.Time
 	store     func(tx *db.Tx, c approval.Change) error
+}
+
+// content is what a digest covers of a draft.
+func (d draft) content(tx *db.Tx) (document []byte, effective time.Time, err error) {
+	if document, err = json.Marshal(d.payload); err != nil {
+		return nil, time.Time{}, fmt.Errorf("encode change: %w", err)
+	}
+	if effective = d.effective; effective.IsZero() {
+		effective = tx.Now
+	}
+	// The digest covers this instant, so it must be one the database can give back.
+	return document, effective.UTC().Truncate(time.Microsecond), nil
 }
 
 // govern tells the funnel of a kind; areas do so when they are made.
@@ -139,21 +166,16 @@ func (c *Changes) propose(tx *db.Tx, who Actor, p proposal) (approval.Change, er
 	if err := c.allowed(who, p.kind); err != nil {
 		return approval.Change{}, err
 	}
-	document, err := json.Marshal(p.payload)
+	document, effective, err := draft{payload: p.payload, effective: p.effective}.content(tx)
 	if err != nil {
 		return approval.Change{}, fmt.Errorf("encode %s change: %w", p.kind, err)
 	}
-	if p.effective.IsZero() {
-		p.effective = tx.Now
-	}
-	// The digest covers this instant, so it must be one the database can give back.
-	p.effective = p.effective.UTC().Truncate(time.Microsecond)
 	number, err := tx.Counter("change")
 	if err != nil {
 		return approval.Change{}, err
 	}
 	change, err := approval.Propose(approval.Change{
-		ID: id.NewChange(tx.Now), Number: number, Kind: p.kind, Reason: p.reason, EffectiveFrom: p.effective, Maker: who.ID(), ProposedAt: tx.Now,
+		ID: id.NewChange(tx.Now), Number: number, Kind: p.kind, Reason: p.reason, EffectiveFrom: effective, Maker: who.ID(), ProposedAt: tx.Now,
 	}, document)
 	if err != nil {
 		return approval.Change{}, err
@@ -188,16 +210,41 @@ func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.C
 	return change, record(tx, "change.applied", who, change, map[string]any{"approved_by": p.rule})
 }
 
-// submit proposes a change of a governed kind and leaves it to a decision.
-func (c *Changes) submit(tx *db.Tx, who Actor, kind, reason string, d draft) (approval.Change, error) {
+// submit proposes a change of a governed kind and leaves it to a decision; where the
+// policy it is held to asks nobody, it is applied at once.
+func (c *Changes) submit(tx *db.Tx, who Actor, kind, reason string, d draft) (approval.Change, held, error) {
+	g := c.governed[kind]
 	change, err := c.propose(tx, who, proposal{kind: kind, payload: d.payload, effective: d.effective, reason: reason})
 	if err != nil {
-		return approval.Change{}, err
+		return approval.Change{}, held{}, err
 	}
-	if err := d.store(tx, change); err != nil {
-		return approval.Change{}, fmt.Errorf("propose %s change: %w", kind, err)
+	if d.store != nil {
+		if err := d.store(tx, change); err != nil {
+			return approval.Change{}, held{}, fmt.Errorf("propose %s change: %w", kind, err)
+		}
 	}
-	return change, record(tx, "change.proposed", who, change, nil)
+	terms, err := hold(tx, g, change, 1)
+	if err != nil {
+		return approval.Change{}, held{}, err
+	}
+	if err := record(tx, "change.proposed", who, change, terms.detail()); err != nil {
+		return approval.Change{}, held{}, err
+	}
+	if len(terms.Policy.Steps) > 0 {
+		return change, terms, nil
+	}
+	rule := "policy:" + terms.Policy.Code
+	if change, err = c.move(tx, change, approval.StateApproved, 1, rule); err != nil {
+		return approval.Change{}, held{}, err
+	}
+	if err := g.apply(tx, change); err != nil {
+		return approval.Change{}, held{}, fmt.Errorf("apply %s change: %w", kind, err)
+	}
+	if change, err = c.move(tx, change, approval.StateApplied, 2, who.ID()); err != nil {
+		return approval.Change{}, held{}, err
+	}
+	tx.Notify()
+	return change, terms, record(tx, "change.applied", who, change, map[string]any{"approved_by": rule})
 }
 
 // withdraw takes back a proposal that something else has overtaken.

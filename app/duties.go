@@ -57,13 +57,37 @@ func parseRights(text string) []right {
 // matrixRights lists every right the access matrix knows.
 func matrixRights() []right {
 	var list []right
+	for _, line := range matrixLines() {
+		if !slices.Contains(list, line.right) {
+			list = append(list, line.right)
+		}
+	}
+	return list
+}
+
+// denials lists what each role takes away.
+func denials() map[Role][]right {
+	list := map[Role][]right{}
+	for _, line := range matrixLines() {
+		if line.effect == "deny" {
+			list[line.role] = append(list[line.role], line.right)
+		}
+	}
+	return list
+}
+
+type matrixLine struct {
+	role   Role
+	right  right
+	effect string
+}
+
+func matrixLines() []matrixLine {
+	var list []matrixLine
 	for line := range strings.Lines(accessMatrix) {
 		fields := strings.Split(strings.TrimSpace(line), ", ")
-		if len(fields) != 6 || fields[0] != "p" {
-			continue
-		}
-		if r := (right{fields[3], fields[4]}); !slices.Contains(list, r) {
-			list = append(list, r)
+		if len(fields) == 6 && fields[0] == "p" {
+			list = append(list, matrixLine{role: Role(fields[1]), right: right{fields[3], fields[4]}, effect: fields[5]})
 		}
 	}
 	return list

@@ -31,7 +31,7 @@ type Prices struct {
 // NewPrices makes the area; vendor is the list this binary ships.
 func NewPrices(d *db.DB, access *Access, changes *Changes, vendor []byte) *Prices {
 	p := &Prices{db: d, access: access, changes: changes, vendor: vendor}
-	changes.govern(changePrices, governed{checks: "finance", lock: (*db.Tx).LockPrices, draft: p.draft, apply: p.apply, impact: p.impact})
+	changes.govern(changePrices, governed{checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockPrices, draft: p.draft, apply: p.apply, impact: p.impact})
 	return p
 }
 
@@ -240,7 +240,7 @@ func (p *Prices) proposeVendor(tx *db.Tx, who Actor) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, err = p.changes.submit(tx, who, changePrices, "the vendor's list of a newer release", d)
+	_, _, err = p.changes.submit(tx, who, changePrices, "the vendor's list of a newer release", d)
 	return err == nil, err
 }
 

@@ -43,10 +43,12 @@ type ChangeRow struct {
 	Digest        []byte
 	Reason        string
 	EffectiveFrom time.Time
+	Revision      int // 1 for what was proposed, then counting edits
 	Maker         string
 	ProposedAt    time.Time
 	State         string
 	MovedAt       time.Time
+	Attachments   string // SHA-256 of each in hexadecimal, in their order, separated by commas
 	// The verdict, where a person gave one.
 	Decider       string
 	Basis         string
@@ -56,11 +58,17 @@ type ChangeRow struct {
 // ErrChangeAbsent reports a change nobody made.
 var ErrChangeAbsent = fault.New(fault.KindNotFound, "change_absent", "There is no such change.")
 
-const changeSelect = `select c.change_id, c.number, c.kind, c.payload, c.digest, c.reason, c.effective_from, c.maker, c.proposed_at, last.state, last.moved_at,
-	coalesce(verdict.actor, '') as decider, coalesce(verdict.basis, '') as basis, coalesce(verdict.reason, '') as verdict_reason
+// An edited change is what its latest revision says.
+const changeSelect = `select c.change_id, c.number, c.kind, coalesce(edit.payload, c.payload) as payload, coalesce(edit.digest, c.digest) as digest,
+	coalesce(edit.reason, c.reason) as reason, coalesce(edit.effective_from, c.effective_from) as effective_from, coalesce(edit.revision, 1) as revision,
+	c.maker, c.proposed_at, last.state, last.moved_at,
+	coalesce(verdict.actor, '') as decider, coalesce(verdict.basis, '') as basis, coalesce(verdict.reason, '') as verdict_reason,
+	coalesce((select string_agg(encode(a.sha256, 'hex'), ',' order by a.attachment_id) from change_attachment a where a.tenant_id = c.tenant_id and a.change_id = c.change_id), '') as attachments
 	from change c
 	join lateral (select m.state, m.moved_at from change_move m where m.tenant_id = c.tenant_id and m.change_id = c.change_id order by m.place desc limit 1) last on true
 	left join lateral (select m.actor, m.basis, m.reason from change_move m where m.tenant_id = c.tenant_id and m.change_id = c.change_id and m.place = 1) verdict on true
+	left join lateral (select r.revision, r.payload, r.digest, r.reason, r.effective_from from change_revision r
+		where r.tenant_id = c.tenant_id and r.change_id = c.change_id order by r.revision desc limit 1) edit on true
 	where c.tenant_id = ?`
 
 // Change reads one change.
@@ -92,11 +100,7 @@ func (t *Tx) Changes(kinds []string, state string, below int64, limit int) ([]Ch
 // it is and who made it.
 func (t *Tx) MakerPersons(maker string) ([]id.Person, error) {
 	var rows []struct{ PersonID id.Person }
-	err := t.scan("read maker", &rows, `with account as (select person_id, member_id, 'mem_' || replace(member_id::text, '-', '') as name from member where tenant_id = ?),
-		token as (select k.member_id, c.maker from api_token k join change c on c.tenant_id = k.tenant_id and c.change_id = k.change_id
-			where k.tenant_id = ? and 'tok_' || replace(k.token_id::text, '-', '') = ?)
-		select distinct a.person_id from account a where a.name = ? or a.member_id in (select member_id from token) or a.name in (select maker from token)`,
-		t.Tenant, t.Tenant, maker, maker)
+	err := t.scan("read maker", &rows, `select p as person_id from maker_persons(?) p`, maker)
 	persons := make([]id.Person, 0, len(rows))
 	for _, r := range rows {
 		persons = append(persons, r.PersonID)

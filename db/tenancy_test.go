@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -56,6 +57,9 @@ type scene struct {
 	brand      id.Version
 	view       id.View
 	batch      db.Batch
+	deputy     id.Member
+	delegation id.Delegation
+	attachment id.Attachment
 	rated      pricing.Rated
 	month      period.Month
 }
@@ -118,6 +122,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, tx.SetTenantState(id.NewVersion(tx.Now), db.TenantSuspended, s.change.ID))
 		require.NoError(t, tx.AddPseudonymKey([]byte(s.mark("pseudonyms"))))
 		s.logins(t, tx)
+		s.approvals(t, tx)
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
 		s.usage(t, tx)
 		_, err = tx.SequenceAudit()
@@ -281,7 +286,8 @@ func onlyError(err error) (any, error) { return nil, err }
 
 // reading is every query that reads.
 func reading() map[string]query {
-	return map[string]query{
+	all := readingApprovals()
+	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
 		"LogSize":          {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.LogSize() }},
@@ -729,7 +735,8 @@ func reading() map[string]query {
 			return waiting, err
 		}},
 		"LatestBatch": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LatestBatch()) }},
-	}
+	})
+	return all
 }
 
 // text prints rows with their bytes as text, so that marks in them are found.

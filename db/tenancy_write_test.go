@@ -27,7 +27,8 @@ import (
 
 // writing is every query that writes, asked to touch or to name another tenant's rows.
 func writing() map[string]query {
-	return map[string]query{
+	all := writingApprovals()
+	maps.Copy(all, map[string]query{
 		"AddTenant":     {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddTenant(theirs.slug, "x")) }},
 		"AddFounding":   {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddFounding(theirs.founding())) }},
 		"LockFoundings": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockFoundings()) }},
@@ -253,7 +254,8 @@ func writing() map[string]query {
 			batch.ID, batch.Record = id.NewBatch(tx.Now), theirs.batch.Record
 			return onlyError(tx.AddBatch(batch))
 		}},
-	}
+	})
+	return all
 }
 
 // dump is every row of a tenant in every table.

@@ -8,7 +8,7 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices) *river.Workers {
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
@@ -16,6 +16,7 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices) *river.Workers 
 	river.AddWorker(workers, &signLog{log: log})
 	river.AddWorker(workers, &verifyLog{log: log})
 	river.AddWorker(workers, &proposePrices{prices: prices})
+	river.AddWorker(workers, &tendChanges{approvals: approvals})
 	return workers
 }
 

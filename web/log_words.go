@@ -30,7 +30,8 @@ func logFamilies() []logFamily {
 	return []logFamily{
 		{"Changes", "change.", []logWord{
 			{"change.proposed", "Change proposed"}, {"change.applied", "Change applied"}, {"change.rejected", "Change rejected"},
-			{"change.decision_refused", "Decision refused"},
+			{"change.decision_refused", "Decision refused"}, {"change.step_approved", "Step of a change approved"}, {"change.revised", "Change edited"},
+			{"change.remarked", "Remark on a change"}, {"change.expired", "Change expired"}, {"change.reminded", "Reminder of a change"}, {"change.escalated", "Change escalated"},
 		}},
 		{"Sign-ins", "sign_in.", []logWord{
 			{"sign_in.accepted", "Signed in"}, {"sign_in.switched", "Came from another company"}, {"sign_in.refused", "Sign-in refused"},
@@ -136,6 +137,9 @@ func changeKinds() []changeKind {
 		{"charge_right", "right to charge", "key", always("/keys/rights")},
 		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},
 		{"prices", "prices", "price", changedPrices},
+		{"policies", "approval policies", "policy", nil},
+		{"delegation", "delegation", "policy", nil},
+		{"delegation_end", "end of a delegation", "policy", nil},
 		{"plan", "plan", "plan", always("/plan")},
 		{"saved_view", "saved view", "usage", always("/explore")},
 		{"saved_view_removal", "removal of a saved view", "usage", always("/explore")},

@@ -187,6 +187,8 @@ func basisWords(basis approval.Basis) string {
 	switch basis {
 	case approval.BasisSecond:
 		return "a second person"
+	case approval.BasisExpired:
+		return "nobody decided in time"
 	case approval.BasisSole:
 		return "the only person who may decide"
 	case approval.BasisWithdrawn:

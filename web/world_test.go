@@ -101,7 +101,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Rights: app.NewRights(clone.DB, access, changes, ring), Logins: app.NewLogins(clone.DB, access, changes, members, ring),
 		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
-		Approvals: app.NewApprovals(clone.DB, access, changes, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
+		Approvals: app.NewApprovals(clone.DB, access, changes, members, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
 		Plans:    app.NewPlans(clone.DB, access, changes, ring),
 		Views:    app.NewViews(clone.DB, access, changes),
 		Settings: app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),

@@ -159,6 +159,10 @@ type (
 	login      struct{}
 	ask        struct{}
 	signUp     struct{}
+	vote       struct{}
+	remark     struct{}
+	attachment struct{}
+	delegation struct{}
 )
 
 // Prefix implements Kind.
@@ -239,6 +243,18 @@ func (ask) Prefix() string { return "ask_" }
 // Prefix implements Kind.
 func (signUp) Prefix() string { return "sup_" }
 
+// Prefix implements Kind.
+func (vote) Prefix() string { return "vot_" }
+
+// Prefix implements Kind.
+func (remark) Prefix() string { return "rmk_" }
+
+// Prefix implements Kind.
+func (attachment) Prefix() string { return "att_" }
+
+// Prefix implements Kind.
+func (delegation) Prefix() string { return "dlg_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -268,6 +284,10 @@ type (
 	Login      = Of[login]
 	Ask        = Of[ask]
 	SignUp     = Of[signUp]
+	Vote       = Of[vote]
+	Remark     = Of[remark]
+	Attachment = Of[attachment]
+	Delegation = Of[delegation]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -308,6 +328,18 @@ func NewInvitation(now time.Time) Invitation { return New[invitation](now) }
 
 // NewChange makes a change's id.
 func NewChange(now time.Time) Change { return New[change](now) }
+
+// NewVote makes the id of one approval of one step.
+func NewVote(now time.Time) Vote { return New[vote](now) }
+
+// NewRemark makes the id of what somebody said about a change.
+func NewRemark(now time.Time) Remark { return New[remark](now) }
+
+// NewAttachment makes the id of a file that belongs to a change.
+func NewAttachment(now time.Time) Attachment { return New[attachment](now) }
+
+// NewDelegation makes a delegation's id.
+func NewDelegation(now time.Time) Delegation { return New[delegation](now) }
 
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
@@ -398,6 +430,12 @@ func ParseView(text string) (View, error) { return Parse[view](text) }
 
 // ParseChange reads a change's id.
 func ParseChange(text string) (Change, error) { return Parse[change](text) }
+
+// ParseAttachment reads the id of a file that belongs to a change.
+func ParseAttachment(text string) (Attachment, error) { return Parse[attachment](text) }
+
+// ParseDelegation reads a delegation's id.
+func ParseDelegation(text string) (Delegation, error) { return Parse[delegation](text) }
 
 // ParseDeveloper reads a developer's opaque id, with its prefix.
 func ParseDeveloper(text string) (Developer, error) {

@@ -51,3 +51,11 @@ type VerifyLog struct {
 
 // Kind implements River's JobArgs.
 func (VerifyLog) Kind() string { return "verify_log" }
+
+// TendChanges expires, reminds of and escalates a tenant's changes that wait.
+type TendChanges struct {
+	Tenant string `json:"tenant"`
+}
+
+// Kind implements River's JobArgs.
+func (TendChanges) Kind() string { return "tend_changes" }

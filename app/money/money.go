@@ -161,10 +161,15 @@ func (s Sum) MarshalText() ([]byte, error) { return []byte(s.Digits()), nil }
 // UnmarshalText reads what MarshalText wrote.
 func (s *Sum) UnmarshalText(text []byte) error {
 	sum, err := SumOfPico(string(text))
-	if err == nil {
+	switch {
+	case err != nil:
+		return err
+	case sum.Sign() == 0:
+		*s = Sum{} // so that nothing is equal to nothing, however it came about
+	default:
 		*s = sum
 	}
-	return err
+	return nil
 }
 
 // Display rounds to cents, half to even, for a screen: the books get their

@@ -1,0 +1,369 @@
+package app
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"tollbook/app/approval"
+	"tollbook/app/auditlog"
+	"tollbook/app/fault"
+	"tollbook/app/hierarchy"
+	"tollbook/app/id"
+	"tollbook/db"
+)
+
+// Ruling is a person's verdict on a change they were shown.
+type Ruling struct {
+	approval.Ruling
+	For id.Member // whom they stand in for; zero for themselves
+}
+
+// Decide gives a person's verdict on a proposal, for themselves.
+func (a *Approvals) Decide(ctx context.Context, who Actor, change id.Change, verdict approval.Verdict, seen [32]byte, reason string) (ChangeView, error) {
+	return a.Rule(ctx, who, change, Ruling{Ruling: approval.Ruling{Verdict: verdict, Seen: seen, Reason: reason}})
+}
+
+// Rule gives a person's verdict on a proposal. With the approval that completes its last
+// step a change is applied, in the same commit. A refused attempt is recorded too.
+func (a *Approvals) Rule(ctx context.Context, who Actor, change id.Change, r Ruling) (ChangeView, error) {
+	var decided ChangeView
+	found := false
+	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		row, err := tx.Change(change)
+		if err != nil {
+			return err
+		}
+		kind, ok := a.changes.governed[row.Kind]
+		if !ok {
+			return db.ErrChangeAbsent
+		}
+		found = true
+		if who.Kind != ActorPerson {
+			return ErrNoPerson
+		}
+		if err := kind.lock(tx); err != nil {
+			return err
+		}
+		view, err := changeOf(tx, change)
+		if err != nil {
+			return err
+		}
+		decided, err = a.rule(tx, who, view, kind, r)
+		return err
+	})
+	if k := fault.KindOf(err); err != nil && found && (k == fault.KindForbidden || k == fault.KindConflict) {
+		refusal := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+			detail := map[string]any{"code": fault.From(err).Code, "verdict": string(r.Verdict)}
+			if !r.For.IsZero() {
+				detail["for"] = r.For.String()
+			}
+			return tx.AppendAudit(auditlog.Record{Action: "change.decision_refused", Actor: who.ID(), Subject: change.String(), Detail: detail})
+		})
+		if refusal != nil {
+			return ChangeView{}, fmt.Errorf("record a refused decision: %w", refusal)
+		}
+	}
+	return decided, err
+}
+
+// ErrExpired refuses a decision about a change whose time is over.
+var ErrExpired = fault.New(fault.KindConflict, "change_expired", "This change has expired. Whoever still wants it proposes it again.")
+
+func (a *Approvals) rule(tx *db.Tx, who Actor, view ChangeView, kind governed, r Ruling) (ChangeView, error) {
+	one := []ChangeView{view}
+	if err := a.terms(tx, one); err != nil {
+		return ChangeView{}, err
+	}
+	view = one[0]
+	room, err := a.room(tx)
+	if err != nil {
+		return ChangeView{}, err
+	}
+	open, err := room.caseOf(tx, &view, kind)
+	if err != nil {
+		return ChangeView{}, err
+	}
+	by, proxy, err := room.checker(who, &view, kind, open.Maker, r.For)
+	if err != nil {
+		return ChangeView{}, err
+	}
+	if view.Open() && view.Expired(tx.Now) {
+		return ChangeView{}, ErrExpired
+	}
+	out, err := open.Decide(by, r.Ruling)
+	if err != nil {
+		return ChangeView{}, err
+	}
+	view.Change = out.Change
+	if r.Verdict == approval.VerdictReject {
+		return a.reject(tx, who, view, out, r)
+	}
+	if err := a.refuseConflicted(tx, who, proxy); err != nil {
+		return ChangeView{}, err
+	}
+	vote := db.VoteRow{
+		ChangeID: view.ID, VoteID: id.NewVote(tx.Now), Step: out.Step, MemberID: who.Member, PersonID: who.Person,
+		ForMemberID: proxy.FromMemberID, ForPersonID: proxy.FromPersonID, DelegationID: proxy.DelegationID, Digest: view.Digest[:], Basis: string(out.Basis), Reason: r.Reason,
+	}
+	if err := tx.AddVote(vote); err != nil {
+		return ChangeView{}, err
+	}
+	return a.approve(tx, who, view, kind, out, r)
+}
+
+// verdictDetail is what a record says of a verdict.
+func verdictDetail(who Actor, view *ChangeView, out approval.Outcome, r Ruling) map[string]any {
+	detail := map[string]any{
+		"decided_by": who.ID(), "basis": string(out.Basis), "maker": view.Maker, "seen": hex.EncodeToString(r.Seen[:]), "verdict_reason": r.Reason,
+		"policy": view.Terms.Policy.Code, "policy_version": view.Terms.Version, "signed_in_at": who.SignedInAt.Format(time.RFC3339),
+	}
+	if !r.For.IsZero() {
+		detail["for"] = r.For.String()
+	}
+	if out.Step >= 0 && out.Step < len(view.Terms.Policy.Steps) {
+		detail["step"] = view.Terms.Policy.Steps[out.Step].Name
+	}
+	return detail
+}
+
+func (a *Approvals) reject(tx *db.Tx, who Actor, view ChangeView, out approval.Outcome, r Ruling) (ChangeView, error) {
+	if err := tx.AddDecision(view.ID, 1, view.State, who.ID(), view.Digest, out.Basis, r.Reason); err != nil {
+		return ChangeView{}, err
+	}
+	view.MovedAt, view.Decider, view.Basis, view.VerdictReason = tx.Now, who.ID(), out.Basis, r.Reason
+	return view, record(tx, "change.rejected", who, view.Change, verdictDetail(who, &view, out, r))
+}
+
+// approve records an approval; the one that completes the last step applies the change.
+func (a *Approvals) approve(tx *db.Tx, who Actor, view ChangeView, kind governed, out approval.Outcome, r Ruling) (ChangeView, error) {
+	if view.Open() {
+		return view, record(tx, "change.step_approved", who, view.Change, verdictDetail(who, &view, out, r))
+	}
+	if err := tx.AddDecision(view.ID, 1, view.State, who.ID(), view.Digest, out.Basis, r.Reason); err != nil {
+		return ChangeView{}, err
+	}
+	if err := kind.dates(tx, view.EffectiveFrom); err != nil {
+		return ChangeView{}, fault.New(fault.KindConflict, "period_closed", fault.From(err).Message)
+	}
+	if err := kind.apply(tx, view.Change); err != nil {
+		return ChangeView{}, err
+	}
+	moved, err := a.changes.move(tx, view.Change, approval.StateApplied, 2, who.ID())
+	if err != nil {
+		return ChangeView{}, err
+	}
+	tx.Notify()
+	view.Change, view.MovedAt, view.Decider, view.Basis, view.VerdictReason = moved, tx.Now, who.ID(), out.Basis, r.Reason
+	return view, record(tx, "change.applied", who, view.Change, verdictDetail(who, &view, out, r))
+}
+
+// refuseConflicted refuses a checker whose accounts, with those of whom they stand in for,
+// together hold what must not meet.
+func (a *Approvals) refuseConflicted(tx *db.Tx, who Actor, proxy db.DelegationRow) error {
+	held, err := tx.PersonRoles(who.Person)
+	if err != nil {
+		return err
+	}
+	if !proxy.DelegationID.IsZero() {
+		more, err := tx.PersonRoles(proxy.FromPersonID)
+		if err != nil {
+			return err
+		}
+		held = append(held, more...)
+	}
+	if len(a.access.Conflicts(rolesOf(held))) > 0 {
+		return ErrDuty
+	}
+	return nil
+}
+
+// room is everybody who might decide, as they are in one transaction.
+type room struct {
+	access      *Access
+	now         time.Time
+	tree        *hierarchy.Tree
+	accounts    []account
+	delegations []db.DelegationRow
+}
+
+type account struct {
+	member id.Member
+	person id.Person
+	grants []Grant
+}
+
+// maxRoom bounds the roles of all accounts that are looked at for one decision.
+const maxRoom = 20_000
+
+// maxDelegations bounds the delegations in force.
+const maxDelegations = 1000
+
+func (a *Approvals) room(tx *db.Tx) (*room, error) {
+	r := &room{access: a.access, now: tx.Now}
+	var err error
+	if r.tree, err = treeAt(tx, time.Time{}); err != nil {
+		return nil, err
+	}
+	if r.delegations, err = tx.Delegations(true, maxDelegations); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Persons(maxRoom)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if n := len(r.accounts); n == 0 || r.accounts[n-1].member != row.MemberID {
+			r.accounts = append(r.accounts, account{member: row.MemberID, person: row.PersonID})
+		}
+		if last := &r.accounts[len(r.accounts)-1]; row.Role != "" {
+			last.grants = append(last.grants, Grant{Role: Role(row.Role), Node: row.NodeID})
+		}
+	}
+	return r, nil
+}
+
+// caseOf is a change with what was said about its content so far.
+func (r *room) caseOf(tx *db.Tx, view *ChangeView, kind governed) (*approval.Case, error) {
+	votes, err := tx.Votes(view.ID)
+	if err != nil {
+		return nil, err
+	}
+	return r.caseWith(tx, view, kind, votes)
+}
+
+func (r *room) caseWith(tx *db.Tx, view *ChangeView, kind governed, votes []db.VoteRow) (*approval.Case, error) {
+	maker, err := tx.MakerPersons(view.Maker)
+	if err != nil {
+		return nil, err
+	}
+	open := &approval.Case{Change: view.Change, Policy: view.Terms.Policy, Floor: kind.floor, Maker: maker}
+	for i := range votes {
+		v := &votes[i]
+		if v.ChangeID == view.ID && !v.Void && hex.EncodeToString(v.Digest) == view.DigestText() {
+			open.Votes = append(open.Votes, approval.Vote{Step: v.Step, Person: v.PersonID, For: v.ForPersonID})
+		}
+	}
+	return open, nil
+}
+
+// steps are those of a change's policy that an account may decide by itself.
+func (r *room) steps(one *account, view *ChangeView, kind governed) []int {
+	if r.access.denies(one.grants, kind.checks, "approve") {
+		return nil
+	}
+	var may []int
+	policy := &view.Terms.Policy
+	late := policy.Escalated(view.ProposedAt, r.now) && slices.ContainsFunc(policy.EscalateTo, func(w approval.Approver) bool { return r.is(one, w, view, kind) })
+	for i, step := range policy.Steps {
+		if late || slices.ContainsFunc(step.Who, func(w approval.Approver) bool { return r.is(one, w, view, kind) }) {
+			may = append(may, i)
+		}
+	}
+	return may
+}
+
+// is says whether an account is one of whom a step asks, and has the right to approve.
+func (r *room) is(one *account, w approval.Approver, view *ChangeView, kind governed) bool {
+	if w.Owner {
+		return r.access.may(id.Tenant{}, one.grants, "owned", "approve") && r.owns(one, view.Impact.Touches)
+	}
+	if !r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") {
+		return false
+	}
+	switch {
+	case w.Anyone:
+		return true
+	case !w.Member.IsZero():
+		return w.Member == one.member
+	}
+	return slices.ContainsFunc(one.grants, func(g Grant) bool { return string(g.Role) == w.Role })
+}
+
+// owns says whether an account owns one of some nodes: by a budget owner's subtree, or as
+// the owner the node or one above it names.
+func (r *room) owns(one *account, nodes []id.Node) bool {
+	for _, n := range nodes {
+		for _, above := range r.tree.Above(n) {
+			if v, _ := r.tree.Node(above); v.Owner == one.member {
+				return true
+			}
+			if slices.Contains(one.grants, Grant{Role: RoleBudgetOwner, Node: above}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checker is an actor as the one who decides, for themselves or for somebody.
+func (r *room) checker(who Actor, view *ChangeView, kind governed, maker approval.Maker, standsFor id.Member) (approval.Checker, db.DelegationRow, error) {
+	by := approval.Checker{ID: who.ID(), Person: who.Person, Others: r.others(who.Person, view, kind, maker)}
+	me := r.account(who.Member)
+	if me == nil {
+		return by, db.DelegationRow{}, ErrNotAllowed
+	}
+	if standsFor.IsZero() {
+		by.Steps = r.steps(me, view, kind)
+		if len(by.Steps) == 0 && !r.rights(me, kind) && by.ID != view.Maker && !slices.Contains(maker, who.Person) {
+			return by, db.DelegationRow{}, ErrNotAllowed
+		}
+		return by, db.DelegationRow{}, nil
+	}
+	for _, d := range r.delegations {
+		if d.FromMemberID != standsFor || d.ToPersonID != who.Person {
+			continue
+		}
+		if r.access.denies(me.grants, kind.checks, "approve") {
+			return by, d, ErrNotAllowed
+		}
+		by.For = d.FromPersonID
+		if from := r.account(d.FromMemberID); from != nil {
+			by.Steps = r.steps(from, view, kind)
+		}
+		return by, d, nil
+	}
+	return by, db.DelegationRow{}, ErrNoDelegation
+}
+
+// ErrNoDelegation refuses who decides for somebody who did not ask them to.
+var ErrNoDelegation = fault.New(fault.KindForbidden, "delegation_absent", "You do not stand in for that person now.")
+
+// rights says whether an account has any right to approve changes of a kind.
+func (r *room) rights(one *account, kind governed) bool {
+	return r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") || r.access.may(id.Tenant{}, one.grants, "owned", "approve")
+}
+
+func (r *room) account(member id.Member) *account {
+	for i := range r.accounts {
+		if r.accounts[i].member == member {
+			return &r.accounts[i]
+		}
+	}
+	return nil
+}
+
+// others counts the persons but one and the makers who may decide any step.
+func (r *room) others(but id.Person, view *ChangeView, kind governed, maker approval.Maker) int {
+	seen := map[id.Person]bool{}
+	for i := range r.accounts {
+		one := &r.accounts[i]
+		if one.person != but && !slices.Contains(maker, one.person) && !seen[one.person] && len(r.steps(one, view, kind)) > 0 {
+			seen[one.person] = true
+		}
+	}
+	return len(seen)
+}
+
+// proxies are the members for whom an actor may stand in now.
+func (r *room) proxies(who Actor) []db.DelegationRow {
+	var list []db.DelegationRow
+	for _, d := range r.delegations {
+		if d.ToPersonID == who.Person {
+			list = append(list, d)
+		}
+	}
+	return list
+}
