@@ -257,11 +257,11 @@ func (a *Approvals) List(ctx context.Context, who Actor, state approval.State, b
 	limit = min(max(limit, 1), MaxChanges)
 	var page ChangePage
 	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		tree, err := treeAt(tx, time.Time{})
+		room, err := a.room(tx)
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Changes(a.readable(who), string(state), below, limit+1)
+		rows, err := tx.Changes(a.readable(room.eyes(who)), string(state), below, limit+1)
 		if err != nil {
 			return err
 		}
@@ -274,7 +274,7 @@ func (a *Approvals) List(ctx context.Context, who Actor, state approval.State, b
 			return err
 		}
 		for i := range views {
-			if a.sees(who, tree, &views[i]) {
+			if a.sees(room.eyes(who), room.tree, &views[i]) {
 				page.Rows = append(page.Rows, views[i])
 			}
 		}
@@ -292,12 +292,11 @@ type ChangePage struct {
 // MaxChanges bounds one page of changes.
 const MaxChanges = 500
 
-// readable lists the governed kinds whose objects an actor may read or propose.
-func (a *Approvals) readable(who Actor) []string {
+// readable lists the governed kinds whose objects somebody may read or propose.
+func (a *Approvals) readable(eyes []Actor) []string {
 	var kinds []string
 	for kind := range a.changes.governed {
-		object := objectOf(kind)
-		if a.access.Check(who, object, "read") == nil || a.access.Check(who, object, "propose") == nil {
+		if slices.ContainsFunc(eyes, func(who Actor) bool { return a.reads(who, kind) }) {
 			kinds = append(kinds, kind)
 		}
 	}
@@ -305,14 +304,21 @@ func (a *Approvals) readable(who Actor) []string {
 	return kinds
 }
 
-// sees says whether a change is in the part of the tenant an actor may read: somebody with
-// a subtree sees what touches it, and their own.
-func (a *Approvals) sees(who Actor, tree *hierarchy.Tree, v *ChangeView) bool {
-	scope := a.access.Scope(who, "change", "read")
-	if scope == nil || v.Maker == who.ID() {
-		return true
-	}
-	return slices.ContainsFunc(v.Impact.Touches, func(n id.Node) bool { return visible(tree, n, scope) })
+func (a *Approvals) reads(who Actor, kind string) bool {
+	object := objectOf(kind)
+	return a.access.Check(who, object, "read") == nil || a.access.Check(who, object, "propose") == nil
+}
+
+// sees says whether a change is in the part of the tenant somebody may read: who has a
+// subtree sees what touches it, and their own.
+func (a *Approvals) sees(eyes []Actor, tree *hierarchy.Tree, v *ChangeView) bool {
+	return slices.ContainsFunc(eyes, func(who Actor) bool {
+		if !a.reads(who, v.Kind) {
+			return false
+		}
+		scope := a.access.Scope(who, "change", "read")
+		return scope == nil || v.Maker == who.ID() || slices.ContainsFunc(v.Impact.Touches, func(n id.Node) bool { return visible(tree, n, scope) })
+	})
 }
 
 // views reads rows with the terms they are held to.

@@ -101,15 +101,15 @@ func (a *Approvals) Case(ctx context.Context, who Actor, change id.Change) (Case
 	}
 	var shown CaseView
 	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		view, kind, err := a.visible(tx, who, change)
-		if err != nil {
-			return err
-		}
-		shown = CaseView{ChangeView: view, Revisable: kind.revisable}
 		room, err := a.room(tx)
 		if err != nil {
 			return err
 		}
+		view, kind, err := a.visible(tx, room, who, change)
+		if err != nil {
+			return err
+		}
+		shown = CaseView{ChangeView: view, Revisable: kind.revisable}
 		votes, err := tx.Votes(change)
 		if err != nil {
 			return err
@@ -127,24 +127,20 @@ func (a *Approvals) Case(ctx context.Context, who Actor, change id.Change) (Case
 }
 
 // visible reads a change an actor may read; "not yours" and "not there" look the same.
-func (a *Approvals) visible(tx *db.Tx, who Actor, change id.Change) (ChangeView, governed, error) {
+func (a *Approvals) visible(tx *db.Tx, room *room, who Actor, change id.Change) (ChangeView, governed, error) {
 	row, err := tx.Change(change)
 	if err != nil {
 		return ChangeView{}, governed{}, err
 	}
 	kind, ok := a.changes.governed[row.Kind]
-	if !ok || !slices.Contains(a.readable(who), row.Kind) {
+	if !ok {
 		return ChangeView{}, governed{}, db.ErrChangeAbsent
 	}
 	views, err := a.views(tx, []db.ChangeRow{row})
 	if err != nil {
 		return ChangeView{}, governed{}, err
 	}
-	tree, err := treeAt(tx, time.Time{})
-	if err != nil {
-		return ChangeView{}, governed{}, err
-	}
-	if !a.sees(who, tree, &views[0]) {
+	if !a.sees(room.eyes(who), room.tree, &views[0]) {
 		return ChangeView{}, governed{}, db.ErrChangeAbsent
 	}
 	return views[0], kind, nil
@@ -317,7 +313,11 @@ func (a *Approvals) Remark(ctx context.Context, who Actor, change id.Change, kin
 		return fault.Invalid("body", "remark_length", "Write 1 to %d bytes.", maxRemark)
 	}
 	return a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		view, _, err := a.visible(tx, who, change)
+		room, err := a.room(tx)
+		if err != nil {
+			return err
+		}
+		view, _, err := a.visible(tx, room, who, change)
 		if err != nil {
 			return err
 		}
@@ -372,7 +372,11 @@ func (a *Approvals) Attachment(ctx context.Context, who Actor, change id.Change,
 	var view AttachmentView
 	var content []byte
 	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if _, _, err := a.visible(tx, who, change); err != nil {
+		room, err := a.room(tx)
+		if err != nil {
+			return err
+		}
+		if _, _, err := a.visible(tx, room, who, change); err != nil {
 			return err
 		}
 		row, body, err := tx.Attachment(change, attachment)

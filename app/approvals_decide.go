@@ -367,3 +367,14 @@ func (r *room) proxies(who Actor) []db.DelegationRow {
 	}
 	return list
 }
+
+// eyes are an actor, and whoever they stand in for now: they see what those see.
+func (r *room) eyes(who Actor) []Actor {
+	eyes := []Actor{who}
+	for _, d := range r.proxies(who) {
+		if from := r.account(d.FromMemberID); from != nil {
+			eyes = append(eyes, Actor{Tenant: who.Tenant, Kind: ActorPerson, Member: from.member, Person: from.person, Grants: from.grants})
+		}
+	}
+	return eyes
+}

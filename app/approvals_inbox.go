@@ -48,7 +48,11 @@ func (a *Approvals) Inbox(ctx context.Context, who Actor) (Inbox, error) {
 	}
 	var box Inbox
 	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		rows, err := tx.Waiting(a.readable(who), maxInbox+1)
+		room, err := a.room(tx)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Waiting(a.readable(room.eyes(who)), maxInbox+1)
 		if err != nil {
 			return err
 		}
@@ -56,10 +60,6 @@ func (a *Approvals) Inbox(ctx context.Context, who Actor) (Inbox, error) {
 			rows = rows[:maxInbox]
 		}
 		views, err := a.views(tx, rows)
-		if err != nil {
-			return err
-		}
-		room, err := a.room(tx)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (a *Approvals) sort(tx *db.Tx, room *room, who Actor, views []ChangeView, b
 		return err
 	}
 	for i := range views {
-		if a.sees(who, room.tree, &views[i]) {
+		if a.sees(room.eyes(who), room.tree, &views[i]) {
 			if err := a.put(tx, room, who, &views[i], votes, box); err != nil {
 				return err
 			}

@@ -20,7 +20,13 @@ import (
 // person admits somebody and signs them in.
 func (h *house) person(t *testing.T, c *company, role app.Role, subject string) app.Actor {
 	t.Helper()
-	_, err := h.members.Add(t.Context(), c.who, app.NewMember{Issuer: "https://idp.test", Subject: subject, Name: subject, Role: role}, "fixture")
+	return h.personAt(t, c, role, subject, "")
+}
+
+// personAt admits somebody over a subtree.
+func (h *house) personAt(t *testing.T, c *company, role app.Role, subject, node string) app.Actor {
+	t.Helper()
+	_, err := h.members.Add(t.Context(), c.who, app.NewMember{Issuer: "https://idp.test", Subject: subject, Name: subject, Role: role, NodeCode: node}, "fixture")
 	require.NoError(t, err)
 	return h.session(t, c, subject)
 }
