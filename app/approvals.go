@@ -136,7 +136,7 @@ func (a *Approvals) Propose(ctx context.Context, who Actor, ask Ask, once string
 	var made ChangeView
 	err = a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		var err error
-		made, err = doOnce(tx, a.ring, who, once, "change.propose", ask, func() (ChangeView, error) {
+		made, err = doOnce(tx, a.ring, who, once, "change.propose", a.request(ask), func() (ChangeView, error) {
 			d, err := kind.draft(tx, who, ask.Payload, ask.EffectiveFrom)
 			if err != nil {
 				return ChangeView{}, err
@@ -147,6 +147,13 @@ func (a *Approvals) Propose(ctx context.Context, who Actor, ask Ask, once string
 		return err
 	})
 	return made, err
+}
+
+// request is what tells one proposal from another under one idempotency key. A payload may
+// hold a secret, so that only its keyed hash is compared.
+func (a *Approvals) request(ask Ask) map[string]any {
+	payload := a.ring.Hasher("proposal").Current(string(ask.Payload))
+	return map[string]any{"kind": ask.Kind, "payload": hex.EncodeToString(payload[:]), "from": ask.EffectiveFrom, "reason": ask.Reason}
 }
 
 // Preview says what a proposal would do and who would decide about it, and proposes nothing.

@@ -83,15 +83,9 @@ func (a *Approvals) policiesImpact(tx *db.Tx, c approval.Change) (approval.Impac
 	if err := json.Unmarshal(c.Payload, &next); err != nil {
 		return approval.Impact{}, fmt.Errorf("read policies: %w", err)
 	}
-	row, found, err := tx.Policies(tx.Now)
+	now, _, err := inForcePolicies(tx)
 	if err != nil {
 		return approval.Impact{}, err
-	}
-	var now approval.Policies
-	if found {
-		if err := json.Unmarshal(row.Document, &now); err != nil {
-			return approval.Impact{}, fmt.Errorf("read policies %d: %w", row.Version, err)
-		}
 	}
 	added, changed, ended := now.Differ(next)
 	return approval.Impact{Sentence: fmt.Sprintf("Approval policies: %d added, %d changed, %d ended; %d in force afterwards. Changes that wait are not touched.", added, changed, ended, len(next.List))}, nil

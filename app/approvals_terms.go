@@ -41,15 +41,9 @@ func hold(tx *db.Tx, g governed, change approval.Change, revision int) (held, er
 	if terms.impact, err = g.impact(tx, change); err != nil {
 		return held{}, fmt.Errorf("work out what the change does: %w", err)
 	}
-	document, found, err := tx.Policies(tx.Now)
+	policies, number, err := inForcePolicies(tx)
 	if err != nil {
 		return held{}, err
-	}
-	var policies approval.Policies
-	if found {
-		if err := json.Unmarshal(document.Document, &policies); err != nil {
-			return held{}, fmt.Errorf("read policies %d: %w", document.Version, err)
-		}
 	}
 	tree, err := treeAt(tx, later(change.EffectiveFrom, tx.Now))
 	if err != nil {
@@ -58,7 +52,7 @@ func hold(tx *db.Tx, g governed, change approval.Change, revision int) (held, er
 	terms.Policy = policies.Fits(change.Kind, g.floor, &terms.impact, func(root id.Node) bool { return allWithin(tree, terms.impact.Touches, root) })
 	var version *int
 	if terms.Policy.Code != approval.RuleDefault {
-		terms.Version, version = document.Version, &document.Version
+		terms.Version, version = number, &number
 	}
 	if change.Maker != string(ActorSystem) {
 		terms.ExpiresAt = terms.Policy.ExpiresAt(tx.Now)
@@ -79,6 +73,19 @@ func hold(tx *db.Tx, g governed, change approval.Change, revision int) (held, er
 		row.EscalateAt = &at
 	}
 	return terms, tx.AddTerms(row)
+}
+
+// inForcePolicies are a company's policies and their version; none, and 0, before the first.
+func inForcePolicies(tx *db.Tx) (approval.Policies, int, error) {
+	var policies approval.Policies
+	row, found, err := tx.Policies(tx.Now)
+	if err != nil || !found {
+		return policies, 0, err
+	}
+	if err := json.Unmarshal(row.Document, &policies); err != nil {
+		return policies, 0, fmt.Errorf("read policies %d: %w", row.Version, err)
+	}
+	return policies, row.Version, nil
 }
 
 func later(a, b time.Time) time.Time {

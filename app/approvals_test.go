@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -414,4 +415,35 @@ func TestSeveralAreDecidedEachForItself(t *testing.T) {
 	require.EqualValues(t, 2, h.number(t, `select max(version) from policy_version where tenant_id = $1`, h.one.tenant))
 	_, err = h.approvals.RuleAll(t.Context(), cfo, nil, approval.VerdictApprove, "x")
 	require.Equal(t, "changes_count", codeOf(err))
+}
+
+// carry takes a proposal as far as it goes: one that waits is approved by a second person.
+func (h *house) carry(t *testing.T, who app.Actor, ask app.Ask) (app.ChangeView, error) {
+	t.Helper()
+	made, err := h.approvals.Propose(t.Context(), who, ask, "")
+	if err != nil || !made.Open() {
+		return made, err
+	}
+	c := h.one
+	if who.Tenant != c.tenant {
+		c = &company{tenant: who.Tenant, who: app.Command(who.Tenant)}
+	}
+	return h.approveChange(t, h.person(t, c, app.RoleController, made.ID.String()), made)
+}
+
+func (h *house) carries(t *testing.T, who app.Actor, ask app.Ask) error {
+	t.Helper()
+	_, err := h.carry(t, who, ask)
+	return err
+}
+
+// addIssuer has a second person approve one more way to sign in.
+func (h *house) addIssuer(t *testing.T, who app.Actor, want app.Issuer) (id.Issuer, error) {
+	t.Helper()
+	made, err := h.carry(t, who, app.AskIssuer(want, "x"))
+	var payload struct{ Issuer id.Issuer }
+	if err == nil {
+		require.NoError(t, json.Unmarshal(made.Payload, &payload))
+	}
+	return payload.Issuer, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"tollbook/app/approval"
 	"tollbook/app/auditlog"
+	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/db"
 )
@@ -32,6 +33,7 @@ const (
 	changeRight        = "charge_right"
 	changeRightEnd     = "charge_right_end"
 	changeKeySecret    = "key_secret"
+	changeKeyMove      = "key_move"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -60,7 +62,7 @@ func objectOf(kind string) string {
 	switch kind {
 	case changeNode:
 		return "node"
-	case changeKey, changeKeyEnd, changeKeySecret, changeRight, changeRightEnd:
+	case changeKey, changeKeyEnd, changeKeySecret, changeKeyMove, changeRight, changeRightEnd:
 		return "key"
 	case changeMember, changeInvitation, changeInviteEnd, changeRoles, changeSuspension, changeResumption, changeLink, changeMapping, changeMappingEnd, changeMapped:
 		return "member"
@@ -193,6 +195,9 @@ func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.C
 	if p.rule == "" {
 		p.rule = approval.RuleNoPolicy
 	}
+	if err := c.waits(tx, who, p); err != nil {
+		return approval.Change{}, err
+	}
 	change, err := c.propose(tx, who, p)
 	if err != nil {
 		return approval.Change{}, err
@@ -208,6 +213,27 @@ func (c *Changes) change(tx *db.Tx, who Actor, p proposal, apply func(approval.C
 	}
 	tx.Notify()
 	return change, record(tx, "change.applied", who, change, map[string]any{"approved_by": p.rule})
+}
+
+// ErrMustPropose refuses to apply at once what somebody may have to decide about.
+var ErrMustPropose = fault.New(fault.KindConflict, "change_must_wait", "Somebody has to decide about this: propose it as a change.")
+
+// waits refuses a person or a token that would have a change applied at once which the
+// kind's floor or a company's policy may give to somebody to decide. The command line and
+// the product itself answer for what they do; the record names the rule.
+func (c *Changes) waits(tx *db.Tx, who Actor, p proposal) error {
+	g, ok := c.governed[p.kind]
+	if !ok || p.rule != approval.RuleNoPolicy || (who.Kind != ActorPerson && who.Kind != ActorToken) {
+		return nil
+	}
+	if g.floor != approval.FloorNone {
+		return ErrMustPropose
+	}
+	policies, _, err := inForcePolicies(tx)
+	if err == nil && policies.Name(p.kind) {
+		err = ErrMustPropose
+	}
+	return err
 }
 
 // submit proposes a change of a governed kind and leaves it to a decision; where the
@@ -234,6 +260,9 @@ func (c *Changes) submit(tx *db.Tx, who Actor, kind, reason string, d draft) (ap
 		return change, terms, nil
 	}
 	rule := "policy:" + terms.Policy.Code
+	if terms.Policy.Code == approval.RuleDefault {
+		rule = approval.RuleNoPolicy
+	}
 	if change, err = c.move(tx, change, approval.StateApproved, 1, rule); err != nil {
 		return approval.Change{}, held{}, err
 	}

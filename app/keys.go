@@ -25,7 +25,9 @@ type Keys struct {
 
 // NewKeys makes the area.
 func NewKeys(d *db.DB, access *Access, changes *Changes, ring *secret.Keyring) *Keys {
-	return &Keys{db: d, access: access, changes: changes, ring: ring, hasher: ring.Hasher("virtual-key")}
+	k := &Keys{db: d, access: access, changes: changes, ring: ring, hasher: ring.Hasher("virtual-key")}
+	k.govern()
+	return k
 }
 
 // NewKey is a virtual key to be made.

@@ -210,7 +210,7 @@ func TestALoginEndsWithTheRightAndWithTheMember(t *testing.T) {
 	theirs := h.login(t, lead, "CC-3")
 	_, ok = h.accepted(t, "one", theirs.Secret)
 	require.True(t, ok)
-	require.NoError(t, h.members.SetRoles(t.Context(), h.one.who, lead.Member, []app.RoleWish{{Role: app.RoleAnalyst}}, "moved on"))
+	require.NoError(t, h.carries(t, h.one.who, app.AskRoles(lead.Member, []app.RoleWish{{Role: app.RoleAnalyst}}, "moved on")))
 	_, ok = h.accepted(t, "one", theirs.Secret)
 	require.False(t, ok)
 	_, err = h.logins.Refresh(t.Context(), theirs.Refresh)

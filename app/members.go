@@ -28,9 +28,11 @@ type Members struct {
 
 // NewMembers makes the area.
 func NewMembers(d *db.DB, changes *Changes, ring *secret.Keyring) *Members {
-	return &Members{
+	m := &Members{
 		db: d, access: changes.access, changes: changes, ring: ring, codes: ring.Hasher("invitation"), tokens: ring.Hasher("api-token"), emails: ring.Hasher("email"), labels: NewLabels(ring),
 	}
+	m.govern()
+	return m
 }
 
 const (

@@ -2,16 +2,13 @@ package app
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"tollbook/app/approval"
 	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/id"
-	"tollbook/app/usage"
 	"tollbook/db"
 )
 
@@ -29,47 +26,9 @@ type NewMapping struct {
 	NodeCode string
 }
 
-// MapGroup gives a role to everybody an issuer says is in a group, from their next
-// sign-in on, as one change.
-func (m *Members) MapGroup(ctx context.Context, who Actor, want NewMapping, reason string) error {
-	if err := m.changes.allowed(who, changeMapping); err != nil {
-		return err
-	}
-	want.Group = strings.TrimSpace(want.Group)
-	if want.Group == "" || usage.Clip(want.Group, maxGroupBytes) != want.Group {
-		return fault.Invalid("group", "group_text", "A group has 1 to %d bytes, exactly as the issuer's claim spells it.", maxGroupBytes)
-	}
-	if err := (RoleWish{Role: want.Role, NodeCode: want.NodeCode}).validate(false); err != nil {
-		return err
-	}
-	err := m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := lockPeople(tx, who); err != nil {
-			return err
-		}
-		if err := m.checkMapping(tx, want); err != nil {
-			return err
-		}
-		node, err := nodeOf(tx, want.NodeCode)
-		if err != nil {
-			return err
-		}
-		row := db.MappingRow{VersionID: id.NewVersion(tx.Now), IssuerID: want.Issuer, GroupName: want.Group, Role: string(want.Role), NodeID: node}
-		payload := map[string]any{"mapping": row.VersionID.String(), "issuer": want.Issuer.String(), "group": want.Group, "role": row.Role, "node": node.String()}
-		_, err = m.changes.change(tx, who, proposal{kind: changeMapping, payload: payload, reason: reason}, func(c approval.Change) error {
-			row.EffectiveFrom, row.ChangeID = c.EffectiveFrom, c.ID
-			return tx.AddMapping(&row)
-		})
-		return err
-	})
-	if errors.Is(err, db.ErrTaken) {
-		return errMappingKnown
-	}
-	return err
-}
-
 var errMappingKnown = fault.Invalid("group", "mapping_known", "That group has this role already.")
 
-func (m *Members) checkMapping(tx *db.Tx, want NewMapping) error {
+func (m *Members) checkMapping(tx *db.Tx, want NewMapping, node id.Node) error {
 	issuers, err := tx.Issuers()
 	if err != nil {
 		return err
@@ -88,38 +47,13 @@ func (m *Members) checkMapping(tx *db.Tx, want NewMapping) error {
 	roles := []Role{want.Role}
 	for i := range rows {
 		if rows[i].IssuerID == want.Issuer && rows[i].GroupName == want.Group {
+			if rows[i].Role == string(want.Role) && rows[i].NodeID == node {
+				return errMappingKnown
+			}
 			roles = append(roles, Role(rows[i].Role))
 		}
 	}
 	return m.access.refuseConflict(roles)
-}
-
-// UnmapGroup ends a mapping and the roles held because of it, as one change.
-func (m *Members) UnmapGroup(ctx context.Context, who Actor, mapping id.Version, reason string) error {
-	if err := m.changes.allowed(who, changeMappingEnd); err != nil {
-		return err
-	}
-	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := lockPeople(tx, who); err != nil {
-			return err
-		}
-		rows, err := tx.Mappings(id.Issuer{}, maxMappings)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(rows, func(r db.MappingRow) bool { return r.VersionID == mapping }) {
-			return db.ErrMappingAbsent
-		}
-		keep, err := keepOwner(tx, who)
-		if err != nil {
-			return err
-		}
-		p := proposal{kind: changeMappingEnd, payload: map[string]any{"mapping": mapping.String()}, reason: reason}
-		if _, err = m.changes.change(tx, who, p, func(c approval.Change) error { return m.endMapping(tx, mapping, c) }); err != nil {
-			return err
-		}
-		return keep()
-	})
 }
 
 func (m *Members) endMapping(tx *db.Tx, mapping id.Version, c approval.Change) error {

@@ -36,47 +36,6 @@ var (
 	errSameRoles = fault.Invalid("roles", "roles_same", "These are the roles the member has already.")
 )
 
-// SetRoles gives a member exactly these roles beside the mapped ones, as one change.
-func (m *Members) SetRoles(ctx context.Context, who Actor, member id.Member, wishes []RoleWish, reason string) error {
-	if err := m.changes.allowed(who, changeRoles); err != nil {
-		return err
-	}
-	if len(wishes) > maxWishes {
-		return fault.Invalid("roles", "roles_many", "A member has at most %d roles.", maxWishes)
-	}
-	return m.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := lockPeople(tx, who); err != nil {
-			return err
-		}
-		row, err := tx.Member(member)
-		if err != nil {
-			return err
-		}
-		move, err := m.plan(tx, row, wishes)
-		if err != nil {
-			return err
-		}
-		keep, err := keepOwner(tx, who)
-		if err != nil {
-			return err
-		}
-		if len(move.give)+len(move.take) == 0 {
-			return errSameRoles
-		}
-		p := proposal{kind: changeRoles, payload: move.payload(member), reason: reason}
-		_, err = m.changes.change(tx, who, p, func(c approval.Change) error {
-			if err := move.apply(tx, member, c); err != nil {
-				return err
-			}
-			if err := m.refuseConflict(tx, row.PersonID); err != nil {
-				return err
-			}
-			return keep()
-		})
-		return err
-	})
-}
-
 // roleMove is what roles a member is given and which end.
 type roleMove struct {
 	give []roleGiven

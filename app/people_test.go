@@ -116,7 +116,7 @@ func TestRolesChangeWithAReasonAndWithoutConflict(t *testing.T) {
 	ana := h.person(t, h.one, app.RoleAnalyst, "ana")
 	theirs := h.person(t, h.two, app.RoleAnalyst, "ana")
 	set := func(who app.Actor, member id.Member, reason string, wishes ...app.RoleWish) error {
-		return h.members.SetRoles(t.Context(), who, member, wishes, reason)
+		return h.carries(t, who, app.AskRoles(member, wishes, reason))
 	}
 	before := h.contents(t)
 	require.ErrorIs(t, set(ana, ana.Member, "x", app.RoleWish{Role: app.RoleTenantOwner}), app.ErrNotAllowed)
@@ -260,14 +260,14 @@ func TestGroupsBecomeRolesAtSignIn(t *testing.T) {
 	owner := h.owner(t, h.one)
 	h.person(t, h.one, app.RoleAnalyst, "ana")
 	mapGroup := func(group string, role app.Role, node string) error {
-		return h.members.MapGroup(t.Context(), owner, app.NewMapping{Issuer: issuer.ID, Group: group, Role: role, NodeCode: node}, "x")
+		return h.carries(t, owner, app.AskMapping(app.NewMapping{Issuer: issuer.ID, Group: group, Role: role, NodeCode: node}, "x"))
 	}
 	require.NoError(t, mapGroup("leads", app.RoleBudgetOwner, "CC-1"))
 	require.NoError(t, mapGroup("finance", app.RoleFinanceAdmin, ""))
 	require.NoError(t, mapGroup("admins", app.RoleTenantOwner, ""))
 	require.Equal(t, "mapping_known", fault.From(mapGroup("finance", app.RoleFinanceAdmin, "")).Code)
 	require.Equal(t, "duty_conflict", fault.From(mapGroup("finance", app.RoleTenantOwner, "")).Code)
-	require.Equal(t, "issuer_absent", fault.From(h.members.MapGroup(t.Context(), owner, app.NewMapping{Issuer: other.ID, Group: "x", Role: app.RoleAuditor}, "x")).Code)
+	require.Equal(t, "issuer_absent", fault.From(h.carries(t, owner, app.AskMapping(app.NewMapping{Issuer: other.ID, Group: "x", Role: app.RoleAuditor}, "x"))).Code)
 
 	signIn := func(groups ...string) []app.Grant {
 		cookie, err := h.signIns.Accept(t.Context(), h.one.tenant, app.Claims{Issuer: "https://idp.test", Subject: "ana", IssuerID: issuer.ID, Groups: groups, SignedInAt: h.clock.now()})
@@ -292,10 +292,10 @@ func TestGroupsBecomeRolesAtSignIn(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, mappings, 3)
 	for _, m := range mappings {
-		require.NoError(t, h.members.UnmapGroup(t.Context(), owner, m.ID, "over"))
+		require.NoError(t, h.carries(t, owner, app.AskMappingEnd(m.ID, "over")))
 	}
 	require.EqualValues(t, 1, h.number(t, `select count(*) from member_role r join member m using (tenant_id, member_id) where m.subject = 'ana' and r.effective_to is null`), "ending a mapping takes its roles at once")
-	require.ErrorIs(t, h.members.UnmapGroup(t.Context(), h.owner(t, h.two), mappings[0].ID, "x"), db.ErrMappingAbsent)
+	require.ErrorIs(t, h.carries(t, h.owner(t, h.two), app.AskMappingEnd(mappings[0].ID, "x")), db.ErrMappingAbsent)
 	require.Equal(t, []app.Role{app.RoleAnalyst}, roles(signIn()))
 }
 
@@ -304,7 +304,7 @@ func TestATokenIsLimitedUsedAndRevoked(t *testing.T) {
 	h := build(t)
 	owner := h.owner(t, h.one)
 	ana := h.person(t, h.one, app.RoleAnalyst, "ana")
-	require.NoError(t, h.members.SetRoles(t.Context(), owner, ana.Member, []app.RoleWish{{Role: app.RoleAnalyst}, {Role: app.RoleController}}, "both"))
+	require.NoError(t, h.carries(t, owner, app.AskRoles(ana.Member, []app.RoleWish{{Role: app.RoleAnalyst}, {Role: app.RoleController}}, "both")))
 	_, err := h.members.MakeToken(t.Context(), owner, app.NewToken{Member: ana.Member, Label: "x", Roles: []app.Role{app.RoleFinanceAdmin}, Life: time.Hour}, "x", "")
 	require.Equal(t, "token_scope", fault.From(err).Code)
 	made, err := h.members.MakeToken(t.Context(), owner, app.NewToken{Member: ana.Member, Label: "x", Roles: []app.Role{app.RoleAnalyst}, Life: time.Hour}, "x", "")
@@ -333,7 +333,7 @@ func TestSeveralIssuersStandSideBySide(t *testing.T) {
 	add := func(set func(*app.Issuer)) (id.Issuer, error) {
 		want := app.Issuer{Name: "Login", URL: "https://a.test", ClientID: "c", Secret: secret.NewText("s"), Domains: []string{"One.test"}}
 		set(&want)
-		return h.signIns.AddIssuer(t.Context(), owner, want, "x")
+		return h.addIssuer(t, owner, want)
 	}
 	for field, set := range map[string]func(*app.Issuer){
 		"url": func(i *app.Issuer) { i.URL = "http://a.test" }, "name": func(i *app.Issuer) { i.Name = "" }, "client_id": func(i *app.Issuer) { i.ClientID = "" },
@@ -346,7 +346,7 @@ func TestSeveralIssuersStandSideBySide(t *testing.T) {
 	require.NoError(t, err)
 	_, err = add(func(*app.Issuer) {})
 	require.Equal(t, "issuer_known", fault.From(err).Code)
-	require.Equal(t, "last_issuer", fault.From(h.signIns.RetireIssuer(t.Context(), owner, first, "x")).Code)
+	require.Equal(t, "last_issuer", fault.From(h.carries(t, owner, app.AskIssuerEnd(first, "x"))).Code)
 	_, err = add(func(i *app.Issuer) { i.URL = "https://b.test" })
 	require.NoError(t, err)
 	list, err := h.signIns.Issuers(t.Context(), h.one.tenant)
@@ -359,8 +359,8 @@ func TestSeveralIssuersStandSideBySide(t *testing.T) {
 	}
 	_, err = h.signIns.ByEmail(t.Context(), "@")
 	require.Equal(t, fault.KindInvalid, fault.KindOf(err))
-	require.NoError(t, h.signIns.RetireIssuer(t.Context(), owner, first, "moved"))
-	require.Equal(t, fault.KindNotFound, fault.KindOf(h.signIns.RetireIssuer(t.Context(), h.owner(t, h.two), first, "x")))
+	require.NoError(t, h.carries(t, owner, app.AskIssuerEnd(first, "moved")))
+	require.Equal(t, fault.KindNotFound, fault.KindOf(h.carries(t, h.owner(t, h.two), app.AskIssuerEnd(first, "x"))))
 }
 
 func TestAMemberOfTwoCompaniesSwitches(t *testing.T) {

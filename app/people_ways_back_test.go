@@ -89,8 +89,8 @@ func TestTheGroupsKeepTheLastOwner(t *testing.T) {
 	issuer := h.issuer(t, h.one)
 	owner := h.owner(t, h.one)
 	h.person(t, h.one, app.RoleAnalyst, "ana")
-	require.NoError(t, h.members.MapGroup(t.Context(), owner, app.NewMapping{Issuer: issuer.ID, Group: "admins", Role: app.RoleTenantOwner}, "x"))
-	require.NoError(t, h.members.MapGroup(t.Context(), owner, app.NewMapping{Issuer: issuer.ID, Group: "finance", Role: app.RoleFinanceAdmin}, "x"))
+	require.NoError(t, h.carries(t, owner, app.AskMapping(app.NewMapping{Issuer: issuer.ID, Group: "admins", Role: app.RoleTenantOwner}, "x")))
+	require.NoError(t, h.carries(t, owner, app.AskMapping(app.NewMapping{Issuer: issuer.ID, Group: "finance", Role: app.RoleFinanceAdmin}, "x")))
 	signIn := func(groups ...string) app.Actor {
 		cookie, err := h.signIns.Accept(t.Context(), h.one.tenant, app.Claims{Issuer: "https://idp.test", Subject: "ana", IssuerID: issuer.ID, Groups: groups, SignedInAt: h.clock.now()})
 		require.NoError(t, err)
@@ -102,11 +102,11 @@ func TestTheGroupsKeepTheLastOwner(t *testing.T) {
 	require.ElementsMatch(t, []app.Grant{analyst, finance}, signIn("finance").Grants)
 	ana := signIn("admins")
 	require.ElementsMatch(t, []app.Grant{analyst, own}, ana.Grants, "one group for another is no conflict of duty")
-	require.NoError(t, h.members.SetRoles(t.Context(), ana, owner.Member, []app.RoleWish{{Role: app.RoleAnalyst}}, "moved on"))
+	require.NoError(t, h.carries(t, ana, app.AskRoles(owner.Member, []app.RoleWish{{Role: app.RoleAnalyst}}, "moved on")))
 	require.ElementsMatch(t, []app.Grant{analyst, own}, signIn().Grants)
 	require.EqualValues(t, 1, h.records(t, h.one.tenant, "role.last_owner_kept"))
 	require.ElementsMatch(t, []app.Grant{analyst, own}, signIn("finance").Grants, "and what conflicts with it is left out")
-	require.NoError(t, h.members.SetRoles(t.Context(), ana, owner.Member, []app.RoleWish{{Role: app.RoleTenantOwner}}, "is back"))
+	require.NoError(t, h.carries(t, ana, app.AskRoles(owner.Member, []app.RoleWish{{Role: app.RoleTenantOwner}}, "is back")))
 	require.ElementsMatch(t, []app.Grant{analyst, finance}, signIn("finance").Grants)
 }
 
@@ -116,13 +116,13 @@ func TestOwnersKeepAWayIn(t *testing.T) {
 	h := build(t)
 	issuer := h.issuer(t, h.one)
 	owner := h.owner(t, h.one)
-	other, err := h.signIns.AddIssuer(t.Context(), owner, app.Issuer{Name: "Other", URL: "https://other.test", ClientID: "c", Secret: secret.NewText("s")}, "x")
+	other, err := h.addIssuer(t, owner, app.Issuer{Name: "Other", URL: "https://other.test", ClientID: "c", Secret: secret.NewText("s")})
 	require.NoError(t, err)
-	require.Equal(t, "last_owner", fault.From(h.signIns.RetireIssuer(t.Context(), owner, issuer.ID, "x")).Code)
+	require.Equal(t, "last_owner", fault.From(h.carries(t, owner, app.AskIssuerEnd(issuer.ID, "x"))).Code)
 	_, err = h.members.Add(t.Context(), h.one.who, app.NewMember{Issuer: "https://other.test", Subject: "two", Name: "Two", Role: app.RoleTenantOwner}, "fixture")
 	require.NoError(t, err)
-	require.NoError(t, h.signIns.RetireIssuer(t.Context(), owner, issuer.ID, "moved"))
-	require.Equal(t, "last_issuer", fault.From(h.signIns.RetireIssuer(t.Context(), owner, other, "x")).Code)
+	require.NoError(t, h.carries(t, owner, app.AskIssuerEnd(issuer.ID, "moved")))
+	require.Equal(t, "last_issuer", fault.From(h.carries(t, owner, app.AskIssuerEnd(other, "x"))).Code)
 }
 
 // TestASignInThatMeetsASuspensionWaits holds people as a suspension does while somebody

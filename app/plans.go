@@ -26,7 +26,9 @@ type Plans struct {
 
 // NewPlans makes the area.
 func NewPlans(d *db.DB, access *Access, changes *Changes, ring *secret.Keyring) *Plans {
-	return &Plans{db: d, access: access, changes: changes, ring: ring}
+	p := &Plans{db: d, access: access, changes: changes, ring: ring}
+	p.govern()
+	return p
 }
 
 // maxPlanVersions bounds what is read of a tenant's plans: a reforecast a month for
@@ -373,8 +375,8 @@ func (p *Plans) Propose(ctx context.Context, who Actor, ask PlanAsk, once string
 	if err := p.changes.allowed(who, changePlan); err != nil {
 		return plan.Version{}, err
 	}
-	if from := ask.EffectiveFrom; !from.IsZero() && (from.Year() < 2000 || !from.Before(ask.Year.Next().First().Start())) {
-		return plan.Version{}, fault.Invalid("effective_from", "plan_effective", "A plan takes effect before its year ends.")
+	if err := planDate(ask.Year, ask.EffectiveFrom); err != nil {
+		return plan.Version{}, err
 	}
 	var made plan.Version
 	err := p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
@@ -402,31 +404,13 @@ func (p *Plans) propose(tx *db.Tx, who Actor, ask PlanAsk) (plan.Version, error)
 	if err := tx.LockPlans(); err != nil {
 		return plan.Version{}, err
 	}
-	draft, err := p.draft(tx, who, ask.Year, ask.File)
-	switch {
-	case err != nil:
-		return plan.Version{}, err
-	case draft.Base != ask.Base:
-		return plan.Version{}, errPlanMoved
-	case len(draft.Problems) > 0:
-		first := draft.Problems[0]
-		return plan.Version{}, fault.Invalid("file", "plan_file", "Line %d, column %d: %s Nothing was taken from the file.", first.Line, first.Column, first.Message)
-	case draft.Moves() == 0:
-		return plan.Version{}, errPlanSame
-	}
-	rows, err := tx.Plans(maxPlanVersions)
+	draft, err := p.checked(tx, who, ask.Year, ask.File, ask.Base)
 	if err != nil {
 		return plan.Version{}, err
 	}
-	version := plan.Version{Number: 1, Year: ask.Year}
-	if len(rows) > 0 {
-		version.Number = rows[0].Version + 1
-	}
-	if base, found := plan.Latest(planVersions(rows), ask.Year); found {
-		version.Ordinal = base.Ordinal + 1
-	}
-	if version.Number > maxPlanVersions {
-		return plan.Version{}, errPlansMany
+	version, err := p.next(tx, ask.Year)
+	if err != nil {
+		return plan.Version{}, err
 	}
 	digest := sha256.Sum256(draft.grid.Document(ask.Year))
 	total := draft.grid.Total().Total()

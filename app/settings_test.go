@@ -102,7 +102,7 @@ func TestACredentialIsReplacedAndTheAddressStays(t *testing.T) {
 	t.Parallel()
 	h := build(t)
 	rotate := func(who app.Actor, credential string) error {
-		return h.tenants.RotateUpstream(t.Context(), who, secret.NewText(credential), "yearly")
+		return h.carries(t, who, app.AskUpstream("", secret.NewText(credential), "yearly"))
 	}
 	require.Equal(t, "upstream_missing", fault.From(rotate(h.one.who, "sk-1")).Code)
 	require.NoError(t, h.tenants.SetUpstream(t.Context(), h.one.who, "https://api.anthropic.com", secret.NewText("sk-1"), "first"))

@@ -30,7 +30,9 @@ type SignIns struct {
 
 // NewSignIns makes the area.
 func NewSignIns(d *db.DB, changes *Changes, members *Members, ring *secret.Keyring) *SignIns {
-	return &SignIns{db: d, changes: changes, members: members, ring: ring, states: ring.Hasher("sign-in"), cookies: ring.Hasher("session")}
+	s := &SignIns{db: d, changes: changes, members: members, ring: ring, states: ring.Hasher("sign-in"), cookies: ring.Hasher("session")}
+	s.govern()
+	return s
 }
 
 // Issuer is one way to sign in to a tenant.

@@ -225,41 +225,6 @@ var (
 	errLastIssuer   = fault.New(fault.KindConflict, "last_issuer", "It is the only way to sign in. Set up another one first.")
 )
 
-// RetireIssuer ends a way to sign in, with the group mappings it has, as one change.
-// Sessions go on to their own end.
-func (s *SignIns) RetireIssuer(ctx context.Context, who Actor, issuer id.Issuer, reason string) error {
-	if err := s.changes.allowed(who, changeIssuerEnd); err != nil {
-		return err
-	}
-	return s.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if err := lockPeople(tx, who); err != nil {
-			return err
-		}
-		rows, err := tx.Issuers()
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(rows, func(r db.IssuerRow) bool { return r.IssuerID == issuer }) {
-			return errIssuerAbsent
-		}
-		if len(rows) == 1 && who.Kind != ActorCommand {
-			return errLastIssuer
-		}
-		keep, err := keepOwner(tx, who)
-		if err != nil {
-			return err
-		}
-		p := proposal{kind: changeIssuerEnd, payload: map[string]any{"issuer": issuer.String()}, reason: reason}
-		_, err = s.changes.change(tx, who, p, func(c approval.Change) error {
-			return s.retire(tx, issuer, c)
-		})
-		if err != nil {
-			return err
-		}
-		return keep()
-	})
-}
-
 // IssuerList is Issuers for who looks after them.
 func (s *SignIns) IssuerList(ctx context.Context, who Actor) ([]Issuer, error) {
 	if err := s.members.access.Check(who, "issuer", "read"); err != nil {

@@ -159,7 +159,7 @@ func TestAFounderSetsUpAloneAndApprovesNothing(t *testing.T) {
 	}
 	require.Empty(t, h.access.Conflicts(app.FounderRoles()))
 	for _, approver := range []app.Role{app.RoleFinanceAdmin, app.RoleController} {
-		err := h.members.SetRoles(t.Context(), founder, founder.Member, []app.RoleWish{{Role: app.RoleTenantOwner}, {Role: approver}}, "to approve for myself")
+		err := h.carries(t, founder, app.AskRoles(founder.Member, []app.RoleWish{{Role: app.RoleTenantOwner}, {Role: approver}}, "to approve for myself"))
 		require.Equal(t, "duty_conflict", fault.From(err).Code, approver)
 	}
 	// Other companies have set-ups of their own.
@@ -335,12 +335,12 @@ func TestAFoundedCompanyReachesNowhereItShouldNot(t *testing.T) {
 	t.Parallel()
 	h := build(t)
 	owner := h.owner(t, h.one)
-	_, err := h.signIns.AddIssuer(t.Context(), owner, app.Issuer{Name: "One", URL: "https://one.test", ClientID: "c", Secret: secret.NewText("s"), Domains: []string{"one.test"}}, "its own domain")
+	_, err := h.addIssuer(t, owner, app.Issuer{Name: "One", URL: "https://one.test", ClientID: "c", Secret: secret.NewText("s"), Domains: []string{"one.test"}})
 	require.NoError(t, err)
 	founder, err := h.found(t, lin(), app.NewCompany{Name: "Company one", Slug: "one-impostor", TimeZone: "UTC"})
 	require.NoError(t, err)
 	add := func(url string, domains ...string) error {
-		_, err := h.signIns.AddIssuer(t.Context(), founder, app.Issuer{Name: "Mine", URL: url, ClientID: "c", Secret: secret.NewText("s"), Domains: domains}, "to lead others here")
+		_, err := h.addIssuer(t, founder, app.Issuer{Name: "Mine", URL: url, ClientID: "c", Secret: secret.NewText("s"), Domains: domains})
 		return err
 	}
 	require.Equal(t, "issuer_domains_unvouched", fault.From(add("https://evil.test", "one.test")).Code)
@@ -408,7 +408,7 @@ func TestASecretThatWasReplacedReachesFoundedCompanies(t *testing.T) {
 	founder, err := h.found(t, lin(), app.NewCompany{Name: "Harbor", Slug: "harbor", TimeZone: "UTC"})
 	require.NoError(t, err)
 	// An issuer that looks alike and that the owner of another company set up gets nothing of it.
-	_, err = h.signIns.AddIssuer(t.Context(), h.owner(t, h.two), app.Issuer{Name: "Alike", URL: vouching, ClientID: "tollbook", Secret: secret.NewText("guessed")}, "to learn the secret")
+	_, err = h.addIssuer(t, h.owner(t, h.two), app.Issuer{Name: "Alike", URL: vouching, ClientID: "tollbook", Secret: secret.NewText("guessed")})
 	require.NoError(t, err)
 	known := func(tenant id.Tenant) string {
 		issuers, err := h.signIns.Issuers(t.Context(), tenant)

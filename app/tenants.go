@@ -33,7 +33,9 @@ type Tenants struct {
 
 // NewTenants makes the area.
 func NewTenants(d *db.DB, changes *Changes, nodes *Nodes, ring *secret.Keyring, now func() time.Time) *Tenants {
-	return &Tenants{db: d, changes: changes, nodes: nodes, ring: ring, now: now, reach: []string{ProviderURL}}
+	t := &Tenants{db: d, changes: changes, nodes: nodes, ring: ring, now: now, reach: []string{ProviderURL}}
+	t.govern()
+	return t
 }
 
 var slugForm = regexp.MustCompile(`^[a-z][a-z0-9-]{1,39}$`)
@@ -279,30 +281,6 @@ func (t *Tenants) reaches(tx *db.Tx, who Actor, baseURL string) error {
 		return err
 	}
 	return fault.Invalid("base_url", "upstream_reach", "A company that signed itself up sends its requests to %s. Whoever runs this installation can set another address.", strings.Join(t.reach, " or "))
-}
-
-// RotateUpstream replaces the provider's credential and leaves the address as it is, as
-// one change.
-func (t *Tenants) RotateUpstream(ctx context.Context, who Actor, credential secret.Text, reason string) error {
-	if err := t.changes.allowed(who, changeUpstream); err != nil {
-		return err
-	}
-	if err := checkCredential(credential); err != nil {
-		return err
-	}
-	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		current, sealed, err := tx.UpstreamURL()
-		if err != nil {
-			return err
-		}
-		if current == "" {
-			return fault.Invalid("credential", "upstream_missing", "No provider is set up yet: name its address with the credential.")
-		}
-		if plain, err := t.ring.Open(purposeUpstream, who.Tenant.String(), sealed); err == nil && string(plain) == credential.Reveal() {
-			return fault.Invalid("credential", "upstream_same", "That is the credential in use.")
-		}
-		return t.setUpstream(tx, who, current, credential, reason)
-	})
 }
 
 func (t *Tenants) setUpstream(tx *db.Tx, who Actor, baseURL string, credential secret.Text, reason string) error {

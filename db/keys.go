@@ -148,6 +148,31 @@ func (t *Tx) AssignKey(version id.Version, key id.Key, node id.Node, projects []
 		values ($1, $2, $3, $4, $5::uuid[], $6, $7, $8)`, t.Tenant, version, key, node, list, from, t.Now, change)
 }
 
+// KeyAssignmentRow is what a key charges for a span of time.
+type KeyAssignmentRow struct {
+	VersionID     id.Version
+	NodeID        id.Node
+	EffectiveFrom time.Time
+	Open          bool // nothing ended it yet
+}
+
+// KeyAssignments lists what a key charged, charges and will charge, the first first.
+func (t *Tx) KeyAssignments(key id.Key) ([]KeyAssignmentRow, error) {
+	rows := []KeyAssignmentRow{}
+	err := t.scan("list a key's assignments", &rows, `select version_id, node_id, effective_from, effective_to is null as open from key_assignment
+		where tenant_id = ? and key_id = ? order by effective_from, recorded_at, version_id`, t.Tenant, key)
+	return rows, err
+}
+
+// KeyCharge is what a key charged a node itself in a month, in pico-dollars.
+func (t *Tx) KeyCharge(key id.Key, node id.Node, m period.Month) (string, error) {
+	var charge string
+	_, err := t.row("sum a key's charges", []any{&charge}, `select coalesce(sum(r.charge_pico), 0)::text from rollup_placement_day r
+		join placement p on p.tenant_id = r.tenant_id and p.placement_id = r.placement_id
+		where r.tenant_id = $1 and r.posting_period = $2 and r.key_id = $3 and p.node_id = $4`, t.Tenant, m.Start(), key, node)
+	return charge, err
+}
+
 // RevokeKey records that a key is no longer accepted.
 func (t *Tx) RevokeKey(key id.Key, reason string, change id.Change) error {
 	return t.exec("revoke key", `insert into key_revocation (tenant_id, key_id, reason, revoked_at, change_id) values ($1, $2, $3, $4, $5)`, t.Tenant, key, reason, t.Now, change)

@@ -185,3 +185,8 @@ func (t *Tx) UpstreamURL() (url string, credentialSealed []byte, err error) {
 		where tenant_id = $1 and effective_from <= $2 and (effective_to is null or effective_to > $2) order by recorded_at desc limit 1`, t.Tenant, t.Now)
 	return url, credentialSealed, err
 }
+
+// LockUpstream makes the transaction the only one that changes where requests go.
+func (t *Tx) LockUpstream() error {
+	return t.exec("lock upstream", `select pg_advisory_xact_lock(hashtextextended('upstream:' || $1, 0))`, t.Tenant.UUID())
+}

@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,7 @@ func (s *scene) approvals(t *testing.T, tx *db.Tx) {
 	vote.MemberID, vote.PersonID = s.deputy, person
 	require.NoError(t, tx.AddVote(vote))
 	require.NoError(t, tx.AddRemark(s.change.ID, s.remark(tx)))
+	require.NoError(t, tx.KeepDocument(s.change.ID, []byte(s.mark("kept"))))
 	require.NoError(t, tx.AddAttachment(s.change.ID, s.file(s.attachment), []byte(s.mark("content"))))
 }
 
@@ -96,6 +98,15 @@ func readingApprovals() map[string]query {
 			rows, err := tx.Waiting([]string{"node"}, 500)
 			return text(rows), err
 		}},
+		"KeptDocument":   {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeptDocument(theirs.change.ID) }},
+		"KeyAssignments": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyAssignments(theirs.key) }},
+		"KeyCharge": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			charge, err := tx.KeyCharge(theirs.key, theirs.node, theirs.month)
+			if charge != "0" {
+				err = errors.Join(err, errors.New("another's charge"))
+			}
+			return charge, err
+		}},
 		"ToTend": {absent, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.ToTend(500) }},
 	}
 }
@@ -122,6 +133,12 @@ func writingApprovals() map[string]query {
 		}},
 		"AddAttachment": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddAttachment(theirs.change.ID, mine.file(id.NewAttachment(tx.Now)), []byte("x")))
+		}},
+		"KeepDocument": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.KeepDocument(theirs.change.ID, []byte("x")))
+		}},
+		"KeepSealed": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.KeepSealed(theirs.change.ID, []byte("x")))
 		}},
 		"AddDelegation": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddDelegation(theirs.standIn(id.NewDelegation(tx.Now)), mine.change.ID))

@@ -201,8 +201,9 @@ func writing() map[string]query {
 		"AddPriceProposal": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddPriceProposal(theirs.proposal()))
 		}},
-		"LockPrices": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPrices()) }},
-		"LockPlans":  {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPlans()) }},
+		"LockPrices":   {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPrices()) }},
+		"LockUpstream": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockUpstream()) }},
+		"LockPlans":    {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPlans()) }},
 		"AddPlan": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddPlan(mine.plan(2, mine.change.ID), theirs.grid()))
 		}},

@@ -54,16 +54,13 @@ func (w *Web) mapGroup(v *visit) error {
 	if issuer, err := id.ParseIssuer(form.Issuer); err == nil {
 		want.Issuer = issuer
 	}
-	err := w.areas.Members.MapGroup(v.Request().Context(), v.who, want, form.Reason)
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskMapping(want, form.Reason), "")
 	if fault.KindOf(err) == fault.KindInvalid && err != nil {
 		f := fault.From(err)
 		form.trouble = trouble{f.Message, f.Field}
 		return w.listGroups(v, http.StatusUnprocessableEntity, form)
 	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/members/groups")
+	return v.proposed(made, err, "/members/groups")
 }
 
 func (w *Web) unmapGroup(v *visit) error {
@@ -74,12 +71,9 @@ func (w *Web) unmapGroup(v *visit) error {
 	if err != nil {
 		return errPageAbsent
 	}
-	err = w.areas.Members.UnmapGroup(v.Request().Context(), v.who, mapping, "ended on the page of groups")
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskMappingEnd(mapping, "ended on the page of groups"), "")
 	if status, f := retold(err); status != 0 {
 		return w.listGroups(v, status, groupForm{trouble: trouble{Alert: f.Message}})
 	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/members/groups")
+	return v.proposed(made, err, "/members/groups")
 }

@@ -61,16 +61,13 @@ func (w *Web) addIssuer(v *visit) error {
 		Name: form.Name, URL: form.URL, ClientID: form.ClientID, Secret: secret.NewText(v.FormValue("client_secret")),
 		Domains: strings.Fields(strings.ReplaceAll(form.Domains, ",", " ")),
 	}
-	_, err := w.areas.SignIns.AddIssuer(v.Request().Context(), v.who, want, form.Reason)
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskIssuer(want, form.Reason), "")
 	if fault.KindOf(err) == fault.KindInvalid && err != nil {
 		f := fault.From(err)
 		form.trouble = trouble{f.Message, f.Field}
 		return w.listIssuers(v, http.StatusUnprocessableEntity, form, "")
 	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/members/issuers")
+	return v.proposed(made, err, "/members/issuers")
 }
 
 func (w *Web) retireIssuer(v *visit) error {
@@ -81,12 +78,9 @@ func (w *Web) retireIssuer(v *visit) error {
 	if err != nil {
 		return errPageAbsent
 	}
-	err = w.areas.SignIns.RetireIssuer(v.Request().Context(), v.who, issuer, "retired on the page of issuers")
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskIssuerEnd(issuer, "retired on the page of issuers"), "")
 	if status, f := retold(err); status != 0 {
 		return w.listIssuers(v, status, issuerForm{}, f.Message)
 	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/members/issuers")
+	return v.proposed(made, err, "/members/issuers")
 }

@@ -133,6 +133,7 @@ func changeKinds() []changeKind {
 		{"node", "node", "chargeback", changedNode},
 		{"key", "virtual key", "key", changedKey},
 		{"key_secret", "rotation of a virtual key", "key", changedKey},
+		{"key_move", "move of a virtual key", "key", changedKey},
 		{"key_revocation", "end of a virtual key", "key", changedKey},
 		{"charge_right", "right to charge", "key", always("/keys/rights")},
 		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},

@@ -114,15 +114,24 @@ func (w *Web) changeRoles(v *visit) error {
 	if form.Node != "" {
 		wishes = append(wishes, app.RoleWish{Role: app.RoleBudgetOwner, NodeCode: form.Node})
 	}
-	err = w.areas.Members.SetRoles(v.Request().Context(), v.who, member, wishes, form.Reason)
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskRoles(member, wishes, form.Reason), "")
 	if status, f := retold(err); status != 0 {
 		form.trouble = trouble{f.Message, f.Field}
 		return w.memberPage(v, status, form, memberForm{})
 	}
+	return v.proposed(made, err, "/members/"+member.String())
+}
+
+// proposed leads to a change that waits for a decision, or to where it shows that it was
+// applied at once.
+func (v *visit) proposed(made app.ChangeView, err error, applied string) error {
 	if err != nil {
 		return err
 	}
-	return v.Redirect(http.StatusSeeOther, "/members/"+member.String())
+	if made.Open() {
+		return v.Redirect(http.StatusSeeOther, "/changes/"+made.ID.String())
+	}
+	return v.Redirect(http.StatusSeeOther, applied)
 }
 
 // retold says whether a failure is told on the form's own page, and with which status.

@@ -481,9 +481,10 @@ func (w *Web) approvePlan(v *visit) error {
 	from, err := api.ParseInstant("effective_from", form.EffectiveFrom)
 	if err == nil {
 		ask.EffectiveFrom = from.Time
-		var made plan.Version
-		if made, err = w.areas.Plans.Propose(v.Request().Context(), v.who, ask, form.Once); err == nil {
-			return v.Redirect(http.StatusSeeOther, planQuery{Year: year, Version: made.Number}.url("/plan"))
+		var made app.ChangeView
+		if made, err = w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskPlanVersion(ask), form.Once); err == nil {
+			version, _, err := w.areas.Plans.Made(v.Request().Context(), v.who, made.ID)
+			return v.proposed(made, err, planQuery{Year: year, Version: version.Number}.url("/plan"))
 		}
 	}
 	kind := fault.KindOf(err)

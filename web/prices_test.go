@@ -110,7 +110,10 @@ func TestAPIProposesAndNeverDecides(t *testing.T) {
 	require.Equal(t, w.one.change.ID.String(), next["data"].([]any)[0].(map[string]any)["id"])
 	require.Nil(t, next["next_cursor"])
 	applied := w.call(w.one, app.RoleAuditor, "/changes?state=applied", "").json(t)["data"].([]any)
-	require.Len(t, applied, 1, "changes of other kinds are not listed")
+	require.NotEmpty(t, applied)
+	for _, one := range applied {
+		require.NotContains(t, []any{"key", "api_token", "saved_view", "member"}, one.(map[string]any)["kind"], "kinds nobody decides about are not listed")
+	}
 
 	for _, c := range []struct {
 		body   string
@@ -118,7 +121,7 @@ func TestAPIProposesAndNeverDecides(t *testing.T) {
 		status int
 		code   string
 	}{
-		{`{"kind":"node","payload":{},"reason":"x"}`, app.RoleFinanceAdmin, 400, "kind_unknown"},
+		{`{"kind":"nod","payload":{},"reason":"x"}`, app.RoleFinanceAdmin, 400, "kind_unknown"},
 		{`{"kind":"prices","payload":{"discount_bps":1},"reason":"x"}`, app.RoleFinanceAdmin, 400, "discount_day"},
 		{`{"kind":"prices","payload":{"discount_bps":1},"effective_from":"2026-12-01"}`, app.RoleFinanceAdmin, 400, "reason_missing"},
 		{`{"kind":"prices","reason":"x"}`, app.RoleFinanceAdmin, 400, "prices_payload"},

@@ -143,15 +143,12 @@ func (w *Web) setUpstream(v *visit) error {
 	}
 	form := upstreamForm{BaseURL: strings.TrimSpace(v.FormValue("base_url")), Reason: v.FormValue("reason")}
 	credential := secret.NewText(strings.TrimSpace(v.FormValue("credential")))
-	err := w.areas.Tenants.SetUpstream(v.Request().Context(), v.who, form.BaseURL, credential, form.Reason)
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskUpstream(form.BaseURL, credential, form.Reason), "")
 	if status, f := retold(err); status != 0 {
 		form.trouble = trouble{f.Message, f.Field}
 		return w.settingsPage(v, status, settingsForms{set: &form})
 	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/settings#upstream")
+	return v.proposed(made, err, "/settings#upstream")
 }
 
 func (w *Web) rotateUpstream(v *visit) error {
@@ -159,15 +156,13 @@ func (w *Web) rotateUpstream(v *visit) error {
 		return app.ErrNotAllowed
 	}
 	form := upstreamForm{Reason: v.FormValue("reason")}
-	err := w.areas.Tenants.RotateUpstream(v.Request().Context(), v.who, secret.NewText(strings.TrimSpace(v.FormValue("credential"))), form.Reason)
+	credential := secret.NewText(strings.TrimSpace(v.FormValue("credential")))
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskUpstream("", credential, form.Reason), "")
 	if status, f := retold(err); status != 0 {
 		form.trouble = trouble{f.Message, f.Field}
 		return w.settingsPage(v, status, settingsForms{rotate: &form})
 	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/settings#upstream")
+	return v.proposed(made, err, "/settings#upstream")
 }
 
 // testUpstream asks the provider once; the page it leads to says what came back.

@@ -262,9 +262,12 @@ func (w *Web) setUpUpstream(v *visit) error {
 	}
 	form := upstreamForm{BaseURL: strings.TrimSpace(v.FormValue("base_url"))}
 	credential := secret.NewText(strings.TrimSpace(v.FormValue("credential")))
-	err := w.areas.Tenants.SetUpstream(v.Request().Context(), v.who, form.BaseURL, credential, setUpReason)
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskUpstream(form.BaseURL, credential, setUpReason), "")
 	if err != nil {
 		return w.setUpAgain(v, err, func(t trouble) setUpForms { form.trouble = t; return setUpForms{upstream: &form} })
+	}
+	if made.Open() {
+		return v.proposed(made, nil, setUpPath)
 	}
 	return w.setUpTest(v)
 }

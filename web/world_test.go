@@ -253,7 +253,8 @@ func (w *world) people(t *testing.T, c *company) {
 		Name: c.slug + " login", URL: issuerURL, ClientID: "tollbook", Secret: secret.NewText("s"), Domains: []string{c.slug + ".test"},
 	}, "the issuer")
 	require.NoError(t, err)
-	require.NoError(t, w.areas.Members.MapGroup(ctx, who, app.NewMapping{Issuer: c.issuer, Group: c.slug + " auditors", Role: app.RoleAuditor}, "the group"))
+	_, err = w.areas.Approvals.Propose(ctx, who, app.AskMapping(app.NewMapping{Issuer: c.issuer, Group: c.slug + " auditors", Role: app.RoleAuditor}, "the group"), "")
+	require.NoError(t, err)
 	c.invited, err = w.areas.Members.Invite(ctx, who, app.NewInvitation{
 		Issuer: c.issuer, Name: c.slug + " Newcomer", Email: "newcomer@" + c.slug + ".test", Role: app.RoleAnalyst, Life: 7 * 24 * time.Hour,
 	}, "a new colleague", "")

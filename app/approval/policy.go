@@ -239,6 +239,13 @@ func (p *Policy) Escalated(proposed, now time.Time) bool {
 	return p.EscalateDays > 0 && !now.Before(proposed.AddDate(0, 0, p.EscalateDays))
 }
 
+// Name says whether any policy that asks somebody is for a kind, whatever the amount.
+func (p Policies) Name(kind string) bool {
+	return slices.ContainsFunc(p.List, func(one Policy) bool {
+		return len(one.Steps) > 0 && (slices.Contains(one.Kinds, kind) || slices.Contains(one.Kinds, AnyKind))
+	})
+}
+
 // Differ counts the policies, by their codes, that others add, change and end.
 func (p Policies) Differ(next Policies) (added, changed, ended int) {
 	was := map[string]Policy{}

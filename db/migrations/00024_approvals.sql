@@ -142,6 +142,20 @@ create table change_attachment (
 select make_tenant_table('change_attachment', 'select, insert');
 select make_append_only('change_attachment', false);
 
+-- What a change only names by its digest: a file, or what is sealed because nobody may read it.
+create table change_document (
+  tenant_id uuid not null references tenant,
+  change_id uuid not null,
+  document bytea,
+  document_sealed bytea,
+  recorded_at timestamptz not null,
+  primary key (tenant_id, change_id),
+  foreign key (tenant_id, change_id) references change,
+  check ((document is null) <> (document_sealed is null))
+);
+select make_tenant_table('change_document', 'select, insert');
+select make_append_only('change_document', false);
+
 -- Whoever stands behind a maker: the person of an account; of a token, whose it is and who made it.
 -- +goose StatementBegin
 create function maker_persons(the_maker text) returns setof uuid language sql stable set search_path = public, pg_temp as $$
