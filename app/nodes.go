@@ -23,7 +23,9 @@ type Nodes struct {
 // NewNodes makes the area.
 func NewNodes(d *db.DB, access *Access, changes *Changes) *Nodes {
 	n := &Nodes{db: d, access: access, changes: changes}
-	changes.govern(changeNode, governed{checks: "finance", lock: (*db.Tx).LockNodes, draft: n.draft, apply: n.apply, impact: n.impact})
+	changes.govern(changeNode, governed{
+		checks: "finance", floor: approval.FloorSecond, dated: true, revisable: true, lock: (*db.Tx).LockNodes, draft: n.draft, apply: n.apply, impact: n.impact,
+	})
 	return n
 }
 

@@ -15,7 +15,6 @@ import (
 	"tollbook/app/fault"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
-	"tollbook/app/period"
 	"tollbook/db"
 )
 
@@ -43,12 +42,11 @@ const maxPayload = 200 << 10
 const maxYearsAhead = 5
 
 var (
-	errTreeMoved   = fault.New(fault.KindConflict, "tree_moved", "The hierarchy changed since this was made. Look at it and propose it again.")
-	errNodesSame   = fault.Invalid("operations", "nodes_same", "Nothing would change: the hierarchy says the same.")
-	errFarAhead    = fault.Invalid("effective_from", "effective_far", "A change of nodes takes effect within %d years.", maxYearsAhead)
-	errDateOver    = fault.New(fault.KindConflict, backdating, "Its effective date passed before it was decided, and charges since then lie where they were. Propose it again from a later instant.")
-	errClosedMonth = fault.Invalid("effective_from", "period_locked", "The books of that month are closed. Name an instant from now on.")
-	errBackdating  = fault.Invalid("effective_from", backdating,
+	errTreeMoved  = fault.New(fault.KindConflict, "tree_moved", "The hierarchy changed since this was made. Look at it and propose it again.")
+	errNodesSame  = fault.Invalid("operations", "nodes_same", "Nothing would change: the hierarchy says the same.")
+	errFarAhead   = fault.Invalid("effective_from", "effective_far", "A change of nodes takes effect within %d years.", maxYearsAhead)
+	errDateOver   = fault.New(fault.KindConflict, backdating, "Its effective date passed before it was decided, and charges since then lie where they were. Propose it again from a later instant.")
+	errBackdating = fault.Invalid("effective_from", backdating,
 		"A change from an instant that is over would move charges that are booked, which takes adjustments: Tollbook does not post those yet. Leave the date out, or name an instant from now on.")
 	errNodeDocument = fault.New(fault.KindConflict, "digest_changed", "The operations are not what was proposed; propose it again.")
 )
@@ -56,9 +54,9 @@ var (
 // backdating is the code of the refusal of an instant that is over.
 const backdating = "backdating_needs_adjustments"
 
-// dated says when a change takes effect. This is the one place that refuses an instant
+// nodesDated says when a change takes effect. This is the one place that refuses an instant
 // that is over: once there are adjustments, what was charged since then is moved by them.
-func dated(tx *db.Tx, from time.Time) (time.Time, error) {
+func nodesDated(tx *db.Tx, from time.Time) (time.Time, error) {
 	from = from.UTC().Truncate(time.Microsecond)
 	switch {
 	case from.IsZero():
@@ -66,12 +64,8 @@ func dated(tx *db.Tx, from time.Time) (time.Time, error) {
 	case from.After(tx.Now.AddDate(maxYearsAhead, 0, 0)):
 		return time.Time{}, errFarAhead
 	case from.Before(tx.Now):
-		state, err := tx.PeriodState(period.MonthOf(from))
-		if err != nil {
+		if err := (&governed{dated: true}).dates(tx, from); err != nil {
 			return time.Time{}, err
-		}
-		if state == period.StateLocked {
-			return time.Time{}, errClosedMonth
 		}
 		return time.Time{}, errBackdating
 	}
@@ -84,7 +78,7 @@ func (n *Nodes) draft(tx *db.Tx, who Actor, payload []byte, from time.Time) (dra
 	if err != nil {
 		return draft{}, err
 	}
-	at, err := dated(tx, from)
+	at, err := nodesDated(tx, from)
 	if err != nil {
 		return draft{}, err
 	}
@@ -103,15 +97,15 @@ func (n *Nodes) draft(tx *db.Tx, who Actor, payload []byte, from time.Time) (dra
 	if err != nil {
 		return draft{}, err
 	}
+	if document != nil {
+		if err := tx.AddNodeOperations(document); err != nil {
+			return draft{}, err
+		}
+	}
 	if from.IsZero() {
 		said.TakesEffect = whenDecided
 	}
-	return draft{payload: said, effective: at, store: func(tx *db.Tx, c approval.Change) error {
-		if document == nil {
-			return nil
-		}
-		return tx.AddNodeProposal(c.ID, document)
-	}}, nil
+	return draft{payload: said, effective: at}, nil
 }
 
 // nodeStep is operations on the hierarchy at one instant, and what they come to.
@@ -225,11 +219,15 @@ func proposed(tx *db.Tx, c *approval.Change) (nodePayload, error) {
 	if said.Document == "" {
 		return said, nil
 	}
-	document, err := tx.NodeProposal(c.ID)
+	named, err := hex.DecodeString(said.Document)
+	if err != nil || len(named) != sha256.Size {
+		return said, errNodeDocument
+	}
+	document, err := tx.NodeOperations([sha256.Size]byte(named))
 	if err != nil {
 		return said, err
 	}
-	if digest := sha256.Sum256(document); hex.EncodeToString(digest[:]) != said.Document {
+	if digest := sha256.Sum256(document); !bytes.Equal(digest[:], named) {
 		return said, errNodeDocument
 	}
 	whole := nodePayload{}

@@ -233,7 +233,8 @@ func (n *Nodes) Preview(ctx context.Context, who Actor, payload []byte, from tim
 		return NodePreview{}, err
 	}
 	var shown NodePreview
-	err = n.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+	// Not a reading transaction: what refuses a closed month holds it.
+	err = n.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		shown, err = n.preview(tx, who, operations, from)
 		return err
 	})
@@ -241,7 +242,7 @@ func (n *Nodes) Preview(ctx context.Context, who Actor, payload []byte, from tim
 }
 
 func (n *Nodes) preview(tx *db.Tx, who Actor, operations []hierarchy.Operation, from time.Time) (NodePreview, error) {
-	at, err := dated(tx, from)
+	at, err := nodesDated(tx, from)
 	if err != nil {
 		return NodePreview{}, err
 	}

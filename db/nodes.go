@@ -177,17 +177,17 @@ func (t *Tx) CloseVersion(table string, version id.Version, ends time.Time) (boo
 	return closed, err
 }
 
-// AddNodeProposal keeps the operations that a change's payload names by their digest.
-func (t *Tx) AddNodeProposal(change id.Change, document []byte) error {
+// AddNodeOperations keeps a document of operations, which changes name by its digest.
+func (t *Tx) AddNodeOperations(document []byte) error {
 	digest := sha256.Sum256(document)
-	return t.exec("add node proposal", `insert into node_proposal (tenant_id, change_id, document, digest, recorded_at) values ($1, $2, $3, $4, $5)`,
-		t.Tenant, change, document, digest[:], t.Now)
+	return t.exec("add node operations", `insert into node_operations (tenant_id, digest, document, recorded_at) values ($1, $2, $3, $4) on conflict do nothing`,
+		t.Tenant, digest[:], document, t.Now)
 }
 
-// NodeProposal reads them; nothing where there is none.
-func (t *Tx) NodeProposal(change id.Change) ([]byte, error) {
+// NodeOperations reads one; nothing where there is none.
+func (t *Tx) NodeOperations(digest [32]byte) ([]byte, error) {
 	var document []byte
-	_, err := t.row("read node proposal", []any{&document}, `select document from node_proposal where tenant_id = $1 and change_id = $2`, t.Tenant, change)
+	_, err := t.row("read node operations", []any{&document}, `select document from node_operations where tenant_id = $1 and digest = $2`, t.Tenant, digest[:])
 	return document, err
 }
 

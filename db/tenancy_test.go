@@ -101,7 +101,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 			EffectiveFrom: tx.Now.AddDate(0, -1, 0), RecordedAt: tx.Now, Change: s.change.ID,
 		}
 		require.NoError(t, tx.AddNodeVersions([]hierarchy.Version{v}))
-		require.NoError(t, tx.AddNodeProposal(s.change.ID, []byte(s.mark("operations"))))
+		require.NoError(t, tx.AddNodeOperations([]byte(s.mark("operations"))))
 		tree, err := hierarchy.Build([]hierarchy.Version{v}, tx.Now, time.Time{})
 		require.NoError(t, err)
 		s.placement, err = tree.Place(s.node)
@@ -402,12 +402,12 @@ func reading() map[string]query {
 			return rows, err
 		}},
 		"KeyLabels": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyLabels([]string{theirs.key.UUID()}) }},
-		"NodeProposal": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
-			document, err := tx.NodeProposal(mine.change.ID)
+		"NodeOperations": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			document, err := tx.NodeOperations(sha256.Sum256([]byte(mine.mark("operations"))))
 			if string(document) != mine.mark("operations") {
 				err = errors.Join(errors.New("not one's own operations"), err)
 			}
-			others, err2 := tx.NodeProposal(theirs.change.ID)
+			others, err2 := tx.NodeOperations(sha256.Sum256([]byte(theirs.mark("operations"))))
 			if len(others) > 0 {
 				err = errors.Join(errors.New("another's operations"), err)
 			}

@@ -133,8 +133,8 @@ func writing() map[string]query {
 		"CloseNodeVersions": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.CloseNodeVersions([]hierarchy.Closing{{Version: theirs.version, Ends: tx.Now}}, tx.Now)
 		}},
-		"AddNodeProposal": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			return onlyError(tx.AddNodeProposal(theirs.change.ID, []byte("x")))
+		"AddNodeOperations": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddNodeOperations([]byte(theirs.mark("operations")))) // the same bytes are another row here
 		}},
 		"CloseVersion": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			node, err := tx.CloseVersion("node_version", theirs.version, tx.Now)

@@ -6,18 +6,16 @@ alter table node_version add column evidence bytea check (length(evidence) <= 40
 alter table node_version add column dimensions bytea check (length(dimensions) <= 20000);
 alter table node_version add column retired boolean not null default false;
 
--- The operations of a change whose payload names them by their digest: as many as a whole file makes are too many for one record.
-create table node_proposal (
+-- Operations that a change names by their digest: as many as a whole file makes are too many for one record. Whoever proposes the same again names the same row.
+create table node_operations (
   tenant_id uuid not null references tenant,
-  change_id uuid not null,
-  document bytea not null,
   digest bytea not null check (length(digest) = 32),
+  document bytea not null check (length(document) <= 33554432 and sha256(document) = digest),
   recorded_at timestamptz not null,
-  primary key (tenant_id, change_id),
-  foreign key (tenant_id, change_id) references change
+  primary key (tenant_id, digest)
 );
-select make_tenant_table('node_proposal', 'select, insert');
-select make_append_only('node_proposal', false);
+select make_tenant_table('node_operations', 'select, insert');
+select make_append_only('node_operations', false);
 
 -- One row per tenant: whoever changes its tree takes it, so that two who cannot see each other's rows cannot both commit; its revision tells which spans are new.
 create table node_tree (
