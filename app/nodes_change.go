@@ -45,14 +45,11 @@ var (
 	errTreeMoved  = fault.New(fault.KindConflict, "tree_moved", "The hierarchy changed since this was made. Look at it and propose it again.")
 	errNodesSame  = fault.Invalid("operations", "nodes_same", "Nothing would change: the hierarchy says the same.")
 	errFarAhead   = fault.Invalid("effective_from", "effective_far", "A change of nodes takes effect within %d years.", maxYearsAhead)
-	errDateOver   = fault.New(fault.KindConflict, backdating, "Its effective date passed before it was decided, and charges since then lie where they were. Propose it again from a later instant.")
-	errBackdating = fault.Invalid("effective_from", backdating,
+	errDateOver   = fault.New(fault.KindConflict, "backdating_needs_adjustments", "Its effective date passed before it was decided, and charges since then lie where they were. Propose it again from a later instant.")
+	errBackdating = fault.Invalid("effective_from", "backdating_needs_adjustments",
 		"A change from an instant that is over would move charges that are booked, which takes adjustments: Tollbook does not post those yet. Leave the date out, or name an instant from now on.")
 	errNodeDocument = fault.New(fault.KindConflict, "digest_changed", "The operations are not what was proposed; propose it again.")
 )
-
-// backdating is the code of the refusal of an instant that is over.
-const backdating = "backdating_needs_adjustments"
 
 // nodesDated says when a change takes effect. This is the one place that refuses an instant
 // that is over: once there are adjustments, what was charged since then is moved by them.
