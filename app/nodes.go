@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"tollbook/app/approval"
@@ -20,7 +22,11 @@ type Nodes struct {
 
 // NewNodes makes the area.
 func NewNodes(d *db.DB, access *Access, changes *Changes) *Nodes {
-	return &Nodes{db: d, access: access, changes: changes}
+	n := &Nodes{db: d, access: access, changes: changes}
+	changes.govern(changeNode, governed{
+		checks: "finance", floor: approval.FloorSecond, dated: true, revisable: true, lock: (*db.Tx).LockNodes, draft: n.draft, apply: n.apply, impact: n.impact,
+	})
+	return n
 }
 
 // NewNode is a node to be created.
@@ -34,85 +40,107 @@ type NewNode struct {
 	Capitalization string `json:"capitalization"`
 }
 
-// Create adds nodes, parents before children, as one change.
+func (n *NewNode) operation() hierarchy.Operation {
+	return hierarchy.Operation{
+		Op: hierarchy.OpCreate, Code: n.Code, Name: n.Name, Kind: hierarchy.Kind(n.Kind), ParentCode: &n.ParentCode,
+		Entity: &n.Entity, GLAccount: &n.GLAccount, Capitalization: hierarchy.Capitalization(n.Capitalization),
+	}
+}
+
+// AskNodes is the proposal of new nodes, parents before children.
+func AskNodes(nodes []NewNode, from time.Time, reason string) Ask {
+	operations := make([]hierarchy.Operation, 0, len(nodes))
+	for i := range nodes {
+		operations = append(operations, nodes[i].operation())
+	}
+	asked := ask(changeNode, reason, map[string]any{"operations": operations})
+	asked.EffectiveFrom = from
+	return asked
+}
+
+// Create adds nodes, parents before children, as one change that nobody decides on: what
+// the command line and a first set-up do. Whoever else changes the hierarchy proposes.
 func (n *Nodes) Create(ctx context.Context, who Actor, nodes []NewNode, effective time.Time, reason string) error {
 	return n.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		return n.create(tx, who, nodes, effective, reason)
 	})
 }
 
-const maxNodesAtOnce = 5000
+const maxNodesAtOnce = hierarchy.MaxNodes
 
 func (n *Nodes) create(tx *db.Tx, who Actor, nodes []NewNode, effective time.Time, reason string) error {
 	if len(nodes) == 0 || len(nodes) > maxNodesAtOnce {
 		return fault.Invalid("nodes", "nodes_count", "Create 1 to %d nodes at once.", maxNodesAtOnce)
 	}
+	if err := n.changes.allowed(who, changeNode); err != nil {
+		return err
+	}
+	if err := tx.LockNodes(); err != nil {
+		return err
+	}
+	operations := make([]hierarchy.Operation, 0, len(nodes))
+	for i := range nodes {
+		operations = append(operations, nodes[i].operation())
+	}
 	scope := n.access.Scope(who, "node", "propose")
+	versions, err := tx.NodeVersions()
+	if err != nil {
+		return err
+	}
 	p := proposal{kind: changeNode, payload: map[string]any{"create": nodes}, effective: effective, reason: reason}
-	_, err := n.changes.change(tx, who, p, func(c approval.Change) error {
-		if err := tx.LockNodes(); err != nil {
-			return err
-		}
-		versions, err := tx.NodeVersions()
+	if !slices.ContainsFunc(versions, func(v hierarchy.Version) bool { return v.Code != hierarchy.SuspenseCode }) {
+		p.rule = approval.RuleFirstSetUp
+	}
+	_, err = n.changes.change(tx, who, p, func(c approval.Change) error {
+		outcome, err := hierarchy.Apply(versions, hierarchy.Request{Operations: operations, At: c.EffectiveFrom, RecordedAt: tx.Now, Change: c.ID, Scope: scope})
 		if err != nil {
-			return err
+			return unplaced(err)
 		}
-		tree, err := hierarchy.Build(versions, c.EffectiveFrom, time.Time{})
-		if err != nil {
-			return err
-		}
-		added, err := place(tx, tree, scope, nodes, c)
-		if err != nil {
-			return err
-		}
-		for _, v := range added {
-			if err := tx.AddNode(v.Node); err != nil {
-				return err
-			}
-			if err := tx.AddNodeVersion(v); err != nil {
-				return err
-			}
-		}
-		return intern(tx, append(versions, added...), c.EffectiveFrom)
+		return write(tx, versions, &outcome, c.EffectiveFrom)
 	})
 	return err
 }
 
-// place turns new nodes into versions, resolving parents by code. Who has only some
-// subtrees (scope) adds below them and nowhere else; what is not theirs looks absent.
-func place(tx *db.Tx, tree *hierarchy.Tree, scope []id.Node, nodes []NewNode, c approval.Change) ([]hierarchy.Version, error) {
-	fresh := map[string]id.Node{}
-	var added []hierarchy.Version
-	for _, want := range nodes {
-		v := hierarchy.Version{
-			ID: id.NewVersion(tx.Now), Node: id.NewNode(tx.Now), Code: want.Code, Name: want.Name, Kind: hierarchy.Kind(want.Kind),
-			Entity: want.Entity, GLAccount: want.GLAccount, Capitalization: hierarchy.Capitalization(want.Capitalization),
-			EffectiveFrom: c.EffectiveFrom, RecordedAt: tx.Now, Change: c.ID,
-		}
-		if want.ParentCode != "" || scope != nil {
-			parent, ok := tree.Code(want.ParentCode)
-			switch {
-			case ok && (scope == nil || visible(tree, parent.Node, scope)):
-				v.Parent = parent.Node
-			case !fresh[want.ParentCode].IsZero():
-				v.Parent = fresh[want.ParentCode]
-			default:
-				return nil, fault.Invalid("parent_code", "parent_absent", "No node has code %.60q at that time; create parents before children.", want.ParentCode)
-			}
-		}
-		if err := v.Validate(); err != nil {
-			return nil, err
-		}
-		fresh[want.Code] = v.Node
-		added = append(added, v)
+// unplaced takes the place of an operation off the field of a fault, for who sent none.
+func unplaced(err error) error {
+	f, ok := errors.AsType[*fault.Fault](err)
+	if !ok {
+		return err
 	}
-	return added, nil
+	if _, member, is := hierarchy.OperationOf(f.Field); is {
+		plain := *f
+		plain.Field = member
+		return &plain
+	}
+	return err
+}
+
+// write records what a change does to the versions, and interns every placement that it
+// makes possible.
+func write(tx *db.Tx, versions []hierarchy.Version, outcome *hierarchy.Outcome, at time.Time) error {
+	if len(outcome.Close) > 0 {
+		closed, err := tx.CloseNodeVersions(outcome.Close, outcome.RecordedAt)
+		if err != nil {
+			return err
+		}
+		if !closed {
+			return errTreeMoved
+		}
+	}
+	if err := tx.AddNodes(outcome.Created); err != nil {
+		return err
+	}
+	if err := tx.AddNodeVersions(outcome.Add); err != nil {
+		return err
+	}
+	return intern(tx, outcome.After(versions), at)
 }
 
 // intern stores the placement of every node at every instant from which the tree
 // differs, so that a charge finds its placement whenever it occurs.
 func intern(tx *db.Tx, versions []hierarchy.Version, from time.Time) error {
 	seen := map[id.Placement]bool{}
+	var fresh []hierarchy.Placement
 	for _, at := range hierarchy.Instants(versions, from) {
 		tree, err := hierarchy.Build(versions, at, time.Time{})
 		if err != nil {
@@ -123,13 +151,15 @@ func intern(tx *db.Tx, versions []hierarchy.Version, from time.Time) error {
 			if err != nil {
 				return err
 			}
-			if seen[p.ID] {
-				continue
+			if !seen[p.ID] {
+				seen[p.ID] = true
+				fresh = append(fresh, p)
 			}
-			seen[p.ID] = true
-			if err := tx.AddPlacement(p); err != nil {
-				return err
-			}
+		}
+	}
+	for few := range slices.Chunk(fresh, maxNodesAtOnce) {
+		if err := tx.AddPlacements(few); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -143,28 +173,14 @@ type NodeView struct {
 	Depth      int
 }
 
+func nodeView(tree *hierarchy.Tree, v hierarchy.Version) NodeView {
+	parent, _ := tree.Node(v.Parent)
+	return NodeView{Version: v, ParentCode: parent.Code, Path: tree.Path(v.Node), Depth: tree.Depth(v.Node)}
+}
+
 // List shows the hierarchy as of an instant (zero: now), parents first.
 func (n *Nodes) List(ctx context.Context, who Actor, asOf time.Time) ([]NodeView, error) {
-	if err := n.access.Check(who, "node", "read"); err != nil {
-		return nil, err
-	}
-	var list []NodeView
-	err := n.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		tree, err := treeAt(tx, asOf)
-		if err != nil {
-			return err
-		}
-		scope := n.access.Scope(who, "node", "read")
-		for _, v := range tree.All() {
-			if scope != nil && !visible(tree, v.Node, scope) {
-				continue
-			}
-			parent, _ := tree.Node(v.Parent)
-			list = append(list, NodeView{Version: v, ParentCode: parent.Code, Path: tree.Path(v.Node), Depth: tree.Depth(v.Node)})
-		}
-		return nil
-	})
-	return list, err
+	return n.Tree(ctx, who, TreeQuery{AsOf: asOf})
 }
 
 func treeAt(tx *db.Tx, asOf time.Time) (*hierarchy.Tree, error) {

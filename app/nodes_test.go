@@ -145,11 +145,14 @@ func TestABudgetOwnerReadsAndCreatesOnlyBelowTheirNode(t *testing.T) {
 	h := build(t)
 	owner := h.member(t, h.one, app.RoleBudgetOwner, "CC-1")
 	require.Equal(t, "CC-1 P-1", h.list(t, owner, time.Time{}))
-	require.NoError(t, h.nodes.Create(t.Context(), owner, []app.NewNode{center("CC-1a", "CC-1"), center("CC-1b", "CC-1a")}, november(1), "mine"))
+	create := func(nodes ...app.NewNode) error {
+		return h.carries(t, owner, app.AskNodes(nodes, time.Time{}, "mine"))
+	}
+	require.ErrorIs(t, h.nodes.Create(t.Context(), owner, []app.NewNode{center("CC-1a", "CC-1")}, time.Time{}, "alone"), app.ErrMustPropose)
+	require.NoError(t, create(center("CC-1a", "CC-1"), center("CC-1b", "CC-1a")))
 	before := h.contents(t)
 	for _, nodes := range [][]app.NewNode{{center("X", "BU-1")}, {center("X", "CC-2")}, {center("X", "")}, {center("Y", "P-1"), center("X", "BU-2")}} {
-		err := h.nodes.Create(t.Context(), owner, nodes, november(1), "not mine")
-		require.Equal(t, "parent_absent", fault.From(err).Code, "what is not theirs looks absent")
+		require.Equal(t, "parent_absent", codeOf(create(nodes...)), "what is not theirs looks absent")
 	}
 	require.Equal(t, before, h.contents(t))
 	stranger := owner

@@ -306,7 +306,7 @@ func TestAProposalOfPricesIsCheckedBeforeItIsMade(t *testing.T) {
 	maker := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
 	before := h.contents(t)
 	for _, c := range []struct{ kind, payload, code string }{
-		{"node", `{}`, "kind_unknown"},
+		{"saved_view", `{}`, "kind_unknown"},
 		{"prices", `{}`, "prices_payload"},
 		{"prices", `{"document":"x","discount_bps":1}`, "prices_payload"},
 		{"prices", `{"discount":1}`, "prices_payload"},

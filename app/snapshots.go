@@ -62,6 +62,9 @@ type TenantSnapshot struct {
 	Keys       map[secret.Hash]*SnapshotKey
 	Tree       *hierarchy.Tree
 	Pseudonyms *Pseudonyms
+	// Upcoming are the instants at which it has to be built anew, in order: the hierarchy
+	// turns, and what keys charge with it.
+	Upcoming []time.Time
 }
 
 // SnapshotKey is one accepted secret of a virtual key.
@@ -159,7 +162,9 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 	if err != nil {
 		return nil, err
 	}
-	t := &TenantSnapshot{ID: row.TenantID, Slug: row.Slug, Number: row.Number, Suspended: row.Suspended, Tree: tree, Keys: make(map[secret.Hash]*SnapshotKey, len(row.Keys))}
+	// The first instant is this one itself.
+	upcoming := hierarchy.Instants(row.Versions, now)[1:]
+	t := &TenantSnapshot{Upcoming: upcoming, ID: row.TenantID, Slug: row.Slug, Number: row.Number, Suspended: row.Suspended, Tree: tree, Keys: make(map[secret.Hash]*SnapshotKey, len(row.Keys))}
 	if t.Pseudonyms, err = newPseudonyms(s.ring, row.TenantID, row.PseudonymSealed); err != nil {
 		return nil, fmt.Errorf("open pseudonym key: %w", err)
 	}
@@ -201,14 +206,25 @@ const (
 	reloadEvery = 30 * time.Second
 	retryAfter  = time.Second
 	reloadLimit = 20 * time.Second
+	// turnWithin bounds how long a clock that was set goes unnoticed by who waits for an instant.
+	turnWithin = time.Second
 )
 
 // Follow keeps the snapshot current until ctx ends: by notice within a second,
-// fully on each reconnect and every 30 seconds.
+// fully on each reconnect and every 30 seconds, and at each instant at which something
+// that was decided before takes effect.
 func (s *Snapshots) Follow(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() { s.listen(ctx) })
 	both.Go(func() { s.keepForever(ctx) })
+	both.Go(func() {
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(s.Turn(ctx)):
+			}
+		}
+	})
 	both.Go(func() {
 		every := time.NewTicker(reloadEvery)
 		defer every.Stop()
@@ -222,6 +238,26 @@ func (s *Snapshots) Follow(ctx context.Context) {
 		}
 	})
 	both.Wait()
+}
+
+// Turn loads every tenant of which an instant has come since it was built, and says how
+// long to wait before asking again: until the next instant, but no longer than a second,
+// for clocks are set.
+func (s *Snapshots) Turn(ctx context.Context) time.Duration {
+	now := s.now()
+	for _, tenant := range s.current.Load().Tenants {
+		if len(tenant.Upcoming) > 0 && !tenant.Upcoming[0].After(now) {
+			s.reload(ctx, tenant.ID)
+		}
+	}
+	wait := turnWithin
+	for _, tenant := range s.current.Load().Tenants {
+		// One that could not be loaded is still due: it is tried again in a second.
+		if len(tenant.Upcoming) > 0 && tenant.Upcoming[0].After(now) {
+			wait = min(wait, tenant.Upcoming[0].Sub(now))
+		}
+	}
+	return wait
 }
 
 func (s *Snapshots) listen(ctx context.Context) {

@@ -110,6 +110,64 @@ func TestAFutureNodeEntersTheSnapshotAtItsInstant(t *testing.T) {
 	require.True(t, ok)
 }
 
+// TestAGatewayTurnsAtTheInstant moves a project for a later instant: the snapshot knows of
+// it, waits for no notice, and places requests anew from that instant on.
+func TestAGatewayTurnsAtTheInstant(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.load(t, id.Tenant{})
+	require.Equal(t, time.Second, h.snapshots.Turn(t.Context()), "nothing is to come")
+	at := h.clock.now().Add(time.Hour).Truncate(time.Microsecond)
+	h.reorganize(t, at, movesP1, `{"op":"merge","code":"CC-1","into":"CC-2"}`)
+	placed := func() string {
+		tenant := h.snapshots.Current().Tenants["one"]
+		project, ok := tenant.Tree.Code("P-1")
+		require.True(t, ok)
+		key, ok := h.snapshots.Find(tenant, h.one.key.Secret.Reveal())
+		require.True(t, ok)
+		return tenant.Tree.Path(project.Node) + ", " + key.Answer.Code
+	}
+	h.load(t, h.one.tenant)
+	require.Equal(t, []time.Time{at}, h.snapshots.Current().Tenants["one"].Upcoming)
+	before := h.snapshots.Current()
+	require.Equal(t, time.Second, h.snapshots.Turn(t.Context()))
+	require.Same(t, before, h.snapshots.Current(), "nothing is loaded before its time")
+	require.Equal(t, "BU-1 / CC-1 / P-1, CC-1", placed())
+
+	h.clock.add(at.Sub(h.clock.now()) - 100*time.Millisecond)
+	require.Less(t, h.snapshots.Turn(t.Context()), 100*time.Millisecond)
+	require.Same(t, before, h.snapshots.Current())
+	h.clock.add(100 * time.Millisecond)
+	require.Equal(t, time.Second, h.snapshots.Turn(t.Context()))
+	require.Equal(t, "BU-2 / CC-3 / P-1, CC-2", placed())
+	require.Same(t, before.Tenants["two"], h.snapshots.Current().Tenants["two"], "the others are left alone")
+	require.Empty(t, h.snapshots.Current().Tenants["one"].Upcoming)
+}
+
+// TestGatewaysTurnByThemselves leaves a snapshot to itself while the clock passes an
+// instant.
+func TestGatewaysTurnByThemselves(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	at := h.clock.now().Add(time.Hour).Truncate(time.Microsecond)
+	h.reorganize(t, at, movesP1)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var following sync.WaitGroup
+	following.Go(func() { h.snapshots.Follow(ctx) })
+	t.Cleanup(func() { cancel(); following.Wait() })
+	path := func() string {
+		tenant := h.snapshots.Current().Tenants["one"]
+		if tenant == nil {
+			return ""
+		}
+		project, _ := tenant.Tree.Code("P-1")
+		return tenant.Tree.Path(project.Node)
+	}
+	require.Eventually(t, func() bool { return path() == "BU-1 / CC-1 / P-1" }, 20*time.Second, 10*time.Millisecond)
+	h.clock.add(time.Hour)
+	require.Eventually(t, func() bool { return path() == "BU-2 / CC-3 / P-1" }, 20*time.Second, 10*time.Millisecond, "well before the next full load")
+}
+
 // TestGatewaysFollowChanges leaves a snapshot to itself: a new key is known, and a
 // revoked one unknown, by notice alone.
 func TestGatewaysFollowChanges(t *testing.T) {

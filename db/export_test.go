@@ -1,6 +1,7 @@
 package db
 
 import (
+	"context"
 	"strings"
 
 	"tollbook/app/id"
@@ -42,4 +43,20 @@ func Explain(t *Tx, query string, args ...any) (string, error) {
 	var lines []string
 	err := t.g.Raw("explain "+query, args...).Scan(&lines).Error
 	return strings.Join(lines, "\n"), err
+}
+
+// MigrateTo takes the steps up to a version, for the tests of what a later step does to
+// rows that are there.
+func MigrateTo(ctx context.Context, url string, version int64) error {
+	sqlDB, err := openAdmin(url)
+	if err != nil {
+		return err
+	}
+	defer sqlDB.Close()
+	provider, err := newProvider(sqlDB)
+	if err != nil {
+		return err
+	}
+	_, err = provider.UpTo(ctx, version)
+	return err
 }

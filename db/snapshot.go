@@ -77,10 +77,16 @@ func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 			one.Keys = append(one.Keys, k)
 		}
 	}
-	for _, r := range rows {
-		if one := at[r.TenantID]; one != nil {
-			one.Versions = append(one.Versions, r.version())
+	for i := range rows {
+		one := at[rows[i].TenantID]
+		if one == nil {
+			continue
 		}
+		v, err := rows[i].version()
+		if err != nil {
+			return nil, err
+		}
+		one.Versions = append(one.Versions, v)
 	}
 	return tenants, nil
 }

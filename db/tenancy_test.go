@@ -95,17 +95,18 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, err)
 		require.NoError(t, tx.AddChange(s.change))
 		require.NoError(t, tx.AddChangeMove(s.change.ID, 0, approval.StateProposed, s.member.String(), s.change.Digest))
-		require.NoError(t, tx.AddNode(s.node))
+		require.NoError(t, tx.AddNodes([]id.Node{s.node}))
 		v := hierarchy.Version{
 			ID: s.version, Node: s.node, Code: s.mark("code"), Name: s.mark("node"), Kind: hierarchy.KindCostCenter, Capitalization: hierarchy.Expense,
 			EffectiveFrom: tx.Now.AddDate(0, -1, 0), RecordedAt: tx.Now, Change: s.change.ID,
 		}
-		require.NoError(t, tx.AddNodeVersion(v))
+		require.NoError(t, tx.AddNodeVersions([]hierarchy.Version{v}))
+		require.NoError(t, tx.AddNodeOperations([]byte(s.mark("operations"))))
 		tree, err := hierarchy.Build([]hierarchy.Version{v}, tx.Now, time.Time{})
 		require.NoError(t, err)
 		s.placement, err = tree.Place(s.node)
 		require.NoError(t, err)
-		require.NoError(t, tx.AddPlacement(s.placement))
+		require.NoError(t, tx.AddPlacements([]hierarchy.Placement{s.placement}))
 		require.NoError(t, tx.AddKey(db.FreshKey{ID: s.key, Label: s.mark("key"), Hint: "hint", Hash: s.hash("key"), Models: []string{s.mark("model")}}, s.change.ID))
 		require.NoError(t, tx.AddKeySecret(s.secret(s.key), s.change.ID))
 		require.NoError(t, tx.AssignKey(id.NewVersion(tx.Now), s.key, s.node, []id.Node{s.node}, tx.Now, s.change.ID))
@@ -400,7 +401,28 @@ func reading() map[string]query {
 			}
 			return rows, err
 		}},
-		"KeyLabels":    {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyLabels([]string{theirs.key.UUID()}) }},
+		"KeyLabels": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.KeyLabels([]string{theirs.key.UUID()}) }},
+		"NodeOperations": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			document, err := tx.NodeOperations(sha256.Sum256([]byte(mine.mark("operations"))))
+			if string(document) != mine.mark("operations") {
+				err = errors.Join(errors.New("not one's own operations"), err)
+			}
+			others, err2 := tx.NodeOperations(sha256.Sum256([]byte(theirs.mark("operations"))))
+			if len(others) > 0 {
+				err = errors.Join(errors.New("another's operations"), err)
+			}
+			return string(document), errors.Join(err, err2)
+		}},
+		"KeysOnNodes": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return many(tx.KeysOnNodes(tx.Now, []id.Node{mine.node, theirs.node}))
+		}},
+		"AbsentMembers": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			absent, err := tx.AbsentMembers([]id.Member{mine.member, theirs.member})
+			if len(absent) != 1 || absent[0] != theirs.member {
+				err = errors.Join(fmt.Errorf("%v are absent", absent), err)
+			}
+			return false, err
+		}},
 		"NodeVersions": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.NodeVersions()) }},
 		"Members":      {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Members(500); return text(rows), err }},
 		"Member":       {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Member(theirs.member) }},

@@ -123,19 +123,27 @@ func writing() map[string]query {
 			return onlyError(tx.RevokeKey(theirs.key, "x", mine.change.ID))
 		}},
 		"LockNodes": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockNodes()) }},
-		"AddNode":   {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddNode(theirs.node)) }},
-		"AddNodeVersion": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
-			return onlyError(tx.AddNodeVersion(hierarchy.Version{
+		"AddNodes":  {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddNodes([]id.Node{theirs.node})) }},
+		"AddNodeVersions": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddNodeVersions([]hierarchy.Version{{
 				ID: id.NewVersion(tx.Now), Node: mine.node, Parent: theirs.node, Code: "x", Name: "x", Kind: hierarchy.KindProject,
-				Capitalization: hierarchy.Expense, EffectiveFrom: tx.Now, Change: mine.change.ID,
-			}))
+				Capitalization: hierarchy.Expense, EffectiveFrom: tx.Now, RecordedAt: tx.Now, Change: mine.change.ID,
+			}}))
+		}},
+		"CloseNodeVersions": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.CloseNodeVersions([]hierarchy.Closing{{Version: theirs.version, Ends: tx.Now}}, tx.Now)
+		}},
+		"AddNodeOperations": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddNodeOperations([]byte(theirs.mark("operations")))) // the same bytes are another row here
 		}},
 		"CloseVersion": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			node, err := tx.CloseVersion("node_version", theirs.version, tx.Now)
 			upstream, err2 := tx.CloseVersion("upstream", theirs.upstream, tx.Now)
 			return node || upstream, errors.Join(err, err2)
 		}},
-		"AddPlacement": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddPlacement(theirs.placement)) }},
+		"AddPlacements": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddPlacements([]hierarchy.Placement{theirs.placement}))
+		}},
 		"AddPerson": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddPerson(theirs.person, []byte("x"), nil, nil))
 		}},

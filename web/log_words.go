@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -110,15 +111,22 @@ func changedKey(d recordDetail) string {
 	return "/keys"
 }
 
-// changedNode leads to the node that was made, where it was one.
+// changedNode leads to the node that was made or changed, where it was one.
 func changedNode(d recordDetail) string {
-	var payload struct {
-		Create []struct{ Code string }
+	type node struct {
+		Code    string
+		NewCode string `json:"new_code"`
+		Into    string // of a merge
 	}
-	if json.Unmarshal([]byte(d.text("payload")), &payload) != nil || len(payload.Create) != 1 {
+	var payload struct{ Create, Operations []node }
+	changed := []node{}
+	if json.Unmarshal([]byte(d.text("payload")), &payload) == nil {
+		changed = slices.Concat(payload.Create, payload.Operations)
+	}
+	if len(changed) != 1 {
 		return "/"
 	}
-	return nodeURL(payload.Create[0].Code)
+	return nodeURL(cmp.Or(changed[0].NewCode, changed[0].Into, changed[0].Code))
 }
 
 // changeKinds is every kind of change there is; a test compares it with the funnel.

@@ -121,7 +121,8 @@ func TestAPIProposesAndNeverDecides(t *testing.T) {
 		status int
 		code   string
 	}{
-		{`{"kind":"nod","payload":{},"reason":"x"}`, app.RoleFinanceAdmin, 400, "kind_unknown"},
+		{`{"kind":"saved_view","payload":{},"reason":"x"}`, app.RoleFinanceAdmin, 400, "kind_unknown"},
+		{`{"kind":"node","payload":{},"reason":"x"}`, app.RoleFinanceAdmin, 400, "operations_count"},
 		{`{"kind":"prices","payload":{"discount_bps":1},"reason":"x"}`, app.RoleFinanceAdmin, 400, "discount_day"},
 		{`{"kind":"prices","payload":{"discount_bps":1},"effective_from":"2026-12-01"}`, app.RoleFinanceAdmin, 400, "reason_missing"},
 		{`{"kind":"prices","reason":"x"}`, app.RoleFinanceAdmin, 400, "prices_payload"},

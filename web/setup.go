@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -291,7 +292,15 @@ func (w *Web) setUpCenter(v *visit) error {
 	}
 	form := centerForm{Code: strings.TrimSpace(v.FormValue("code")), Name: strings.TrimSpace(v.FormValue("name")), Capitalization: v.FormValue("capitalization")}
 	node := app.NewNode{Code: form.Code, Name: form.Name, Kind: string(hierarchy.KindCostCenter), Capitalization: form.Capitalization}
-	if err := w.areas.Nodes.Create(v.Request().Context(), v.who, []app.NewNode{node}, time.Time{}, setUpReason); err != nil {
+	err := w.areas.Nodes.Create(v.Request().Context(), v.who, []app.NewNode{node}, time.Time{}, setUpReason)
+	if errors.Is(err, app.ErrMustPropose) { // the hierarchy has begun: somebody decides about what comes
+		made, failed := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskNodes([]app.NewNode{node}, time.Time{}, setUpReason), "")
+		if failed == nil && made.Open() {
+			return v.proposed(made, nil, setUpPath)
+		}
+		err = failed
+	}
+	if err != nil {
 		return w.setUpAgain(v, err, func(t trouble) setUpForms { form.trouble = t; return setUpForms{center: &form} })
 	}
 	if !v.may("setting", "read") {

@@ -40,6 +40,7 @@ const (
 	RuleGroupMapping = "policy:group_mapping"
 	RuleInvitation   = "policy:invitation"
 	RuleSignUp       = "policy:sign_up"
+	RuleFirstSetUp   = "policy:first_set_up" // the first nodes of a company: nothing is charged anywhere yet
 )
 
 // Change is one proposal, exactly as its maker made it.

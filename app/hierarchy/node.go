@@ -1,6 +1,7 @@
 package hierarchy
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,9 @@ const (
 	KindCostCenter   Kind = "cost_center"
 	KindProject      Kind = "project"
 )
+
+// Kinds lists the kinds of nodes.
+func Kinds() []Kind { return []Kind{KindBusinessUnit, KindCostCenter, KindProject} }
 
 // Capitalization says whether spend is capitalized or expensed.
 type Capitalization string
@@ -44,6 +48,9 @@ type Version struct {
 	Entity         string // code of the legal entity
 	GLAccount      string
 	Capitalization Capitalization
+	Evidence       Evidence
+	Dimensions     Dimensions
+	Retired        bool // the node is not there for this span, whatever earlier records say
 	EffectiveFrom  time.Time
 	EffectiveTo    time.Time // zero while open
 	RecordedAt     time.Time
@@ -72,6 +79,11 @@ func (v Version) covers(at, known time.Time) bool {
 	return end.IsZero() || at.Before(end)
 }
 
+const (
+	maxNameBytes    = 200
+	maxAccountBytes = 40 // of an entity or a GL account
+)
+
 var codeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
 
 // Validate checks one version by itself.
@@ -79,14 +91,14 @@ func (v Version) Validate() error {
 	switch {
 	case !codeForm.MatchString(v.Code):
 		return fault.Invalid("code", "code_syntax", "A code is 1 to 40 letters, digits, dots, dashes or underscores; %.60q is not.", v.Code)
-	case strings.TrimSpace(v.Name) == "" || len(v.Name) > 200:
-		return fault.Invalid("name", "name_length", "A name has 1 to 200 bytes.")
-	case v.Kind != KindBusinessUnit && v.Kind != KindCostCenter && v.Kind != KindProject:
+	case strings.TrimSpace(v.Name) == "" || len(v.Name) > maxNameBytes:
+		return fault.Invalid("name", "name_length", "A name has 1 to %d bytes.", maxNameBytes)
+	case !slices.Contains(Kinds(), v.Kind):
 		return fault.Invalid("kind", "kind_unknown", "A kind is business_unit, cost_center or project, not %.40q.", string(v.Kind))
 	case v.Capitalization != Capitalize && v.Capitalization != Expense:
 		return fault.Invalid("capitalization", "capitalization_unknown", "Capitalization is capitalize or expense, not %.40q.", string(v.Capitalization))
-	case len(v.Entity) > 40 || len(v.GLAccount) > 40:
-		return fault.Invalid("entity", "entity_length", "Entity and GL account have at most 40 bytes.")
+	case len(v.Entity) > maxAccountBytes || len(v.GLAccount) > maxAccountBytes:
+		return fault.Invalid("entity", "entity_length", "Entity and GL account have at most %d bytes.", maxAccountBytes)
 	case v.EffectiveFrom.IsZero():
 		return fault.Invalid("effective_from", "effective_missing", "A version needs the instant it takes effect.")
 	}
@@ -112,26 +124,60 @@ func Build(versions []Version, asOf, known time.Time) (*Tree, error) {
 		if !v.covers(asOf, known) {
 			continue
 		}
-		if current, ok := t.nodes[v.Node]; !ok || v.RecordedAt.After(current.RecordedAt) {
+		if current, ok := t.nodes[v.Node]; !ok || v.corrects(current) {
 			t.nodes[v.Node] = v
 		}
 	}
+	maps.DeleteFunc(t.nodes, func(_ id.Node, v Version) bool { return v.Retired })
+	if f := t.assemble(); f != nil {
+		return nil, f.fault
+	}
+	return t, nil
+}
+
+// corrects tells which of two versions that cover one instant wins: the later recorded.
+func (v Version) corrects(other Version) bool {
+	if !v.RecordedAt.Equal(other.RecordedAt) {
+		return v.RecordedAt.After(other.RecordedAt)
+	}
+	return v.ID.UUID() > other.ID.UUID()
+}
+
+// flaw is why nodes make no tree, and at which node.
+type flaw struct {
+	node  id.Node
+	fault *fault.Fault
+}
+
+// assemble indexes the nodes and refuses what could not be charged.
+func (t *Tree) assemble() *flaw {
 	for node, v := range t.nodes {
 		if other, taken := t.codes[v.Code]; taken && other != node {
-			return nil, fault.Invalid("code", "code_taken", "Code %s is taken on %s.", v.Code, asOf.Format(time.DateOnly))
+			return &flaw{node, fault.Invalid("code", "code_taken", "Code %s is taken on %s.", v.Code, t.AsOf.Format(time.DateOnly))}
 		}
 		t.codes[v.Code] = node
 	}
 	for node, v := range t.nodes {
-		if _, err := t.ancestors(node); err != nil {
-			return nil, err
+		if !t.rooted(node) {
+			return &flaw{node, fault.Invalid("parent_code", "tree_cycle", "%s would be below itself, or more than %d levels deep.", v.Code, maxDepth)}
 		}
 		if _, ok := t.nodes[v.Parent]; !ok && !v.Parent.IsZero() {
-			return nil, fault.Invalid("parent_code", "parent_absent", "The parent of %s does not exist on %s.", v.Code, asOf.Format(time.DateOnly))
+			return &flaw{node, fault.Invalid("parent_code", "parent_absent", "The parent of %s does not exist on %s.", v.Code, t.AsOf.Format(time.DateOnly))}
 		}
 	}
 	t.sort()
-	return t, nil
+	return nil
+}
+
+// rooted tells whether the way up from a node ends, soon enough.
+func (t *Tree) rooted(node id.Node) bool {
+	for range maxDepth {
+		if node.IsZero() {
+			return true
+		}
+		node = t.nodes[node].Parent
+	}
+	return node.IsZero()
 }
 
 func (t *Tree) sort() {

@@ -5,6 +5,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/fault"
+	"tollbook/app/hierarchy"
 	"tollbook/app/id"
 )
 
@@ -35,17 +36,46 @@ type Node struct {
 	Capitalization string   `json:"capitalization" enum:"capitalize,expense"`
 	EffectiveFrom  Instant  `json:"effective_from"`
 	EffectiveTo    *Instant `json:"effective_to"`
+	// Evidence and Dimensions came later.
+	Evidence   *Evidence                    `json:"evidence" doc:"Why its cost is treated as it is; null where nothing was said."`
+	Dimensions map[string]map[string]string `json:"dimensions" doc:"Its codes in ERP systems, by system (netsuite, oracle, sap, workday) and dimension."`
+}
+
+// Evidence is what a treatment rests on. Days are UTC, YYYY-MM-DD.
+type Evidence struct {
+	Standard              *string `json:"standard" enum:"asu_2025_06,asc_350_40,ias_38"`
+	AuthorizedOn          *string `json:"authorized_on" format:"date"`
+	AuthorizationDocument *string `json:"authorization_document"`
+	FundingCommitment     *string `json:"funding_commitment"`
+	Uncertain             bool    `json:"uncertain" doc:"Whether significant development uncertainty remains."`
+	StartedOn             *string `json:"started_on" format:"date"`
+	ReadyForUseOn         *string `json:"ready_for_use_on" format:"date"`
+	InServiceOn           *string `json:"in_service_on" format:"date"`
+	Category              *string `json:"category" enum:"new_function,maintenance,research,training"`
+	CapitalizableBps      int64   `json:"capitalizable_bps" doc:"The share of the cost, in hundredths of a percent."`
+}
+
+func evidenceOf(e hierarchy.Evidence) *Evidence {
+	if e == (hierarchy.Evidence{}) {
+		return nil
+	}
+	return &Evidence{
+		Standard: textOrNil(string(e.Standard)), AuthorizedOn: textOrNil(e.AuthorizedOn), AuthorizationDocument: textOrNil(e.AuthorizationDocument),
+		FundingCommitment: textOrNil(e.FundingCommitment), Uncertain: e.Uncertain, StartedOn: textOrNil(e.StartedOn), ReadyForUseOn: textOrNil(e.ReadyForUseOn),
+		InServiceOn: textOrNil(e.InServiceOn), Category: textOrNil(string(e.Category)), CapitalizableBps: e.CapitalizableBps,
+	}
 }
 
 // NodesQuery narrows the hierarchy.
 type NodesQuery struct {
-	AsOf   Instant `query:"as_of" doc:"The hierarchy as it was, or will be, at that instant. Default: now."`
-	Limit  Limit   `query:"limit"`
-	Cursor string  `query:"cursor"`
+	AsOf    Instant `query:"as_of" doc:"The hierarchy as it was, or will be, at that instant. Default: now."`
+	KnownAt Instant `query:"known_at" doc:"As of, as it was known at that instant. Default: now."`
+	Limit   Limit   `query:"limit"`
+	Cursor  string  `query:"cursor"`
 }
 
 func (a *API) listNodes(c *call, q NodesQuery) (Page[Node], error) {
-	all, err := a.areas.Nodes.List(c.Request().Context(), c.who, q.AsOf.Time)
+	all, err := a.areas.Nodes.Tree(c.Request().Context(), c.who, app.TreeQuery{AsOf: q.AsOf.Time, Known: q.KnownAt.Time})
 	if err != nil {
 		return Page[Node]{}, err
 	}
@@ -68,6 +98,7 @@ func (a *API) listNodes(c *call, q NodesQuery) (Page[Node], error) {
 			ID: n.Node.String(), Code: n.Code, Name: n.Name, Kind: string(n.Kind), ParentCode: textOrNil(n.ParentCode), Path: n.Path,
 			Owner: textOrNil(n.Owner.String()), Entity: textOrNil(n.Entity), GLAccount: textOrNil(n.GLAccount),
 			Capitalization: string(n.Capitalization), EffectiveFrom: Instant{n.EffectiveFrom}, EffectiveTo: instantOrNil(n.EffectiveTo),
+			Evidence: evidenceOf(n.Evidence), Dimensions: n.Dimensions.Codes(),
 		})
 	}
 	return page(rows, next), nil
