@@ -331,6 +331,12 @@ func (r *room) checker(who Actor, view *ChangeView, kind governed, maker approva
 // ErrNoDelegation refuses who decides for somebody who did not ask them to.
 var ErrNoDelegation = fault.New(fault.KindForbidden, "delegation_absent", "You do not stand in for that person now.")
 
+// entitled says whether an account has the right to approve changes of a kind by the
+// access matrix.
+func (r *room) entitled(one *account, kind governed) bool {
+	return r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") && !r.access.denies(one.grants, kind.checks, "approve")
+}
+
 // rights says whether an account has any right to approve changes of a kind.
 func (r *room) rights(one *account, kind governed) bool {
 	return r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") || r.access.may(id.Tenant{}, one.grants, "owned", "approve")
@@ -345,12 +351,14 @@ func (r *room) account(member id.Member) *account {
 	return nil
 }
 
-// others counts the persons but one and the makers who may decide any step.
+// others counts the persons but one and the makers who have the right to approve such a
+// change, whether the policy asks them or not: a policy that names the maker alone lets
+// nobody decide alone.
 func (r *room) others(but id.Person, view *ChangeView, kind governed, maker approval.Maker) int {
 	seen := map[id.Person]bool{}
 	for i := range r.accounts {
 		one := &r.accounts[i]
-		if one.person != but && !slices.Contains(maker, one.person) && !seen[one.person] && len(r.steps(one, view, kind)) > 0 {
+		if one.person != but && !slices.Contains(maker, one.person) && !seen[one.person] && (len(r.steps(one, view, kind)) > 0 || r.entitled(one, kind)) {
 			seen[one.person] = true
 		}
 	}

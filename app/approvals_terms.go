@@ -49,7 +49,9 @@ func hold(tx *db.Tx, g governed, change approval.Change, revision int) (held, er
 	if err != nil {
 		return held{}, err
 	}
-	terms.Policy = policies.Fits(change.Kind, g.floor, &terms.impact, func(root id.Node) bool { return allWithin(tree, terms.impact.Touches, root) })
+	terms.Policy = policies.Fits(change.Kind, g.floor, &terms.impact, func(root id.Node) (some, all bool) {
+		return lying(tree, terms.impact.Touches, root)
+	})
 	var version *int
 	if terms.Policy.Code != approval.RuleDefault {
 		terms.Version, version = number, &number
@@ -95,14 +97,17 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// allWithin says whether nodes there are all lie at or below a root.
-func allWithin(tree *hierarchy.Tree, nodes []id.Node, root id.Node) bool {
+// lying says whether some nodes, and whether all of them, lie at or below a root.
+func lying(tree *hierarchy.Tree, nodes []id.Node, root id.Node) (some, all bool) {
+	all = len(nodes) > 0
 	for _, n := range nodes {
-		if !tree.Within(n, root) {
-			return false
+		if tree.Within(n, root) {
+			some = true
+		} else {
+			all = false
 		}
 	}
-	return len(nodes) > 0
+	return some, all
 }
 
 // dates refuses a change that would reach back into a month that is closed.

@@ -417,6 +417,25 @@ func TestSeveralAreDecidedEachForItself(t *testing.T) {
 	require.Equal(t, "changes_count", codeOf(err))
 }
 
+// TestAPolicyThatAsksTheMakerAloneLetsNobodyDecideAlone: the policy names one person, who
+// proposes; somebody else has the right, so that it waits.
+func TestAPolicyThatAsksTheMakerAloneLetsNobodyDecideAlone(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	h.adopt(t, fin, cfo, `{"code":"me","kinds":["prices"],"steps":[{"name":"Me","quorum":1,"who":[{"member":"`+fin.Member.String()+`"}]}],"expire_days":10}`)
+	change := h.propose(t, fin, discount(1000))
+	_, err := h.approveChange(t, fin, change)
+	require.ErrorIs(t, err, approval.ErrSelfApproval)
+	_, err = h.approveChange(t, cfo, change)
+	require.ErrorIs(t, err, approval.ErrNotAsked)
+	require.EqualValues(t, 1, h.version(t, h.one))
+	_, err = h.approveChange(t, fin, h.propose(t, cfo, policy(oneStepFor("prices"))))
+	require.NoError(t, err, "what another proposed they decide")
+}
+
+func oneStepFor(kind string) string { return `{"code":"one","kinds":["` + kind + `"],` + oneStep + `}` }
+
 // carry takes a proposal as far as it goes: one that waits is approved by a second person.
 func (h *house) carry(t *testing.T, who app.Actor, ask app.Ask) (app.ChangeView, error) {
 	t.Helper()

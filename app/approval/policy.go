@@ -26,7 +26,8 @@ type Policy struct {
 	Kinds []string `json:"kinds"`
 	// AtLeast is the charge moved, in dollars, from which on it is for a change; empty for any.
 	AtLeast string `json:"at_least,omitempty"`
-	// Subtree is the node at or below which everything a change touches has to lie; zero for anywhere.
+	// Subtree is the node at or below which a change has to touch something; zero for anywhere. A
+	// policy that asks nobody is only for what lies there whole.
 	Subtree id.Node `json:"subtree,omitzero"`
 	// Steps are decided in their order, or side by side. Without any nobody decides: a
 	// change is applied as it is proposed.
@@ -205,8 +206,8 @@ func validateWho(policy string, list []Approver, roles []string) error {
 }
 
 // Fits is the first policy that is for a change, else the default of its floor. Within
-// says whether everything the change touches lies at or below a node.
-func (p Policies) Fits(kind string, floor Floor, impact *Impact, within func(id.Node) bool) Policy {
+// says whether something the change touches, and whether all of it, lies at or below a node.
+func (p Policies) Fits(kind string, floor Floor, impact *Impact, within func(id.Node) (some, all bool)) Policy {
 	for i := range p.List {
 		one := &p.List[i]
 		if !slices.Contains(one.Kinds, kind) && !slices.Contains(one.Kinds, AnyKind) {
@@ -223,8 +224,10 @@ func (p Policies) Fits(kind string, floor Floor, impact *Impact, within func(id.
 				continue
 			}
 		}
-		if !one.Subtree.IsZero() && !within(one.Subtree) {
-			continue
+		if !one.Subtree.IsZero() {
+			if some, all := within(one.Subtree); !some || (!all && len(one.Steps) == 0) {
+				continue
+			}
 		}
 		return *one
 	}

@@ -61,7 +61,8 @@ func TestTheFirstPolicyThatFitsHolds(t *testing.T) {
 		{"code":"there","kinds":["*"],"subtree":"` + root.String() + `","steps":[` + step + `],"expire_days":9},
 		{"code":"free","kinds":["plan"],"steps":[],"expire_days":9}]}`)
 	require.NoError(t, err)
-	in, out := func(n id.Node) bool { return n == root }, func(id.Node) bool { return false }
+	in, out := func(n id.Node) (bool, bool) { return n == root, n == root }, func(id.Node) (bool, bool) { return false, false }
+	partly := func(n id.Node) (bool, bool) { return n == root, false }
 	cents := func(c money.Cents) *approval.Impact {
 		i := &approval.Impact{}
 		i.Moved.AddCents(c)
@@ -70,13 +71,14 @@ func TestTheFirstPolicyThatFitsHolds(t *testing.T) {
 	for _, c := range []struct {
 		kind   string
 		cents  money.Cents
-		within func(id.Node) bool
+		within func(id.Node) (bool, bool)
 		code   string
 		steps  int
 	}{
 		{"node", 100_000, out, "large", 2},
 		{"node", 99_999, out, "default", 1},
 		{"node", 99_999, in, "there", 1},
+		{"node", 99_999, partly, "there", 1},
 		{"issuer", 0, out, "default", 1},
 		{"plan", 0, out, "free", 0},
 		{"plan", 0, in, "there", 1},
@@ -85,6 +87,10 @@ func TestTheFirstPolicyThatFitsHolds(t *testing.T) {
 		require.Equal(t, c.code, got.Code, c.kind)
 		require.Len(t, got.Steps, c.steps, c.kind)
 	}
+	free, err := parse(`{"policies":[{"code":"free","kinds":["plan"],"subtree":"` + root.String() + `","steps":[],"expire_days":9},{"code":"asks","kinds":["plan"],"steps":[` + step + `],"expire_days":9}]}`)
+	require.NoError(t, err)
+	require.Equal(t, "free", free.Fits("plan", approval.FloorNone, cents(0), in).Code)
+	require.Equal(t, "asks", free.Fits("plan", approval.FloorNone, cents(0), partly).Code, "nobody is asked only where all of it lies")
 	require.Empty(t, approval.Policies{}.Fits("plan", approval.FloorNone, cents(0), out).Steps)
 	added, changed, ended := p.Differ(approval.Policies{List: append([]approval.Policy{{Code: "new"}, {Code: "free", ExpireDays: 10}}, p.List[0])})
 	require.Equal(t, [3]int{1, 1, 1}, [3]int{added, changed, ended})
