@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"tollbook/app/id"
 	"tollbook/app/period"
 	"tollbook/app/plan"
+	"tollbook/db"
 )
 
 // operations is a change of the hierarchy, when it is decided unless the test says later.
@@ -279,6 +281,87 @@ func paths(rows []app.ChargebackRow) []string {
 	list := make([]string, 0, len(rows))
 	for _, r := range rows {
 		list = append(list, r.Path)
+	}
+	return list
+}
+
+// TestTheDatabaseKnowsOfNodesWhatGoKnows makes changes at random, effective at random
+// instants ahead. Whatever Go takes the constraints take, and both lay out the same lives.
+func TestTheDatabaseKnowsOfNodesWhatGoKnows(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	maker, checker := h.person(t, h.one, app.RoleFinanceAdmin, "maker"), h.person(t, h.one, app.RoleFinanceAdmin, "checker")
+	random := rand.New(rand.NewPCG(5, 2026)) // the same changes with every run
+	codes := []string{"BU-1", "CC-2", "P-1", "BU-2", "CC-3", "X-1", "X-2"}
+	pick := func() string { return codes[random.IntN(len(codes))] }
+	applied := 0
+	for range 200 {
+		operation := []string{
+			fmt.Sprintf(`{"op":"create","code":%q,"name":"n","kind":"project","parent_code":%q}`, pick(), pick()),
+			fmt.Sprintf(`{"op":"move","code":%q,"parent_code":%q}`, pick(), pick()),
+			fmt.Sprintf(`{"op":"rename","code":%q,"name":"name %d"}`, pick(), random.IntN(9)),
+			fmt.Sprintf(`{"op":"recode","code":%q,"new_code":%q}`, pick(), pick()),
+			fmt.Sprintf(`{"op":"merge","code":%q,"into":%q}`, pick(), pick()),
+			fmt.Sprintf(`{"op":"retire","code":%q,"children":"stay","keys_to":"CC-1"}`, pick()),
+		}[random.IntN(6)]
+		made, err := h.approvals.Propose(t.Context(), maker, operations(december().AddDate(0, 0, random.IntN(6)), operation), "")
+		if err != nil {
+			require.Contains(t, []fault.Kind{fault.KindInvalid, fault.KindConflict}, fault.KindOf(err), "%s: %v", operation, err)
+			continue
+		}
+		_, err = h.approveChange(t, checker, made)
+		require.NoError(t, err, operation)
+		applied++
+	}
+	require.Greater(t, applied, 20)
+	var versions []hierarchy.Version
+	require.NoError(t, h.clone.InTenant(t.Context(), h.one.tenant, func(tx *db.Tx) error {
+		var err error
+		versions, err = tx.NodeVersions()
+		return err
+	}))
+	nodes := map[id.Node]bool{}
+	for i := range versions {
+		nodes[versions[i].Node] = true
+	}
+	for node := range nodes {
+		var lives []string
+		for _, m := range hierarchy.Timeline(versions, node, time.Time{}) {
+			until := "infinity"
+			if !m.To.IsZero() {
+				until = m.To.Format(time.DateOnly)
+			}
+			if !m.There {
+				continue
+			}
+			parent := ""
+			if !m.Version.Parent.IsZero() {
+				parent = m.Version.Parent.UUID()
+			}
+			lives = append(lives, strings.Join([]string{m.From.Format(time.DateOnly), until, m.Version.Code, parent}, " "))
+		}
+		// The database keeps a span for each version, Go one for what differs: names are no part of a span.
+		require.Equal(t, joined(lives), joined(strings.Split(h.text(t, `select coalesce(string_agg(concat_ws(' ', to_char(lower(span) at time zone 'UTC', 'YYYY-MM-DD'),
+			coalesce(to_char(upper(span) at time zone 'UTC', 'YYYY-MM-DD'), 'infinity'), code, coalesce(parent_id::text, '')), ',' order by span), '')
+			from node_span where tenant_id = $1 and node_id = $2`, h.one.tenant, node), ",")), node)
+	}
+}
+
+// joined lays spans that say the same end to end: "from until code parent".
+func joined(spans []string) []string {
+	var list []string
+	for _, s := range spans {
+		fields := strings.SplitN(s, " ", 3)
+		if n := len(list); n > 0 && len(fields) == 3 {
+			last := strings.SplitN(list[n-1], " ", 3)
+			if last[1] == fields[0] && strings.TrimSpace(last[2]) == strings.TrimSpace(fields[2]) {
+				list[n-1] = last[0] + " " + fields[1] + " " + last[2]
+				continue
+			}
+		}
+		if s != "" {
+			list = append(list, strings.TrimSpace(s))
+		}
 	}
 	return list
 }

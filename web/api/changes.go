@@ -75,7 +75,7 @@ func changeOf(v *app.ChangeView) Change {
 // NewChange proposes a change.
 type NewChange struct {
 	Kind          string          `json:"kind" doc:"prices, or node."`
-	Payload       json.RawMessage `json:"payload" doc:"Of prices: {\"document\":\"a whole price book\"} or {\"discount_bps\":1234}. Of node: {\"operations\":[…]}, taken in order at one instant; each has op and code, and create: name, kind, parent_code?, owner?, entity?, gl_account?, capitalization?, evidence?, dimensions?; rename: name; recode: new_code; move: parent_code, empty for the top; merge: into, children? (into, stay); split: nodes, children_to?, keys_to?; retire: children? (stay, retire), keys_to?; owner, entity, gl_account, kind, dimensions: that member; capitalization: capitalization, evidence?. Any but create and recode may say was: what it replaces; where that is something else, the answer is a conflict. The field of a problem is the member at fault, such as operations[3].parent_code."`
+	Payload       json.RawMessage `json:"payload" doc:"Of prices: {\"document\":\"a whole price book\"} or {\"discount_bps\":1234}. Of node: NodesPayload."`
 	EffectiveFrom *Instant        `json:"effective_from,omitempty" doc:"A discount's first UTC day; of a price book, the first difference unless given; of nodes, when it is decided unless given, and not in the past."`
 	Reason        string          `json:"reason" doc:"Recorded with the change."`
 }

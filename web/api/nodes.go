@@ -103,3 +103,42 @@ func (a *API) listNodes(c *call, q NodesQuery) (Page[Node], error) {
 	}
 	return page(rows, next), nil
 }
+
+// NodesPayload describes the payload of a change of kind node. It is read by the
+// hierarchy itself (hierarchy.ParseOperations); a test holds the two to each other.
+type NodesPayload struct {
+	Operations []NodeOperation `json:"operations" doc:"Taken in order, all at the change's instant. A problem's field is the member at fault, such as operations[3].parent_code."`
+}
+
+// NodeOperation is one step. What is not said stays; an empty string takes away.
+type NodeOperation struct {
+	Op             string                       `json:"op" enum:"create,rename,recode,move,merge,split,retire,owner,entity,gl_account,kind,capitalization,dimensions"`
+	Code           string                       `json:"code" doc:"The node's, when the step's turn comes; of create, the new one's."`
+	NewCode        string                       `json:"new_code,omitempty" doc:"Of recode."`
+	Name           string                       `json:"name,omitempty" doc:"Of create and rename."`
+	Kind           string                       `json:"kind,omitempty" enum:"business_unit,cost_center,project" doc:"Of create and kind."`
+	ParentCode     *string                      `json:"parent_code,omitempty" doc:"Of move, and of create where it is not at the top; empty for the top."`
+	Owner          *string                      `json:"owner,omitempty" doc:"A member's id. Of owner and create."`
+	Entity         *string                      `json:"entity,omitempty" doc:"Of entity and create."`
+	GLAccount      *string                      `json:"gl_account,omitempty" doc:"Of gl_account and create."`
+	Capitalization string                       `json:"capitalization,omitempty" enum:"capitalize,expense" doc:"Of capitalization and create. Who capitalizes says under what standard, and what category of work it is."`
+	Evidence       *Evidence                    `json:"evidence,omitempty" doc:"Of capitalization and create; the whole of it."`
+	Dimensions     map[string]map[string]string `json:"dimensions,omitempty" doc:"Of dimensions and create; all of them, by system and dimension."`
+	Into           string                       `json:"into,omitempty" doc:"Of merge: the node that takes its place, and its virtual keys."`
+	Children       string                       `json:"children,omitempty" enum:"into,stay,retire" doc:"Of merge (into, stay) and retire (stay, retire); they stay where the node stood."`
+	Nodes          []NodePart                   `json:"nodes,omitempty" doc:"Of split: two or more. What they do not say they have from the node."`
+	ChildrenTo     map[string]string            `json:"children_to,omitempty" doc:"Of split: below which of the new nodes each child goes."`
+	KeysTo         string                       `json:"keys_to,omitempty" doc:"Of retire and split: what its virtual keys charge from then on."`
+	Was            *string                      `json:"was,omitempty" doc:"What it replaces: a name, a parent's code. Where it is something else, the answer is a conflict. The payload that is answered says it."`
+}
+
+// NodePart is one of the nodes that a node is split into.
+type NodePart struct {
+	Code           string    `json:"code"`
+	Name           string    `json:"name"`
+	Owner          *string   `json:"owner,omitempty"`
+	Entity         *string   `json:"entity,omitempty"`
+	GLAccount      *string   `json:"gl_account,omitempty"`
+	Capitalization string    `json:"capitalization,omitempty" enum:"capitalize,expense"`
+	Evidence       *Evidence `json:"evidence,omitempty"`
+}

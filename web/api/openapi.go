@@ -30,8 +30,10 @@ func (a *API) openAPI() ([]byte, error) {
 		}
 		paths[path][strings.ToLower(p.Method)] = operation
 	}
-	if _, err := d.schema(reflect.TypeFor[Problem]()); err != nil {
-		return nil, err
+	for _, named := range []reflect.Type{reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload]()} {
+		if _, err := d.schema(named); err != nil {
+			return nil, err
+		}
 	}
 	return json.MarshalIndent(map[string]any{
 		"openapi": "3.1.0",
