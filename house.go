@@ -62,7 +62,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	if h.access, err = app.NewAccess(); err != nil {
 		return nil, err
 	}
-	if h.db, err = db.Open(ctx, db.Config{URL: s.DatabaseURL, SystemURL: s.SystemDatabaseURL, Later: s.runs("gateway"), Log: log}); err != nil {
+	if h.db, err = db.Open(ctx, db.Config{URL: s.DatabaseURL, SystemURL: s.SystemDatabaseURL, Later: s.runs("gateway"), Log: log, Release: version}); err != nil {
 		return nil, fmt.Errorf("open the database (TOLLBOOK_DATABASE_URL, TOLLBOOK_SYSTEM_DATABASE_URL): %w", err)
 	}
 	h.changes = app.NewChanges(h.access)

@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
 
 	"tollbook/app/approval"
+	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/secret"
@@ -24,12 +26,14 @@ type Members struct {
 	emails  *secret.Hasher
 	codes   *secret.Hasher
 	labels  *Labels
+	sources *secret.Hasher
 }
 
 // NewMembers makes the area.
 func NewMembers(d *db.DB, changes *Changes, ring *secret.Keyring) *Members {
 	m := &Members{
 		db: d, access: changes.access, changes: changes, ring: ring, codes: ring.Hasher("invitation"), tokens: ring.Hasher("api-token"), emails: ring.Hasher("email"), labels: NewLabels(ring),
+		sources: ring.Hasher("source"),
 	}
 	m.govern()
 	return m
@@ -195,3 +199,28 @@ func (m *Members) ownDeveloper(tx *db.Tx, person id.Person) (id.Developer, error
 	}
 	return known.Developer(string(email)), nil
 }
+
+// The ways a person or a token comes in, as a provenance names them.
+const (
+	ViaPage = "page"
+	ViaAPI  = "api"
+)
+
+// Under gives what is done under a context its provenance: every record that is written then
+// says by which session or token, with which roles, and from where.
+func (m *Members) Under(ctx context.Context, who Actor, via, address string) context.Context {
+	source := m.sources.Current(address)
+	by := auditlog.Provenance{Via: via, Session: who.Session.String(), Token: who.Token.String(), SignedInAt: who.SignedInAt, Source: hex.EncodeToString(source[:sourceBytes])}
+	for _, g := range who.Grants {
+		role := string(g.Role)
+		if !g.Node.IsZero() {
+			role += ":" + g.Node.String()
+		}
+		by.Roles = append(by.Roles, role)
+	}
+	slices.Sort(by.Roles)
+	return auditlog.WithProvenance(ctx, by)
+}
+
+// sourceBytes are enough of a keyed hash to tell sources apart.
+const sourceBytes = 16

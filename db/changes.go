@@ -150,7 +150,7 @@ func (t *Tx) AppendAudit(r auditlog.Record) error {
 // StoreAudit stores a record without asking for its place: for who writes many
 // transactions in a second, and asks once for all of them.
 func (t *Tx) StoreAudit(r auditlog.Record) error {
-	r.Tenant, r.RecordedAt = t.Tenant, t.Now
+	r.Tenant, r.RecordedAt, r.Provenance, r.Release = t.Tenant, t.Now, auditlog.ProvenanceOf(t.ctx), t.db.release
 	if r.ID.IsZero() {
 		r.ID = id.NewRecord(t.Now)
 	}

@@ -30,19 +30,21 @@ type Config struct {
 	Later     bool   // a database that does not answer yet is no error: it is asked again with each use
 	Log       *slog.Logger
 	Now       func() time.Time
+	Release   string // of this program; audit records name it
 }
 
 // DB is an open database.
 type DB struct {
-	pool   *pgxpool.Pool
-	look   *pgxpool.Pool // the system role's
-	app    *gorm.DB
-	system *gorm.DB
-	close  []func()
-	insert *river.Client[*sql.Tx]
-	driver *riverdatabasesql.Driver
-	log    *slog.Logger
-	now    func() time.Time
+	pool    *pgxpool.Pool
+	look    *pgxpool.Pool // the system role's
+	app     *gorm.DB
+	system  *gorm.DB
+	close   []func()
+	insert  *river.Client[*sql.Tx]
+	driver  *riverdatabasesql.Driver
+	log     *slog.Logger
+	now     func() time.Time
+	release string
 }
 
 const (
@@ -58,7 +60,7 @@ const (
 // app that owns tables or bypasses row security would void every promise. With Later
 // the check is made on the first connection there is; none is used before.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	d := &DB{log: cfg.Log, now: cfg.Now}
+	d := &DB{log: cfg.Log, now: cfg.Now, release: cfg.Release}
 	if d.now == nil {
 		d.now = time.Now
 	}

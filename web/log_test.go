@@ -353,3 +353,26 @@ func TestARecordOfManyFieldsHasAPage(t *testing.T) {
 	require.Greater(t, len(file.body), 100_000)
 	require.Equal(t, 200, w.see(t, w.one, app.RoleAuditor, "/log").status)
 }
+
+// TestWhatIsDoneOnAPageOrByTheAPISaysSo reads the records that a form and a token leave.
+func TestWhatIsDoneOnAPageOrByTheAPISaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.clone.Admin(t)
+	last := func(via string) string {
+		t.Helper()
+		var canonical string
+		require.NoError(t, admin.QueryRow(`select convert_from(canonical, 'UTF8') from audit_record where tenant_id = $1 and convert_from(canonical, 'UTF8') like '%"via":"' || $2 || '"%' order by recorded_at desc limit 1`,
+			w.one.tenant, via).Scan(&canonical))
+		return canonical
+	}
+	made := w.post(t, w.one, app.RoleFinanceAdmin, "/prices/discount", url.Values{"percent": {"3"}, "from": {"2026-12-01"}, "reason": {"by the form"}})
+	require.Equal(t, 303, made.status, made.body)
+	require.Contains(t, last("page"), `"session":"ses_`)
+	require.Contains(t, last("page"), `"roles":["finance_admin"]`)
+	called := w.call(w.one, app.RoleServiceAccount, "/changes", `{"kind":"prices","payload":{"discount_bps":500},"effective_from":"2026-12-01","reason":"by the token"}`)
+	require.Equal(t, 201, called.status, called.body)
+	require.Contains(t, last("api"), `"token":"tok_`)
+	require.NotContains(t, last("api"), "127.0.0.1", "an address is a keyed hash")
+	require.Contains(t, last("api"), `"source":"`)
+}

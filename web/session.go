@@ -74,6 +74,7 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 		if err != nil && !closed {
 			return err
 		}
+		c.SetRequest(c.Request().WithContext(w.areas.Members.Under(c.Request().Context(), who, app.ViaPage, c.RealIP())))
 		v := &visit{Context: c, web: w, who: who, closed: closed}
 		here, err := w.areas.Tenants.Here(c.Request().Context(), who)
 		if err != nil {

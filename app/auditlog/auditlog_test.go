@@ -78,3 +78,15 @@ func FuzzCanonicalJSON(f *testing.F) {
 		require.Equal(t, string(once), string(twice))
 	})
 }
+
+func TestARecordSaysByWhatItWasDone(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	r := auditlog.Record{ID: id.NewRecord(at), Tenant: id.NewTenant(at), Action: "change.applied", Actor: "mem_x", RecordedAt: at, Release: "1.2.3"}
+	require.Nil(t, auditlog.ProvenanceOf(t.Context()))
+	ctx := auditlog.WithProvenance(t.Context(), auditlog.Provenance{Via: "page", Session: "ses_x", Roles: []string{"controller"}, SignedInAt: at, Source: "ab"})
+	r.Provenance = auditlog.ProvenanceOf(ctx)
+	canonical, err := r.Canonical()
+	require.NoError(t, err)
+	require.Contains(t, string(canonical), `"provenance":{"roles":["controller"],"session":"ses_x","signed_in_at":"2026-11-26T09:00:00Z","source":"ab","via":"page"},"release":"1.2.3"`)
+}

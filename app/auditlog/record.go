@@ -12,8 +12,9 @@ import (
 	"tollbook/app/id"
 )
 
-// Version is the version of the canonical bytes this code writes.
-const Version = 1
+// Version is the version of the canonical bytes this code writes. Version 2 may say by what
+// somebody did it, and which release recorded it; what it says besides is version 1.
+const Version = 2
 
 // maxRecordBytes bounds one record.
 const maxRecordBytes = 1 << 20
@@ -27,6 +28,8 @@ type Record struct {
 	RecordedAt time.Time
 	Subject    string         // the id of what it is about
 	Detail     map[string]any // integers, strings, booleans, lists and maps of these
+	Provenance *Provenance    // nil for the product's own
+	Release    string         // of the program that recorded it; empty where it is not known
 }
 
 // Canonical returns the bytes to store and hash.
@@ -39,10 +42,17 @@ func (r Record) Canonical() ([]byte, error) {
 			return nil, fmt.Errorf("audit detail %q: %w", key, err)
 		}
 	}
-	return marshal(map[string]any{
+	whole := map[string]any{
 		"action": r.Action, "actor": r.Actor, "at": r.RecordedAt.UTC().Format(time.RFC3339Nano), "detail": r.Detail,
 		"id": r.ID.String(), "subject": r.Subject, "tenant": r.Tenant.String(), "v": Version,
-	})
+	}
+	if r.Provenance != nil {
+		whole["provenance"] = r.Provenance.canonical()
+	}
+	if r.Release != "" {
+		whole["release"] = r.Release
+	}
+	return marshal(whole)
 }
 
 // marshal relies on encoding/json sorting the keys of maps, at every depth.

@@ -180,6 +180,7 @@ func (a *API) authenticated(p Endpoint) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		c.SetRequest(c.Request().WithContext(a.areas.Members.Under(c.Request().Context(), who, app.ViaAPI, c.RealIP())))
 		return p.serve(&call{Context: c, api: a, who: who, chosen: map[string]string{}})
 	}
 }
