@@ -112,7 +112,7 @@ func (m *Members) applyRoles(tx *db.Tx, c approval.Change) error {
 		}
 		move.give = append(move.give, roleGiven{role: Role(g.Role), node: g.Node})
 	}
-	keep, err := keepOwner(tx, System(tx.Tenant))
+	keep, err := keepOwner(tx, onBehalf(tx, c))
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (m *Members) applyMappingEnd(tx *db.Tx, c approval.Change) error {
 	if _, err := mappingOf(tx, p.Mapping); err != nil {
 		return err
 	}
-	keep, err := keepOwner(tx, System(tx.Tenant))
+	keep, err := keepOwner(tx, onBehalf(tx, c))
 	if err != nil {
 		return err
 	}
@@ -285,4 +285,13 @@ func (m *Members) mappingEndImpact(tx *db.Tx, c approval.Change) (approval.Impac
 	}
 	held, err := tx.GrantsFrom(p.Mapping, maxMapped)
 	return approval.Impact{Sentence: fmt.Sprintf("The group %q gives the role %s no more; accounts that lose it: %d.", row.GroupName, row.Role, len(held))}, err
+}
+
+// onBehalf is who applies a change as far as keeping an owner goes: the command line, which
+// gives the first one, may do without.
+func onBehalf(tx *db.Tx, c approval.Change) Actor {
+	if c.Maker == string(ActorCommand) {
+		return Command(tx.Tenant)
+	}
+	return System(tx.Tenant)
 }

@@ -159,7 +159,7 @@ func (s *SignIns) applyIssuerEnd(tx *db.Tx, c approval.Change) error {
 	if _, err := issuerToEnd(tx, p.Issuer); err != nil {
 		return err
 	}
-	keep, err := keepOwner(tx, System(tx.Tenant))
+	keep, err := keepOwner(tx, onBehalf(tx, c))
 	if err != nil {
 		return err
 	}
