@@ -133,29 +133,20 @@ func write(tx *db.Tx, versions []hierarchy.Version, outcome *hierarchy.Outcome, 
 	if err := tx.AddNodeVersions(outcome.Add); err != nil {
 		return err
 	}
-	return intern(tx, outcome.After(versions), at)
+	return intern(tx, versions, outcome.After(versions), at)
 }
 
 // intern stores the placement of every node at every instant from which the tree
-// differs, so that a charge finds its placement whenever it occurs.
-func intern(tx *db.Tx, versions []hierarchy.Version, from time.Time) error {
+// differs, so that a charge finds its placement whenever it occurs. What was there before
+// the change was interned then.
+func intern(tx *db.Tx, before, after []hierarchy.Version, from time.Time) error {
 	seen := map[id.Placement]bool{}
-	var fresh []hierarchy.Placement
-	for _, at := range hierarchy.Instants(versions, from) {
-		tree, err := hierarchy.Build(versions, at, time.Time{})
-		if err != nil {
-			return err
-		}
-		for _, v := range tree.All() {
-			p, err := tree.Place(v.Node)
-			if err != nil {
-				return err
-			}
-			if !seen[p.ID] {
-				seen[p.ID] = true
-				fresh = append(fresh, p)
-			}
-		}
+	if _, err := unseen(seen, before, from); err != nil {
+		return err
+	}
+	fresh, err := unseen(seen, after, from)
+	if err != nil {
+		return err
 	}
 	for few := range slices.Chunk(fresh, maxNodesAtOnce) {
 		if err := tx.AddPlacements(few); err != nil {
@@ -163,6 +154,28 @@ func intern(tx *db.Tx, versions []hierarchy.Version, from time.Time) error {
 		}
 	}
 	return nil
+}
+
+// unseen lists the placements, at an instant and at all to come, that were not seen yet.
+func unseen(seen map[id.Placement]bool, versions []hierarchy.Version, from time.Time) ([]hierarchy.Placement, error) {
+	var fresh []hierarchy.Placement
+	for _, at := range hierarchy.Instants(versions, from) {
+		tree, err := hierarchy.Build(versions, at, time.Time{})
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range tree.All() {
+			p, err := tree.Place(v.Node)
+			if err != nil {
+				return nil, err
+			}
+			if !seen[p.ID] {
+				seen[p.ID] = true
+				fresh = append(fresh, p)
+			}
+		}
+	}
+	return fresh, nil
 }
 
 // NodeView is one node as readers see it.

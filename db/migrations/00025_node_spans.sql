@@ -17,10 +17,11 @@ create table node_operations (
 select make_tenant_table('node_operations', 'select, insert');
 select make_append_only('node_operations', false);
 
--- One row per tenant: whoever changes its tree takes it, so that two who cannot see each other's rows cannot both commit; its revision tells which spans are new.
+-- One row per tenant: whoever changes its tree takes it, so that two who cannot see each other's rows cannot both commit. It names the nodes of the last statement that did.
 create table node_tree (
   tenant_id uuid not null references tenant,
   revision bigint not null,
+  touched uuid[] not null,
   primary key (tenant_id)
 );
 select make_tenant_table('node_tree', 'select');
@@ -34,13 +35,13 @@ create table node_span (
   code text not null,
   parent_id uuid,
   span tstzrange not null check (not isempty(span)),
-  revision bigint not null,
   primary key (tenant_id, version_id, starts),
   foreign key (tenant_id, version_id) references node_version,
   constraint node_span_once exclude using gist (tenant_id with =, node_id with =, span with &&) deferrable initially deferred,
   constraint node_span_code exclude using gist (tenant_id with =, code with =, span with &&) deferrable initially deferred
 );
-create index node_span_revision on node_span (tenant_id, revision);
+create index node_span_node on node_span (tenant_id, node_id);
+create index node_span_parent on node_span (tenant_id, parent_id);
 select make_tenant_table('node_span', 'select');
 
 -- +goose StatementBegin
@@ -61,13 +62,12 @@ revoke execute on function known_spans(uuid, uuid) from public;
 -- +goose StatementBegin
 create function keep_node_spans() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
 begin
-  insert into node_tree (tenant_id, revision) select distinct tenant_id, 1 from changed
-    on conflict (tenant_id) do update set revision = node_tree.revision + 1;
+  insert into node_tree (tenant_id, revision, touched) select tenant_id, 1, array_agg(distinct node_id) from changed group by tenant_id
+    on conflict (tenant_id) do update set revision = node_tree.revision + 1, touched = excluded.touched;
   delete from node_span s using (select distinct tenant_id, node_id from changed) c where s.tenant_id = c.tenant_id and s.node_id = c.node_id;
-  insert into node_span (tenant_id, version_id, starts, node_id, code, parent_id, span, revision)
-    select c.tenant_id, k.version_id, k.starts, c.node_id, k.code, k.parent_id, k.span, t.revision
-    from (select distinct tenant_id, node_id from changed) c join node_tree t on t.tenant_id = c.tenant_id
-    cross join lateral known_spans(c.tenant_id, c.node_id) k;
+  insert into node_span (tenant_id, version_id, starts, node_id, code, parent_id, span)
+    select c.tenant_id, k.version_id, k.starts, c.node_id, k.code, k.parent_id, k.span
+    from (select distinct tenant_id, node_id from changed) c cross join lateral known_spans(c.tenant_id, c.node_id) k;
   return null;
 end $$;
 -- +goose StatementEnd
@@ -75,20 +75,23 @@ alter function keep_node_spans() owner to tollbook_owner;
 create trigger keep_spans_added after insert on node_version referencing new table as changed for each statement execute function keep_node_spans();
 create trigger keep_spans_closed after update on node_version referencing new table as changed for each statement execute function keep_node_spans();
 
--- At commit: every child lies within the life of its parent, and no way up from what changed comes back or goes on for more than 32 levels.
+-- At commit, around each statement's nodes: every child lies within the life of its parent, and no way up comes back or goes on for more than 32 levels.
 -- +goose StatementBegin
 create function check_node_tree() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   bad text;
 begin
-  select c.code into bad from node_span c
-    left join (select node_id, range_agg(span) as life from node_span where tenant_id = new.tenant_id group by node_id) p on p.node_id = c.parent_id
-    where c.tenant_id = new.tenant_id and c.parent_id is not null and (p.life is null or not p.life @> c.span) limit 1;
+  select c.code into bad from (
+      select s.tenant_id, s.code, s.parent_id, s.span from unnest(new.touched) as t(node) join node_span s on s.tenant_id = new.tenant_id and s.node_id = t.node
+        where s.parent_id is not null
+      union all
+      select s.tenant_id, s.code, s.parent_id, s.span from unnest(new.touched) as t(node) join node_span s on s.tenant_id = new.tenant_id and s.parent_id = t.node) c
+    where not coalesce((select range_agg(p.span) from node_span p where p.tenant_id = c.tenant_id and p.node_id = c.parent_id) @> c.span, false) limit 1;
   if found then
     raise exception 'node % would be without its parent', bad using errcode = 'TB005';
   end if;
   with recursive up as (
-    select code, parent_id, span, 1 as depth from node_span where tenant_id = new.tenant_id and revision = new.revision
+    select s.code, s.parent_id, s.span, 1 as depth from unnest(new.touched) as t(node) join node_span s on s.tenant_id = new.tenant_id and s.node_id = t.node
     union all
     select u.code, p.parent_id, u.span * p.span, u.depth + 1 from up u
     join node_span p on p.tenant_id = new.tenant_id and p.node_id = u.parent_id and p.span && u.span where u.depth <= 32)
@@ -124,10 +127,10 @@ alter table node_version no force row level security;
 alter table node_span no force row level security;
 alter table node_tree no force row level security;
 set local role tollbook_owner;
-insert into node_tree (tenant_id, revision) select distinct tenant_id, 1 from node_version;
-insert into node_span (tenant_id, version_id, starts, node_id, code, parent_id, span, revision)
-  select n.tenant_id, k.version_id, k.starts, n.node_id, k.code, k.parent_id, k.span, 1
+insert into node_span (tenant_id, version_id, starts, node_id, code, parent_id, span)
+  select n.tenant_id, k.version_id, k.starts, n.node_id, k.code, k.parent_id, k.span
   from (select distinct tenant_id, node_id from node_version) n cross join lateral known_spans(n.tenant_id, n.node_id) k;
+insert into node_tree (tenant_id, revision, touched) select tenant_id, 1, array_agg(distinct node_id) from node_version group by tenant_id;
 set constraints all immediate;
 reset role;
 alter table node_version force row level security;
