@@ -90,12 +90,18 @@ func (k *Keys) create(tx *db.Tx, who Actor, want NewKey, reason string) (MadeKey
 	if err := want.check(tx.Now); err != nil {
 		return MadeKey{}, err
 	}
+	if err := tx.LockNodes(); err != nil { // so that the node does not retire meanwhile
+		return MadeKey{}, err
+	}
 	tree, err := treeAt(tx, time.Time{})
 	if err != nil {
 		return MadeKey{}, err
 	}
 	node, projects, err := k.reach(tree, who, want)
 	if err != nil {
+		return MadeKey{}, err
+	}
+	if err := lasting(tx, node); err != nil {
 		return MadeKey{}, err
 	}
 	made := MadeKey{ID: id.NewKey(tx.Now), Label: want.Label, CostCenter: want.CostCenter, Secret: secret.Mint(keyPrefix)}

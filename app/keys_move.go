@@ -76,6 +76,9 @@ func (k *Keys) draftMove(tx *db.Tx, who Actor, payload []byte, from time.Time) (
 	if err != nil {
 		return draft{}, err
 	}
+	if err := lasting(tx, node); err != nil {
+		return draft{}, err
+	}
 	if node.Node == row.NodeID && strings.Join(nodeTexts(projects), ",") == row.Projects {
 		return draft{}, fault.Invalid("cost_center", "move_same", "That is what the key charges already.")
 	}
@@ -116,6 +119,12 @@ func (k *Keys) applyMove(tx *db.Tx, c approval.Change) error {
 		if _, ok := tree.Node(n); !ok {
 			return errOvertaken("node_absent", "A node that the key would charge does not exist any more. Propose it again.")
 		}
+	}
+	if _, retires, err := tx.NodeEnds(p.Node); err != nil || retires {
+		if err != nil {
+			return err
+		}
+		return errOvertaken("cost_center_ends", "The cost center that the key would charge retires. Choose one that stays.")
 	}
 	assignments, err := tx.KeyAssignments(p.Key)
 	if err != nil {

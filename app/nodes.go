@@ -178,6 +178,16 @@ func unseen(seen map[id.Placement]bool, versions []hierarchy.Version, from time.
 	return fresh, nil
 }
 
+// lasting refuses a node that retires later for what would outlive it: a key that charged
+// it would charge suspense from then on.
+func lasting(tx *db.Tx, node hierarchy.Version) error {
+	ends, retires, err := tx.NodeEnds(node.Node)
+	if err != nil || !retires {
+		return err
+	}
+	return fault.Invalid("cost_center", "cost_center_ends", "%s retires on %s. Choose a cost center that stays.", node.Code, ends.Format(time.DateOnly))
+}
+
 // NodeView is one node as readers see it.
 type NodeView struct {
 	hierarchy.Version

@@ -133,6 +133,8 @@ func TestWhatRetiresTakesItsKeysAlong(t *testing.T) {
 
 	h.reorganize(t, december(), `{"op":"merge","code":"CC-1","into":"CC-2"}`)
 	require.Equal(t, "BU-1 CC-2 P-1 BU-2 CC-3 SUSPENSE", h.list(t, h.one.who, december()))
+	_, err = h.keys.Create(t.Context(), h.one.who, app.NewKey{Label: "late", CostCenter: "CC-1"}, "x")
+	require.Equal(t, "cost_center_ends", fault.From(err).Code, "a key made meanwhile would charge suspense from December on")
 	charged := func() string {
 		key, ok := h.snapshots.Find(h.load(t, id.Tenant{}).Tenants["one"], h.one.key.Secret.Reveal())
 		require.True(t, ok)

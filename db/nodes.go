@@ -231,6 +231,13 @@ func (t *Tx) KeysOnNodes(at time.Time, nodes []id.Node) ([]KeyOnNode, error) {
 	return rows, err
 }
 
+// NodeEnds is when a node retires, as now known; false for one that stays.
+func (t *Tx) NodeEnds(node id.Node) (time.Time, bool, error) {
+	var ends *time.Time
+	_, err := t.row("read end of node", []any{&ends}, `select case when bool_or(upper_inf(span)) then null else max(upper(span)) end from node_span where tenant_id = $1 and node_id = $2`, t.Tenant, node)
+	return instant(ends), ends != nil, err
+}
+
 // AbsentMembers lists which of several ids are no members here.
 func (t *Tx) AbsentMembers(members []id.Member) ([]id.Member, error) {
 	var rows []struct{ MemberID id.Member }

@@ -416,6 +416,10 @@ func reading() map[string]query {
 		"KeysOnNodes": {own, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return many(tx.KeysOnNodes(tx.Now, []id.Node{mine.node, theirs.node}))
 		}},
+		"NodeEnds": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, ends, err := tx.NodeEnds(theirs.node)
+			return ends, err
+		}},
 		"AbsentMembers": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			absent, err := tx.AbsentMembers([]id.Member{mine.member, theirs.member})
 			if len(absent) != 1 || absent[0] != theirs.member {

@@ -18,7 +18,7 @@ func Codes() []string {
 		"prices_moved", "prices_payload", "prices_same", "self_approval", "verdict_unknown",
 		"cost_center_absent", "earlier_until_late", "earlier_until_past", "expires_past", "key_absent", "key_expired", "key_of_sign_ins", "key_revoked", "key_secrets_many",
 		"label_length", "model_name", "models_many", "node_absent", "project_absent", "projects_many", "reason_missing", "requests_per_minute_range", "row_refused", "taken",
-		"backdating_needs_adjustments", "capitalization_unknown", "child_unassigned", "children_live", "children_unknown", "code_syntax", "code_taken", "dimension_name",
+		"backdating_needs_adjustments", "capitalization_unknown", "child_unassigned", "children_live", "children_unknown", "code_syntax", "code_taken", "cost_center_ends", "dimension_name",
 		"dimension_system", "dimension_value", "dimensions_many", "effective_far", "effective_missing", "entity_length", "evidence_category", "evidence_day", "evidence_flag",
 		"evidence_missing", "evidence_order", "evidence_share", "evidence_standard", "evidence_text", "instants_many", "keys_live", "keys_planned", "keys_to_gone", "later_change",
 		"member_missing", "member_unwanted", "merge_below", "name_length", "nodes_count", "nodes_same", "op_unknown", "operation_syntax", "operations_count", "operations_syntax",
