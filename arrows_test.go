@@ -63,7 +63,7 @@ func arrows() map[string][]string {
 		"app/branding":    base,
 		"app/attribution": append(slices.Clone(base), "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
 		"app/auditlog":    base,
-		"app/approval":    append(slices.Clone(base), "app/auditlog"), // sideways: a payload has canonical bytes
+		"app/approval":    append(slices.Clone(base), "app/auditlog", "app/money"), // sideways: a payload has canonical bytes, an impact is dollars
 		"db/postgres":     nil,
 		"db":              allPure,
 		"db/dbtest":       {"db", "db/postgres"},

@@ -115,11 +115,11 @@ func (a *Access) may(tenant id.Tenant, grants []Grant, object, action string) bo
 	return err == nil && allowed
 }
 
-// denies says whether a role takes a right away, whatever another role of the same account
-// gives: nobody who holds it may stand in for somebody who has that right.
-func (a *Access) denies(grants []Grant, object, action string) bool {
+// denies says whether a role takes the right to approve away, whatever another role of the
+// same account gives: nobody who holds it may stand in for somebody who has that right.
+func (a *Access) denies(grants []Grant, object string) bool {
 	for _, g := range grants {
-		if slices.Contains(a.denied[g.Role], right{object, action}) {
+		if slices.Contains(a.denied[g.Role], right{object, "approve"}) {
 			return true
 		}
 	}

@@ -187,7 +187,7 @@ func (a *Approvals) Preview(ctx context.Context, who Actor, ask Ask) (ChangeView
 	return made, err
 }
 
-var errPreview = fault.New(fault.KindInternal, "preview", "Nothing was proposed.")
+var errPreview = errors.New("nothing was proposed: it was a preview")
 
 // Revise replaces what a change proposes while it waits: a new content, about which nobody
 // has decided anything yet. Seen is the digest of what its maker edited.

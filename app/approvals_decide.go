@@ -251,7 +251,7 @@ func (r *room) caseWith(tx *db.Tx, view *ChangeView, kind governed, votes []db.V
 
 // steps are those of a change's policy that an account may decide by itself.
 func (r *room) steps(one *account, view *ChangeView, kind governed) []int {
-	if r.access.denies(one.grants, kind.checks, "approve") {
+	if r.access.denies(one.grants, kind.checks) {
 		return nil
 	}
 	var may []int
@@ -316,7 +316,7 @@ func (r *room) checker(who Actor, view *ChangeView, kind governed, maker approva
 		if d.FromMemberID != standsFor || d.ToPersonID != who.Person {
 			continue
 		}
-		if r.access.denies(me.grants, kind.checks, "approve") {
+		if r.access.denies(me.grants, kind.checks) {
 			return by, d, ErrNotAllowed
 		}
 		by.For = d.FromPersonID
@@ -334,7 +334,7 @@ var ErrNoDelegation = fault.New(fault.KindForbidden, "delegation_absent", "You d
 // entitled says whether an account has the right to approve changes of a kind by the
 // access matrix.
 func (r *room) entitled(one *account, kind governed) bool {
-	return r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") && !r.access.denies(one.grants, kind.checks, "approve")
+	return r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") && !r.access.denies(one.grants, kind.checks)
 }
 
 // rights says whether an account has any right to approve changes of a kind.

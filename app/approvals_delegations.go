@@ -77,7 +77,7 @@ func (a *Approvals) mayStandIn(tx *db.Tx, who Actor, to *account) error {
 		return fault.Invalid("email", "delegation_self", "That is you. Name somebody else.")
 	}
 	for _, object := range []string{"finance", "access", "owned"} {
-		if a.access.denies(to.grants, object, "approve") {
+		if a.access.denies(to.grants, object) {
 			return fault.Invalid("email", "delegation_duty", "That member's role may never approve, for themselves or for somebody else.")
 		}
 	}

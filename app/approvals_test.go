@@ -321,7 +321,7 @@ func TestWhatNobodyDecidesIsRemindedOfEscalatedAndExpires(t *testing.T) {
 		require.NoError(t, h.approvals.Tend(t.Context(), h.one.tenant), "twice is no more than once")
 	}
 	said := func() string {
-		return h.text(t, `select coalesce(string_agg(kind, ' ' order by recorded_at, remark_id), '') from change_remark where tenant_id = $1`, h.one.tenant)
+		return h.text(t, `select coalesce(string_agg(kind, ' ' order by recorded_at, kind), '') from change_remark where tenant_id = $1`, h.one.tenant)
 	}
 	age(1)
 	require.Empty(t, said())

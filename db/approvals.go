@@ -171,7 +171,7 @@ func (t *Tx) AddRemark(change id.Change, r RemarkRow) error {
 // Remarks lists what was said about a change, oldest first.
 func (t *Tx) Remarks(change id.Change, limit int) ([]RemarkRow, error) {
 	rows := []RemarkRow{}
-	err := t.scan("list remarks", &rows, `select remark_id, kind, actor, body, recorded_at from change_remark where tenant_id = ? and change_id = ? order by recorded_at, remark_id limit ?`,
+	err := t.scan("list remarks", &rows, `select remark_id, kind, actor, body, recorded_at from change_remark where tenant_id = ? and change_id = ? order by recorded_at, kind, remark_id limit ?`,
 		t.Tenant, change, limit)
 	return rows, err
 }
