@@ -23,6 +23,10 @@ func Codes() []string {
 		"evidence_missing", "evidence_order", "evidence_share", "evidence_standard", "evidence_text", "instants_many", "keys_live", "keys_planned", "keys_to_gone", "later_change",
 		"member_missing", "member_unwanted", "merge_below", "name_length", "nodes_count", "nodes_same", "op_unknown", "operation_syntax", "operations_count", "operations_syntax",
 		"owner_absent", "parent_absent", "part_absent", "parts_count", "suspense_stays", "tree_cycle", "tree_moved",
+		// Attribution rules.
+		"request_absent", "rule_code", "rule_conditions", "rule_field", "rule_hours", "rule_key", "rule_key_absent", "rule_name", "rule_node", "rule_node_absent",
+		"rule_node_twice", "rule_parts", "rule_pattern", "rule_share", "rule_tag", "rule_value", "rule_values", "rule_verified", "rule_version_absent", "rule_weekday",
+		"rule_whole", "rules_backdated", "rules_many", "rules_moved", "rules_node_gone", "rules_payload", "rules_same", "rules_syntax",
 		// Us.
 		"database_unavailable",
 	}
