@@ -46,6 +46,7 @@ type house struct {
 	prices    *app.Prices
 	rights    *app.Rights
 	logins    *app.Logins
+	rules     *app.Rules
 	plans     *app.Plans
 	views     *app.Views
 	settled   *app.Settings
@@ -83,6 +84,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	}
 	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.members, h.ring)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
+	h.rules = app.NewRules(h.db, h.access, h.changes, h.ring)
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
@@ -142,7 +144,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			HTTPClient: &http.Client{Timeout: 10 * time.Second}, Leaving: ctx.Done(), JobPages: jobPages,
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
-			Approvals: h.approvals, Prices: h.prices, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
+			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
 			Operators: operators, SignUps: h.signUps, Log: h.records,
 		})
 		if err != nil {

@@ -26,6 +26,7 @@ const (
 	changeIssuer       = "issuer"
 	changeUpstream     = "upstream"
 	changePrices       = "prices"
+	changeRules        = "rules"
 	changeSavedView    = "saved_view"
 	changeSavedViewEnd = "saved_view_removal"
 	changeTags         = "tag_declaration"
@@ -76,6 +77,8 @@ func objectOf(kind string) string {
 		return "price"
 	case changePlan:
 		return "plan"
+	case changeRules:
+		return "rule"
 	case changeSavedView, changeSavedViewEnd:
 		return "view"
 	case changeTags:

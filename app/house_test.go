@@ -66,6 +66,7 @@ type house struct {
 	log       *app.Log
 	approvals *app.Approvals
 	prices    *app.Prices
+	rules     *app.Rules
 	rights    *app.Rights
 	logins    *app.Logins
 	plans     *app.Plans
@@ -75,7 +76,7 @@ type house struct {
 	one, two  *company
 }
 
-func build(t *testing.T) *house {
+func build(t testing.TB) *house {
 	t.Helper()
 	h := empty(t)
 	h.one, h.two = h.company(t, "one"), h.company(t, "two")
@@ -83,7 +84,7 @@ func build(t *testing.T) *house {
 }
 
 // empty is a house nobody lives in yet.
-func empty(t *testing.T) *house {
+func empty(t testing.TB) *house {
 	t.Helper()
 	h := &house{clock: newClock()}
 	h.clone = dbtest.New(t, func(c *db.Config) { c.Now = h.clock.now })
@@ -95,7 +96,7 @@ func empty(t *testing.T) *house {
 }
 
 // wire makes every area anew, on the same database, with a keyring.
-func (h *house) wire(t *testing.T, ring *secret.Keyring) {
+func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	t.Helper()
 	var err error
 	h.ring = ring
@@ -114,6 +115,7 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	require.NoError(t, err)
 	h.approvals = app.NewApprovals(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
+	h.rules = app.NewRules(h.clone.DB, h.access, h.changes, ring)
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)
 	h.views = app.NewViews(h.clone.DB, h.access, h.changes)
 	h.settings = app.NewSettings(h.clone.DB, h.changes, h.members, ring, http.DefaultTransport.RoundTrip)
@@ -127,7 +129,7 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 // founded is when the companies' trees begin: everything the tests post lies after it.
 func founded() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-func (h *house) company(t *testing.T, slug string) *company {
+func (h *house) company(t testing.TB, slug string) *company {
 	t.Helper()
 	tenant, err := h.tenants.Create(t.Context(), slug, "Company "+slug, founded())
 	require.NoError(t, err)
@@ -146,7 +148,7 @@ func (h *house) company(t *testing.T, slug string) *company {
 	return c
 }
 
-func (h *house) placements(t *testing.T, tenant id.Tenant) map[string]id.Placement {
+func (h *house) placements(t testing.TB, tenant id.Tenant) map[string]id.Placement {
 	t.Helper()
 	rows, err := h.admin.Query(`select path[array_length(path, 1)], placement_id from placement where tenant_id = $1`, tenant)
 	require.NoError(t, err)
@@ -206,7 +208,7 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func november(day int) time.Time { return time.Date(2026, 11, day, 9, 30, 0, 0, time.UTC) }
 
-func (h *house) flush(t *testing.T, c *company, events ...usage.Event) int {
+func (h *house) flush(t testing.TB, c *company, events ...usage.Event) int {
 	t.Helper()
 	added, err := h.metering.Flush(t.Context(), c.tenant, events)
 	require.NoError(t, err)
@@ -228,14 +230,14 @@ func (h *house) number(t *testing.T, query string, args ...any) int64 {
 	return n
 }
 
-func (h *house) text(t *testing.T, query string, args ...any) string {
+func (h *house) text(t testing.TB, query string, args ...any) string {
 	t.Helper()
 	var text sql.NullString
 	require.NoError(t, h.admin.QueryRow(query, args...).Scan(&text))
 	return text.String
 }
 
-func (h *house) exec(t *testing.T, query string, args ...any) {
+func (h *house) exec(t testing.TB, query string, args ...any) {
 	t.Helper()
 	_, err := h.admin.Exec(query, args...)
 	require.NoError(t, err)

@@ -18,20 +18,20 @@ import (
 )
 
 // person admits somebody and signs them in.
-func (h *house) person(t *testing.T, c *company, role app.Role, subject string) app.Actor {
+func (h *house) person(t testing.TB, c *company, role app.Role, subject string) app.Actor {
 	t.Helper()
 	return h.personAt(t, c, role, subject, "")
 }
 
 // personAt admits somebody over a subtree.
-func (h *house) personAt(t *testing.T, c *company, role app.Role, subject, node string) app.Actor {
+func (h *house) personAt(t testing.TB, c *company, role app.Role, subject, node string) app.Actor {
 	t.Helper()
 	_, err := h.members.Add(t.Context(), c.who, app.NewMember{Issuer: "https://idp.test", Subject: subject, Name: subject, Role: role, NodeCode: node}, "fixture")
 	require.NoError(t, err)
 	return h.session(t, c, subject)
 }
 
-func (h *house) session(t *testing.T, c *company, subject string) app.Actor {
+func (h *house) session(t testing.TB, c *company, subject string) app.Actor {
 	t.Helper()
 	cookie, err := h.signIns.Accept(t.Context(), c.tenant, app.Claims{Issuer: "https://idp.test", Subject: subject, SignedInAt: h.clock.now()})
 	require.NoError(t, err)

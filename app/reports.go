@@ -58,6 +58,7 @@ type RequestFilter struct {
 	State     string      // one of usage's states, or Provisional
 	TagKey    string      // requests with this tag
 	TagValue  string      // of TagKey; empty: any
+	Rule      string      // as rows name what decided, such as rule:ci
 	Min, Max  *money.Pico // of the charge, both included
 	Order     string      // newest first, or Dearest
 	Cursor    string      // from the page before
@@ -113,6 +114,8 @@ type Request struct {
 	List              money.Pico
 	PriceVersion      int
 	Rule              string
+	RuleVersion       int64     // of the company's rules that were asked; 0 for none
+	Change            id.Change // what put it there; zero where not known
 	Snapshot          int64
 	Tags              map[string]string
 	Flags             []string
@@ -239,7 +242,7 @@ func findNode(tx *db.Tx, text string, scope []id.Node) (id.Node, error) {
 
 func (r *Reports) filter(who Actor, f RequestFilter) (db.UsageFilter, error) {
 	out := db.UsageFilter{
-		From: f.From, To: f.To, Key: f.Key, Session: f.Session, RequestID: f.RequestID, Event: f.Event, Model: f.Model, TagKey: f.TagKey, TagValue: f.TagValue, Limit: f.Limit,
+		From: f.From, To: f.To, Key: f.Key, Session: f.Session, RequestID: f.RequestID, Event: f.Event, Model: f.Model, TagKey: f.TagKey, TagValue: f.TagValue, Rule: f.Rule, Limit: f.Limit,
 	}
 	switch {
 	case r.access.Check(who, "usage", "read") == nil:
@@ -322,7 +325,10 @@ func (r *Reports) request(row *db.UsageRow, places map[id.Placement]placed) (Req
 		DeveloperID: row.DeveloperID, DeveloperVerified: row.DeveloperVerified,
 		Tokens: usage.Tokens{row.InputTokens, row.OutputTokens, row.CacheWrite5mTokens, row.CacheWrite1hTokens, row.CacheReadTokens},
 		Amount: money.Pico(row.ChargePico), List: money.Pico(row.ListPico), PriceVersion: row.PriceVersion,
-		Rule: row.AttributionRule, Snapshot: row.AttributionSnapshot,
+		Rule: row.AttributionRule, Change: row.AttributionChangeID, Snapshot: row.AttributionSnapshot,
+	}
+	if row.RuleVersion != nil {
+		one.RuleVersion = *row.RuleVersion
 	}
 	if len(row.LabelSealed) > 0 {
 		one.Developer = r.labels.Open(row.DeveloperID, row.LabelSealed)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,9 +63,27 @@ type TenantSnapshot struct {
 	Keys       map[secret.Hash]*SnapshotKey
 	Tree       *hierarchy.Tree
 	Pseudonyms *Pseudonyms
+	// Rules is the version of the company's attribution rules in force; 0 where it has none.
+	Rules int64
 	// Upcoming are the instants at which it has to be built anew, in order: the hierarchy
-	// turns, and what keys charge with it.
+	// turns, and what keys charge with it, or other rules take effect.
 	Upcoming []time.Time
+}
+
+// Attribute places one request with a key: by the first of the company's rules that
+// fires, else by the declared project or the key.
+func (t *TenantSnapshot) Attribute(key *SnapshotKey, request *attribution.Request) (attribution.Answer, error) {
+	if answer, fired := key.Asked.First(request); fired {
+		return answer, nil
+	}
+	if request.Project == "" {
+		return key.Answer, nil
+	}
+	facts := key.Facts
+	facts.Request = *request
+	answer, err := attribution.Decide(t.Tree, facts)
+	answer.Version, answer.Change = key.Answer.Version, key.Answer.Change
+	return answer, err
 }
 
 // SnapshotKey is one accepted secret of a virtual key.
@@ -72,7 +91,8 @@ type SnapshotKey struct {
 	ID                id.Key
 	ExpiresAt         time.Time // the key's, or this secret's
 	Facts             attribution.Facts
-	Answer            attribution.Answer // without a declared project, decided once
+	Asked             attribution.Asked  // the rules that may fire for it
+	Answer            attribution.Answer // without a declared project, where no rule fires; decided once
 	Models            *AllowedModels     // nil for all
 	RequestsPerMinute int64              // 0 for no limit
 	// Developer is who signed in for it, and the sealed label: verified, whatever a
@@ -178,8 +198,16 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		}
 		t.Credential, t.Circular = secret.NewText(string(plain)), isVirtualKey(string(plain))
 	}
+	program, err := inForceAt(row.Rules, tree, now)
+	if err != nil {
+		return nil, err
+	}
+	t.Rules = program.Version()
+	t.Upcoming = append(t.Upcoming, ruleInstants(row.Rules, now)...)
+	slices.SortFunc(t.Upcoming, time.Time.Compare)
+	labels := NewLabels(s.ring)
 	for _, k := range row.Keys {
-		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID}, RequestsPerMinute: k.RequestsPerMinute, Developer: k.DeveloperID, Label: k.LabelSealed}
+		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID, Credential: credential(labels, &k)}, RequestsPerMinute: k.RequestsPerMinute, Developer: k.DeveloperID, Label: k.LabelSealed}
 		if k.Models != "" {
 			key.Models = allowedModels(strings.Split(k.Models, ","))
 		}
@@ -194,6 +222,8 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		if key.Answer, err = attribution.Decide(tree, key.Facts); err != nil {
 			return nil, fmt.Errorf("attribute key %s: %w", k.KeyID, err)
 		}
+		key.Answer.Version, key.Answer.Change = t.Rules, k.ChangeID
+		key.Asked = program.For(&key.Facts.Credential)
 		if len(k.KeyHash) != len(secret.Hash{}) {
 			return nil, fmt.Errorf("key %s has a hash of %d bytes: %s", k.KeyID, len(k.KeyHash), hex.EncodeToString(k.KeyHash[:1]))
 		}

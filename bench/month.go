@@ -167,7 +167,7 @@ func (h *house) place(ctx context.Context, b *books, projects int) error {
 			return fmt.Errorf("there is no cost center %s", center(c))
 		}
 		for p := range projects + 1 {
-			answer, err := attribution.Decide(snapshot.Tree, attribution.Facts{CostCenter: node.Node, Project: project(c, p)})
+			answer, err := attribution.Decide(snapshot.Tree, attribution.Facts{CostCenter: node.Node, Request: attribution.Request{Project: project(c, p)}})
 			if err != nil {
 				return err
 			}

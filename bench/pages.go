@@ -127,6 +127,7 @@ func (h *house) openDoor(ctx context.Context, b *books) (*frontDoor, error) {
 		Tenants: h.areas.tenants, SignIns: signIns, Members: members, Nodes: h.areas.nodes, Keys: h.areas.keys,
 		Reports:   app.NewReports(h.db, h.areas.access, h.areas.ring),
 		Approvals: app.NewApprovals(h.db, h.areas.access, changes, members, h.areas.ring), Prices: app.NewPrices(h.db, h.areas.access, changes, pricing.VendorList()),
+		Rules: app.NewRules(h.db, h.areas.access, changes, h.areas.ring),
 		Plans: plans, Views: app.NewViews(h.db, h.areas.access, changes), Rights: app.NewRights(h.db, h.areas.access, changes, h.areas.ring),
 		Logins:    app.NewLogins(h.db, h.areas.access, changes, members, h.areas.ring),
 		Settings:  app.NewSettings(h.db, changes, members, h.areas.ring, func(*http.Request) (*http.Response, error) { return nil, errors.New("nobody is asked") }),

@@ -113,7 +113,7 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 	return c, err
 }
 
-// compareRollups counts rows of either rollup that differ from their events in charge
+// compareRollups counts rows of the rollups that differ from their events in charge
 // or in requests, or that only one side has. A split request counts at its first part.
 // The classes of a day, placement and model must sum to what the placements' rollup has.
 const compareRollups = `with part as (
@@ -124,6 +124,9 @@ const compareRollups = `with part as (
 		where u.tenant_id = $1 and u.posting_period = $2 and u.occurred_at < $3
 	), placed as (
 		select day, placement_id, key_id, model, sum(pico) as pico, sum(counts) as counts from part group by 1, 2, 3, 4
+	), ruled as (
+		select (occurred_at at time zone 'UTC')::date as day, attribution_rule as rule, rule_version, sum(charge_pico) as pico, count(*) as counts
+		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3 and attribution_rule like 'rule:%' group by 1, 2, 3
 	), declared as (
 		select day, placement_id, developer_id, sum(pico) as pico, sum(counts) as counts from part where developer_id is not null group by 1, 2, 3
 	)
@@ -131,6 +134,8 @@ const compareRollups = `with part as (
 			using (day, placement_id, key_id, model) where p.pico is distinct from r.charge_pico or p.counts is distinct from r.requests)
 		+ (select count(*) from declared d full join (select * from rollup_developer_day where tenant_id = $1 and posting_period = $2) r
 			using (day, placement_id, developer_id) where d.pico is distinct from r.charge_pico or d.counts is distinct from r.requests)
+		+ (select count(*) from ruled d full join (select * from rollup_rule_day where tenant_id = $1 and posting_period = $2) r
+			using (day, rule, rule_version) where d.pico is distinct from r.charge_pico or d.counts is distinct from r.requests)
 		+ (select count(*) from (select day, placement_id, model, sum(charge_pico) as pico from rollup_placement_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) p
 			full join (select day, placement_id, model, sum(charge_pico) as pico from rollup_class_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) c
 			using (day, placement_id, model) where coalesce(p.pico, 0) <> coalesce(c.pico, 0))`

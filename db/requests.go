@@ -36,6 +36,7 @@ type UsageFilter struct {
 	Undeclared bool
 	TagKey     string // requests with this tag
 	TagValue   string // of TagKey; empty: any
+	Rule       string // what decided where it is charged
 	MinPico    *int64 // at least this charge
 	MaxPico    *int64 // at most this charge
 	Order      Order
@@ -71,6 +72,8 @@ type UsageRow struct {
 	Split               *string
 	AttributionRule     string
 	AttributionSnapshot int64
+	RuleVersion         *int64    // of the tenant's rules that were asked
+	AttributionChangeID id.Change // what put it there; zero where not known
 	Tags                *string
 	InputTokens         int64
 	OutputTokens        int64
@@ -99,7 +102,7 @@ type UsageRow struct {
 
 const usageColumnsRead = `u.event_id, u.occurred_at, u.recorded_at, u.posting_period, u.batch_id, u.state, u.http_status, u.request_id, u.message_id, u.session_id, u.agent_id,
 	u.parent_agent_id, u.request_class, u.key_id, u.developer_id, u.developer_verified, u.model_requested, u.model_served, u.placement_id, u.split,
-	u.attribution_rule, u.attribution_snapshot, u.tags, u.input_tokens, u.output_tokens, u.cache_write_5m_tokens, u.cache_write_1h_tokens, u.cache_read_tokens,
+	u.attribution_rule, u.attribution_snapshot, u.rule_version, u.attribution_change_id, u.tags, u.input_tokens, u.output_tokens, u.cache_write_5m_tokens, u.cache_write_1h_tokens, u.cache_read_tokens,
 	u.input_rate_pico, u.output_rate_pico, u.cache_write_5m_rate_pico, u.cache_write_1h_rate_pico, u.cache_read_rate_pico,
 	u.input_charge_pico, u.output_charge_pico, u.cache_write_5m_charge_pico, u.cache_write_1h_charge_pico, u.cache_read_charge_pico,
 	u.lines, u.list_pico, u.charge_pico, u.discount_bps, u.price_version, array_to_string(u.flags, E'\x1f') as flags, u.replica_id, u.replica_sequence`
@@ -356,6 +359,9 @@ func (f *UsageFilter) narrowRarely(tenant id.Tenant, s *statement) {
 		s.and("u.tags ->> ? = ?", f.TagKey, f.TagValue)
 	} else if f.TagKey != "" {
 		s.and("u.tags ->> ? is not null", f.TagKey)
+	}
+	if f.Rule != "" {
+		s.and("(u.attribution_rule = ? or u.attribution_rule = ?)", f.Rule, f.Rule+":node_absent")
 	}
 	if f.MinPico != nil {
 		s.and("u.charge_pico >= ?", *f.MinPico)

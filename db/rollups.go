@@ -47,6 +47,9 @@ func (t *Tx) Roll(rated []pricing.Rated, posting period.Month) error {
 	if err := t.rollClasses(rated, posting); err != nil {
 		return err
 	}
+	if err := t.rollRules(rated, posting); err != nil {
+		return err
+	}
 	return t.rollDevelopers(developers, posting)
 }
 

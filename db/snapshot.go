@@ -22,6 +22,7 @@ type SnapshotKey struct {
 	// Whose credential it is, where somebody signed in for it.
 	DeveloperID id.Developer
 	LabelSealed []byte
+	ChangeID    id.Change // what gave the key its cost center; zero where a person chose it by signing in
 }
 
 // SnapshotTenant is everything a gateway needs of one tenant.
@@ -35,6 +36,7 @@ type SnapshotTenant struct {
 	Suspended        bool
 	Keys             []SnapshotKey       `gorm:"-"`
 	Versions         []hierarchy.Version `gorm:"-"`
+	Rules            []RuleVersionRow    `gorm:"-"` // in force, and to come; by version
 }
 
 // Snapshot reads all tenants, or one, at one instant.
@@ -50,10 +52,10 @@ func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 		return nil, err
 	}
 	var keys []SnapshotKey
-	if err := t.scan("read keys", &keys, `select k.tenant_id, k.key_id, s.key_hash, k.label, least(k.expires_at, s.ends_at) as expires_at, a.node_id,
+	if err := t.scan("read keys", &keys, `select k.tenant_id, k.key_id, s.key_hash, k.label, least(k.expires_at, s.ends_at) as expires_at, a.node_id, a.change_id,
 			array_to_string(a.project_ids, ',') as projects, array_to_string(k.models, ',') as models, k.requests_per_minute
 		from virtual_key k join `+secretsOf+` s on s.tenant_id = k.tenant_id and s.key_id = k.key_id
-		join lateral (select node_id, project_ids from key_assignment a where a.tenant_id = k.tenant_id and a.key_id = k.key_id
+		join lateral (select node_id, project_ids, change_id from key_assignment a where a.tenant_id = k.tenant_id and a.key_id = k.key_id
 			and a.effective_from <= @now and (a.effective_to is null or a.effective_to > @now) order by a.recorded_at desc limit 1) a on true
 		where (cast(@only as uuid) is null or k.tenant_id = @only ) and k.sign_in_node is null and (k.expires_at is null or k.expires_at > @now) and (s.ends_at is null or s.ends_at > @now)
 		and not exists (select from key_revocation r where r.tenant_id = k.tenant_id and r.key_id = k.key_id)`, t.named(only)); err != nil {
@@ -88,17 +90,18 @@ func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 		}
 		one.Versions = append(one.Versions, v)
 	}
-	return tenants, nil
+	return tenants, t.rules(at, t.named(only))
 }
 
 // credentials are those of people who signed in: with the person, and with what their
 // login charges now.
 func (t *SystemTx) credentials(only id.Tenant) ([]SnapshotKey, error) {
 	var rows []SnapshotKey
-	err := t.scan("read login credentials", &rows, `select c.tenant_id, n.key_id, c.key_hash, least(c.expires_at, l.expires_at) as expires_at, n.node_id, l.developer_id, l.label_sealed
+	err := t.scan("read login credentials", &rows, `select c.tenant_id, n.key_id, k.label, c.key_hash, least(c.expires_at, l.expires_at) as expires_at, n.node_id, l.developer_id, l.label_sealed
 		from login_credential c join login l on l.tenant_id = c.tenant_id and l.login_id = c.login_id
 		join member m on m.tenant_id = l.tenant_id and m.member_id = l.member_id and m.suspended_at is null
 		join lateral (select node_id, key_id from login_charge n where n.tenant_id = l.tenant_id and n.login_id = l.login_id order by n.place desc limit 1) n on true
+		join virtual_key k on k.tenant_id = l.tenant_id and k.key_id = n.key_id
 		where (cast(@only as uuid) is null or c.tenant_id = @only ) and c.expires_at > @now and l.expires_at > @now
 		and not exists (select from login_end e where e.tenant_id = l.tenant_id and e.login_id = l.login_id)`, t.named(only))
 	return rows, err

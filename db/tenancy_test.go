@@ -114,6 +114,8 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		_, err = tx.AddPriceVersion(append(pricing.VendorList(), []byte("# "+s.slug+"\n")...), [32]byte{1}, s.change.ID)
 		require.NoError(t, err)
 		require.NoError(t, tx.AddPriceProposal(s.proposal()))
+		_, err = tx.AddRuleVersion([]byte(s.mark("rules")), 0, s.month.Start(), s.change.ID)
+		require.NoError(t, err)
 		require.NoError(t, tx.AddPlan(s.plan(1, s.change.ID), s.grid()))
 		require.NoError(t, tx.SetUpstream(s.upstream, "https://"+s.mark("upstream"), []byte("sealed"), tx.Now, s.change.ID))
 		require.NoError(t, tx.AddUpstreamTest(s.upstreamTest()))
@@ -230,7 +232,7 @@ func (s *scene) event(shares ...usage.Share) pricing.Rated {
 	}
 	r := pricing.Rated{Version: 1, Charge: pricing.Charge{List: 7, Net: 7}, Event: usage.Event{
 		ID: id.NewEvent(at), State: usage.StateComplete, HTTPStatus: 200, RequestID: s.mark("request"), SessionID: s.mark("session"), Key: s.key, Developer: s.developer,
-		ModelRequested: s.mark("model"), Counts: usage.Counts{Tokens: usage.Tokens{3}}, Shares: shares, Rule: "key", Replica: id.ReplicaFromBytes([16]byte{1}),
+		ModelRequested: s.mark("model"), Counts: usage.Counts{Tokens: usage.Tokens{3}}, Shares: shares, Rule: "rule:" + s.mark("rule"), RuleVersion: 1, Replica: id.ReplicaFromBytes([16]byte{1}),
 	}}
 	for i := range shares {
 		r.Amounts = append(r.Amounts, money.Pico(7*oneIf(i == 0)))
@@ -505,6 +507,35 @@ func reading() map[string]query {
 			return string(sealed), err
 		}},
 		"PriceVersions": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.PriceVersions(500); return text(rows), err }},
+		"RuleVersions":  {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.RuleVersions(500); return text(rows), err }},
+		"RuleMonth": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			rows, err := tx.RuleMonth(mine.month)
+			return text(rows), err
+		}},
+		"RuleVersion": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			row, _, err := tx.RuleVersion(1)
+			return string(row.Document), err
+		}},
+		"RulesAt": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			row, _, err := tx.RulesAt(tx.Now, time.Time{})
+			return string(row.Document), err
+		}},
+		"KeyCenters": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.KeyCenters(); return text(rows), err }},
+		"VerifiedDevelopers": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			rows, err := tx.VerifiedDevelopers()
+			if len(rows) != 1 || rows[0].DeveloperID != mine.developer {
+				err = errors.Join(errors.New("not one's own developer"), err)
+			}
+			return string(rows[0].LabelSealed), err
+		}},
+		"EachPlaced": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			found := ""
+			err := tx.EachPlaced(mine.month.Start(), mine.month.End(), true, func(r *db.PlacedRow) error {
+				found += string(r.Tags) + r.Model
+				return nil
+			})
+			return found, err
+		}},
 		"PriceProposal": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.PriceProposal(theirs.change.ID)
 		}},

@@ -209,6 +209,11 @@ func writing() map[string]query {
 		"AddPriceProposal": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddPriceProposal(theirs.proposal()))
 		}},
+		"AddRuleVersion": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, err := tx.AddRuleVersion([]byte("x"), 0, tx.Now, theirs.change.ID)
+			return nil, err
+		}},
+		"LockRules":    {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockRules()) }},
 		"LockPrices":   {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPrices()) }},
 		"LockUpstream": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockUpstream()) }},
 		"LockPlans":    {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockPlans()) }},

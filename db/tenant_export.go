@@ -25,6 +25,7 @@ func plainBytes() []string {
 		"change.payload", "change.digest", "change_move.digest", "change_revision.payload", "change_revision.digest", "change_terms.policy", "change_terms.impact", "change_vote.digest", "change_document.document",
 		"change_attachment.sha256", "change_attachment.content", "policy_version.document", "policy_version.digest", "audit_record.canonical", "audit_leaf.leaf", "audit_node.hash",
 		"audit_checkpoint.root", "audit_checkpoint.message", "idempotency.request_digest",
+		"rule_version.document", "rule_version.digest",
 		"price_version.document", "price_version.digest", "price_version.vendor_digest", "price_proposal.vendor_digest", "price_proposal.document", "price_proposal.digest",
 		"node_version.evidence", "node_version.dimensions", "node_operations.document", "node_operations.digest",
 		"plan_version.document", "plan_version.digest", "branding.logo_sha256", "logo.sha256", "logo.content", "usage_batch.root", "usage_batch.canonical", "usage_event.raw_usage",

@@ -168,6 +168,8 @@ func usageColumns(rated []pricing.Rated) ([]column, error) {
 		{"placement_id", asIs, of(rated, placementOf)},
 		{"split", asJSON, split},
 		{"attribution_rule", asIs, of(rated, func(r *pricing.Rated) string { return r.Event.Rule })},
+		{"rule_version", "nullif(%, 0)::integer", of(rated, func(r *pricing.Rated) int64 { return r.Event.RuleVersion })},
+		{"attribution_change_id", asIs, of(rated, func(r *pricing.Rated) pgtype.UUID { return binaryID(r.Event.Change) })},
 		{"attribution_snapshot", asIs, of(rated, func(r *pricing.Rated) int64 { return r.Event.Snapshot })},
 		{"declared_project", asText, of(rated, func(r *pricing.Rated) string { return r.Event.Project })},
 		{"tags", asJSON, tags},

@@ -120,6 +120,10 @@ func attribute(areas Areas, keys map[string]id.Key, facts []fact) error {
 		return fmt.Errorf("attribute the history: %s is not in the snapshot", Slug)
 	}
 	replica := id.ReplicaFromBytes([16]byte{0: 0xde, 1: 0x30, 6: 0x80, 8: 0x80})
+	assigned := map[id.Key]id.Change{} // what gave each key its cost center
+	for _, k := range snapshot.Keys {
+		assigned[k.ID] = k.Answer.Change
+	}
 	answers, sealed := map[[2]string]attribution.Answer{}, map[string][]byte{}
 	for i := range facts {
 		f := &facts[i]
@@ -131,13 +135,14 @@ func attribute(areas Areas, keys map[string]id.Key, facts []fact) error {
 				return fmt.Errorf("attribute the history: no cost center %s", f.center)
 			}
 			var err error
-			if answer, err = attribution.Decide(snapshot.Tree, attribution.Facts{CostCenter: node.Node, Project: f.project}); err != nil {
+			if answer, err = attribution.Decide(snapshot.Tree, attribution.Facts{CostCenter: node.Node, Request: attribution.Request{Project: f.project}}); err != nil {
 				return fmt.Errorf("attribute the history: %w", err)
 			}
 			answers[where] = answer
 		}
 		e := &f.event
 		e.Key, e.Shares, e.Rule, e.Snapshot, e.Project = keys[f.center], answer.Shares, string(answer.Rule), snapshot.Number, f.project
+		e.Change = assigned[e.Key]
 		e.Replica, e.Developer = replica, snapshot.Pseudonyms.Developer(f.label)
 		if sealed[f.label] == nil {
 			sealed[f.label] = areas.Labels.Seal(e.Developer, f.label)

@@ -31,6 +31,10 @@ func encodeIntent(in *intent) ([]byte, error) {
 	o.text("m", in.Model)
 	o.shares("s", in.Shares)
 	o.text("r", in.Rule)
+	o.positive("rv", in.Version)
+	if !in.Change.IsZero() {
+		identifier(o, "ch", in.Change)
+	}
 	o.number("n", in.Snapshot)
 	o.optional("p", in.Project)
 	if len(in.Tags) > 0 {

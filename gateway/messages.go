@@ -159,17 +159,8 @@ func (x *exchange) attribute() error {
 	if err != nil {
 		return err
 	}
-	x.answer = x.key.Answer
-	if project != "" {
-		facts := x.key.Facts
-		facts.Project = project
-		if x.answer, err = attribution.Decide(x.tenant.Tree, facts); err != nil {
-			return fmt.Errorf("attribute request: %w", err)
-		}
-	}
 	x.intent = &intent{
-		Tenant: x.tenant.ID, Key: x.key.ID, Model: usage.Clip(x.request.Model, 200), Shares: x.answer.Shares, Rule: string(x.answer.Rule),
-		Snapshot: x.tenant.Number, Project: project, Tags: tags, Bytes: int64(len(x.body.bytes())), MaxTokens: x.request.MaxTokens,
+		Tenant: x.tenant.ID, Key: x.key.ID, Model: usage.Clip(x.request.Model, 200), Snapshot: x.tenant.Number, Project: project, Tags: tags, Bytes: int64(len(x.body.bytes())), MaxTokens: x.request.MaxTokens,
 		Session: usage.Clip(h.Get("X-Claude-Code-Session-Id"), 100), Agent: usage.Clip(h.Get("X-Claude-Code-Agent-Id"), 100),
 		Parent: usage.Clip(h.Get("X-Claude-Code-Parent-Agent-Id"), 100), Class: usage.Clip(h.Get("X-Claude-Code-Request-Class"), 40),
 	}
@@ -179,6 +170,19 @@ func (x *exchange) attribute() error {
 	case developer != "":
 		x.intent.Developer, x.intent.Label = x.g.labels.find(x.tenant, developer)
 	}
+	return x.decide(x.g.cfg.Now())
+}
+
+// decide says where the request is charged if it begins at an instant. What it is
+// told is what its row will have, so that the row answers why.
+func (x *exchange) decide(at time.Time) error {
+	in := x.intent
+	var err error
+	x.answer, err = x.tenant.Attribute(x.key, &attribution.Request{Project: in.Project, Model: in.Model, Tags: in.Tags, At: at})
+	if err != nil {
+		return fmt.Errorf("attribute request: %w", err)
+	}
+	in.Shares, in.Rule, in.Version, in.Change = x.answer.Shares, string(x.answer.Rule), x.answer.Version, x.answer.Change
 	return nil
 }
 
@@ -196,6 +200,11 @@ func (x *exchange) intend() error {
 	numbers.Lock()
 	defer numbers.Unlock()
 	x.event = id.NewEvent(x.g.cfg.Now())
+	if x.key.Asked.Timed() { // by the instant that its row will have
+		if err := x.decide(x.event.Time()); err != nil {
+			return err
+		}
+	}
 	x.intent.Sequence = numbers.last + 1
 	payload, err := encodeIntent(x.intent)
 	if err != nil {

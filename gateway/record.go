@@ -21,6 +21,8 @@ type intent struct {
 	Model     string            `json:"m"`
 	Shares    []usage.Share     `json:"s"`
 	Rule      string            `json:"r"`
+	Version   int64             `json:"rv,omitempty"` // of the rules that were asked
+	Change    id.Change         `json:"ch,omitzero"`  // what put it there
 	Snapshot  int64             `json:"n"`
 	Project   string            `json:"p,omitempty"`
 	Tags      map[string]string `json:"g,omitempty"`
@@ -54,7 +56,7 @@ func event(at id.Event, replica id.Replica, in *intent, out *outcome) usage.Even
 		ID: at, State: out.State, HTTPStatus: out.Status, RequestID: out.RequestID, MessageID: out.MessageID,
 		SessionID: in.Session, AgentID: in.Agent, ParentAgentID: in.Parent, RequestClass: in.Class, StopReason: out.Stop,
 		Key: in.Key, Developer: in.Developer, DeveloperVerified: in.Verified, DeveloperLabel: in.Label, ModelRequested: in.Model, Counts: out.Counts,
-		Shares: in.Shares, Rule: in.Rule, Snapshot: in.Snapshot, Project: in.Project, Tags: in.Tags, Flags: out.Flags, RawUsage: out.Raw,
+		Shares: in.Shares, Rule: in.Rule, RuleVersion: in.Version, Change: in.Change, Snapshot: in.Snapshot, Project: in.Project, Tags: in.Tags, Flags: out.Flags, RawUsage: out.Raw,
 		UpstreamStartedAt: out.SentAt, FirstByteAt: out.FirstAt, EndedAt: out.EndedAt, Replica: replica, ReplicaSequence: in.Sequence,
 	}
 }

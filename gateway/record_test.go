@@ -31,7 +31,7 @@ func TestEveryFieldOfARecordSurvivesTheJournal(t *testing.T) {
 	in := intent{
 		Tenant: id.NewTenant(now), Key: id.NewKey(now), Developer: id.DeriveDeveloper([]byte("d")), Label: []byte{0, 255, 7}, Verified: true, Model: "claude \"quoted\" \\ é\u2028<",
 		Shares: []usage.Share{{Placement: id.DerivePlacement([]byte("a")), PPM: 400_000}, {Placement: id.DerivePlacement([]byte("b")), PPM: 600_000}},
-		Rule:   "key", Snapshot: 7, Project: "P", Tags: map[string]string{"team": "x\n"}, Session: "s", Agent: "a", Parent: "p", Class: "c", Bytes: 10, MaxTokens: 11, Sequence: math.MaxInt64,
+		Rule:   "key", Version: 3, Change: id.NewChange(now), Snapshot: 7, Project: "P", Tags: map[string]string{"team": "x\n"}, Session: "s", Agent: "a", Parent: "p", Class: "c", Bytes: 10, MaxTokens: 11, Sequence: math.MaxInt64,
 	}
 	filled(t, in)
 	payload, err := encodeIntent(&in)
@@ -39,6 +39,13 @@ func TestEveryFieldOfARecordSurvivesTheJournal(t *testing.T) {
 	back, err := decodeIntent(payload)
 	require.NoError(t, err)
 	require.Equal(t, &in, back)
+
+	// What an earlier release wrote says nothing of rules.
+	old, err := decodeIntent([]byte(`{"t":"` + in.Tenant.String() + `","k":"` + in.Key.String() + `","m":"x","s":[{"placement":"` + in.Shares[0].Placement.String() + `","ppm":1000000}],"r":"key","n":7,"q":9}`))
+	require.NoError(t, err)
+	require.Zero(t, old.Version)
+	require.True(t, old.Change.IsZero())
+	require.Equal(t, "key", old.Rule)
 
 	out := outcome{
 		State: usage.StateIncomplete, Status: 200, RequestID: "req", MessageID: "msg", Stop: "s", Counts: usage.Counts{Model: "m"}, Flags: []string{"f"},

@@ -101,7 +101,7 @@ func encodeBoth(tenant id.Tenant, e *usage.Event) (kept [2][]byte, err error) {
 func records(tenant id.Tenant, e *usage.Event) (*intent, *outcome) {
 	in := &intent{
 		Tenant: tenant, Key: e.Key, Developer: e.Developer, Label: e.DeveloperLabel, Verified: e.DeveloperVerified, Model: e.ModelRequested, Shares: e.Shares, Rule: e.Rule,
-		Snapshot: e.Snapshot, Project: e.Project, Tags: e.Tags, Session: e.SessionID, Agent: e.AgentID, Parent: e.ParentAgentID,
+		Version: e.RuleVersion, Change: e.Change, Snapshot: e.Snapshot, Project: e.Project, Tags: e.Tags, Session: e.SessionID, Agent: e.AgentID, Parent: e.ParentAgentID,
 		Class: e.RequestClass, Sequence: e.ReplicaSequence,
 	}
 	out := &outcome{

@@ -149,6 +149,7 @@ func changeKinds() []changeKind {
 		{"policies", "approval policies", "policy", nil},
 		{"delegation", "delegation", "policy", nil},
 		{"delegation_end", "end of a delegation", "policy", nil},
+		{"rules", "attribution rules", "rule", always("/rules")},
 		{"plan", "plan", "plan", always("/plan")},
 		{"saved_view", "saved view", "usage", always("/explore")},
 		{"saved_view_removal", "removal of a saved view", "usage", always("/explore")},

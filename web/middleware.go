@@ -59,6 +59,8 @@ const (
 	maxForm = 64 << 10
 	// maxPlanForm holds a plan's file as a form sends it: each comma takes three bytes.
 	maxPlanForm = 8 << 20
+	// maxRulesForm holds a company's rules as a form sends them: most of JSON takes three bytes.
+	maxRulesForm = 1 << 20
 )
 
 // formLimit bounds the body of a page's form.
@@ -66,6 +68,8 @@ func formLimit(path string) int64 {
 	switch path {
 	case "/plan", "/plan/check":
 		return maxPlanForm
+	case "/rules/edit":
+		return maxRulesForm
 	case "/settings/branding":
 		return maxBrandingForm
 	}

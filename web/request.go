@@ -14,14 +14,15 @@ import (
 )
 
 type requestView struct {
-	Frame   ui.Frame
-	Request *app.Story
-	Total   int64 // tokens
-	Times   []moment
-	Local   string // the start in the company's own zone; empty: that is UTC
-	Raw     string // the provider's own count, laid out
-	Flags   []flag
-	Prices  string // where the price book is shown; empty for who may not see it
+	Frame    ui.Frame
+	Request  *app.Story
+	Total    int64 // tokens
+	Times    []moment
+	Local    string // the start in the company's own zone; empty: that is UTC
+	Raw      string // the provider's own count, laid out
+	Flags    []flag
+	MayRules bool   // may see the company's rules
+	Prices   string // where the price book is shown; empty for who may not see it
 }
 
 // moment is when something happened to a request.
@@ -47,7 +48,7 @@ func (w *Web) showRequest(v *visit) error {
 	if !found {
 		return errPageAbsent
 	}
-	view := &requestView{Frame: v.frame("Request " + ui.ShortID(story.ID.String())), Request: &story, Times: moments(&story), Local: v.local(story.OccurredAt), Raw: laidOut(story.RawUsage)}
+	view := &requestView{Frame: v.frame("Request " + ui.ShortID(story.ID.String())), Request: &story, Times: moments(&story), Local: v.local(story.OccurredAt), Raw: laidOut(story.RawUsage), MayRules: v.may("rule", "read")}
 	for _, n := range story.Tokens {
 		view.Total += n
 	}
@@ -134,7 +135,26 @@ func ruleWords(rule string) string {
 	case "suspense":
 		return "Suspense: the key's cost center did not exist at that time."
 	}
-	return "Rule " + rule + "."
+	code, note := ruleCode(rule)
+	if note != "" {
+		return "The attribution rule " + code + "; a node it names was not there at that time, and its share went to suspense."
+	}
+	return "The attribution rule " + code + "."
+}
+
+// ruleCode takes apart how rows name a rule of the company's: its code, and whether a node
+// was missing.
+func ruleCode(rule string) (code, note string) {
+	code, note, _ = strings.Cut(strings.TrimPrefix(rule, "rule:"), ":")
+	return code, note
+}
+
+// ruleLabel names in short what decided.
+func ruleLabel(rule string) string {
+	if code, _ := ruleCode(rule); strings.HasPrefix(rule, "rule:") {
+		return "Rule " + code
+	}
+	return "What is named " + rule
 }
 
 // fact is a word the provider or the request said.

@@ -16,14 +16,14 @@ import (
 
 // requestsQuery is the state of the list: all of it is in the URL.
 type requestsQuery struct {
-	Node, Key, Developer, Model, Session, State, From, To, RequestID, Tag, Min, Max, Sort, Cursor string
+	Node, Key, Developer, Model, Session, State, From, To, RequestID, Tag, Rule, Min, Max, Sort, Cursor string
 }
 
 func (v *visit) requestsQuery() requestsQuery {
 	get := func(name string) string { return strings.TrimSpace(v.QueryParam(name)) }
 	return requestsQuery{
 		Node: get("node"), Key: get("key"), Developer: get("developer"), Model: get("model"), Session: get("session"), State: get("state"),
-		From: get("from"), To: get("to"), RequestID: get("request_id"), Tag: get("tag"), Min: get("min"), Max: get("max"), Sort: get("sort"),
+		From: get("from"), To: get("to"), RequestID: get("request_id"), Tag: get("tag"), Rule: get("rule"), Min: get("min"), Max: get("max"), Sort: get("sort"),
 		Cursor: get("cursor"),
 	}
 }
@@ -32,7 +32,7 @@ func (q requestsQuery) values() url.Values {
 	values := url.Values{}
 	for name, value := range map[string]string{
 		"node": q.Node, "key": q.Key, "developer": q.Developer, "model": q.Model, "session": q.Session, "state": q.State,
-		"from": q.From, "to": q.To, "request_id": q.RequestID, "tag": q.Tag, "min": q.Min, "max": q.Max, "sort": q.Sort, "cursor": q.Cursor,
+		"from": q.From, "to": q.To, "request_id": q.RequestID, "tag": q.Tag, "rule": q.Rule, "min": q.Min, "max": q.Max, "sort": q.Sort, "cursor": q.Cursor,
 	} {
 		if value != "" {
 			values.Set(name, value)
@@ -62,7 +62,7 @@ func (q requestsQuery) folded() bool {
 // filter reads the texts; the two bounds are half-open, as everywhere.
 func (q requestsQuery) filter() (app.RequestFilter, error) {
 	f := app.RequestFilter{
-		NodeCode: q.Node, Developer: q.Developer, Model: q.Model, Session: q.Session, State: q.State, RequestID: q.RequestID, Order: q.Sort, Cursor: q.Cursor,
+		NodeCode: q.Node, Developer: q.Developer, Model: q.Model, Session: q.Session, State: q.State, RequestID: q.RequestID, Rule: q.Rule, Order: q.Sort, Cursor: q.Cursor,
 	}
 	if q.Key != "" {
 		key, err := id.ParseKey(q.Key)
@@ -216,6 +216,11 @@ func (r *requestsView) choices(v *visit) error {
 		sorted := r.Query
 		sorted.Sort, sorted.Cursor = o.sort, ""
 		r.Sorts = append(r.Sorts, tab{Label: o.label, URL: sorted.url("/requests"), Current: o.sort == r.Query.Sort})
+	}
+	if r.Query.Rule != "" {
+		without := r.Query
+		without.Rule, without.Cursor = "", ""
+		r.Chips = append(r.Chips, link{Label: "Placed by " + lower(ruleLabel(r.Query.Rule)), URL: without.url("/requests")})
 	}
 	return r.keyChoices(v)
 }

@@ -92,7 +92,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
@@ -128,6 +128,19 @@ func (w *Web) peoplePages() []Route {
 		w.page(http.MethodPost, "/account/sessions/end-others", w.endOtherSessions, "", ""),
 		w.page(http.MethodPost, "/account/sessions/:id/end", w.endSession, "", ""),
 		w.page(http.MethodPost, "/switch", w.switchCompany, "", ""),
+	}
+}
+
+// rulePages are the pages of attribution rules.
+func (w *Web) rulePages() []Route {
+	return []Route{
+		w.page(http.MethodGet, "/rules", w.showRules, "rule", "read"),
+		w.page(http.MethodGet, "/rules.csv", w.exportRules, "rule", "read"),
+		w.page(http.MethodGet, "/rules/edit", w.editRules, "rule", "propose"),
+		w.page(http.MethodPost, "/rules/edit", w.writeRules, "rule", "propose"),
+		w.page(http.MethodGet, "/rules/replay", w.showReplay, "rule", "read"),
+		w.page(http.MethodGet, "/rules/replay.csv", w.exportReplay, "rule", "read"),
+		w.page(http.MethodGet, "/rules/test", w.showTest, "rule", "read"),
 	}
 }
 

@@ -125,6 +125,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("key", "read") {
 		add("Virtual keys", "/keys")
 	}
+	if v.may("rule", "read") {
+		add("Attribution rules", "/rules")
+	}
 	add("Connect Claude Code", "/connect")
 	if v.may("price", "read") {
 		add("Prices", "/prices")

@@ -41,6 +41,7 @@ type Areas struct {
 	Reports   *app.Reports
 	Approvals *app.Approvals
 	Prices    *app.Prices
+	Rules     *app.Rules
 	Plans     *app.Plans
 	Views     *app.Views
 	Rights    *app.Rights
@@ -92,7 +93,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
-		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals})
+		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules})
 	if err != nil {
 		return nil, err
 	}

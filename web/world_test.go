@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/approval"
 	"tollbook/app/id"
 	"tollbook/app/plan"
 	"tollbook/app/pricing"
@@ -102,6 +103,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
 		Approvals: app.NewApprovals(clone.DB, access, changes, members, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
+		Rules:    app.NewRules(clone.DB, access, changes, ring),
 		Plans:    app.NewPlans(clone.DB, access, changes, ring),
 		Views:    app.NewViews(clone.DB, access, changes),
 		Settings: app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
@@ -228,7 +230,25 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	c.words = append(c.words, slug+" board")
 	w.people(t, c)
 	w.papers(t, c)
+	w.ruled(t, c, prefix)
 	return c
+}
+
+// ruled gives a company attribution rules, proposed by a program and decided by a person.
+func (w *world) ruled(t *testing.T, c *company, prefix string) {
+	t.Helper()
+	proposer, err := w.areas.Members.ByToken(t.Context(), secret.NewText(c.tokens[app.RoleServiceAccount]))
+	require.NoError(t, err)
+	payload := strings.NewReplacer("SLUG", c.slug, "PREFIX", prefix).Replace(`{"rules":[
+		{"code":"haiku","name":"SLUG small models","when":[{"field":"model","is":["claude-haiku-*"]}],"to":[{"code":"PREFIX-20","ppm":1000000}]},
+		{"code":"team","name":"SLUG shared team","when":[{"field":"tag","tag":"team","is":["SLUG-team","SLUG-lab*"]},{"field":"hours","is":["22-6"]}],
+			"to":[{"code":"PREFIX-11","ppm":333333},{"code":"PREFIX-20","ppm":666667}]},
+		{"code":"opus","name":"SLUG nights","when":[{"field":"model","is":["claude-haiku-5-5"]}],"to":[{"code":"PREFIX-P1","ppm":1000000}]}]}`)
+	made, err := w.areas.Approvals.Propose(t.Context(), proposer, app.Ask{Kind: "rules", Payload: []byte(payload), Reason: c.slug + " sharing"}, "")
+	require.NoError(t, err)
+	_, err = w.areas.Approvals.Decide(t.Context(), w.who(t, c, app.RoleFinanceAdmin), made.ID, approval.VerdictApprove, made.Digest, "agreed")
+	require.NoError(t, err)
+	c.words = append(c.words, c.slug+" small models", c.slug+"-lab", c.slug+" sharing")
 }
 
 // papers gives a company what it prints.

@@ -8,33 +8,49 @@ import (
 	"tollbook/app/usage"
 )
 
-// Rule names what decided, as rows and screens show it.
-type Rule string
+// Basis names what decided, as rows and screens show it: one of those below, or a
+// tenant's rule as RuleBasis writes it.
+type Basis string
 
-// The rules that exist without configuration.
+// What decides without configuration.
 const (
-	RuleKey             Rule = "key"                 // the key's cost center
-	RuleProject         Rule = "project"             // a declared project the key may charge
-	RuleProjectUnknown  Rule = "key:project_unknown" // declared, but no node has that code
-	RuleProjectNotYours Rule = "key:project_outside" // declared, but outside the key's reach
-	RuleSuspense        Rule = "suspense"            // the key's cost center does not exist at that time
+	RuleKey             Basis = "key"                 // the key's cost center
+	RuleProject         Basis = "project"             // a declared project the key may charge
+	RuleProjectUnknown  Basis = "key:project_unknown" // declared, but no node has that code
+	RuleProjectNotYours Basis = "key:project_outside" // declared, but outside the key's reach
+	RuleSuspense        Basis = "suspense"            // the key's cost center does not exist at that time
 )
 
-// Facts is what is known of a request before it is sent.
+const (
+	basisRule   = "rule:"
+	basisAbsent = ":node_absent"
+)
+
+// RuleBasis is a tenant's rule as rows name it.
+func RuleBasis(code string) Basis { return Basis(basisRule + code) }
+
+// Facts is what is known of a credential and of a request before it is sent.
 type Facts struct {
+	Credential
+	Request
+
 	CostCenter id.Node   // the key's
 	Projects   []id.Node // nodes beyond the cost center's subtree that the key names
-	Project    string    // declared code, empty if none
 }
 
 // Answer is where a request goes and by which rule.
 type Answer struct {
 	Shares []usage.Share
-	Rule   Rule
-	Code   string // the code shown to the caller: the node that is charged
+	Rule   Basis
+	Code   string // the codes shown to the caller: of the nodes that are charged
+	// Version is the tenant's set of rules that was asked, 0 where it has none; Change is
+	// what put the request there: the one that applied the rule that fired, else the one
+	// that gave the key its cost center, and none where a person chose by signing in.
+	Version int64
+	Change  id.Change
 }
 
-// Decide places one request on a tree.
+// Decide places one request on a tree where no rule of the tenant fires.
 func Decide(tree *hierarchy.Tree, facts Facts) (Answer, error) {
 	node, rule := facts.CostCenter, RuleKey
 	if facts.Project != "" {

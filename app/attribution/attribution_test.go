@@ -35,7 +35,7 @@ func TestDecide(t *testing.T) {
 
 	for _, c := range []struct {
 		project, code string
-		rule          attribution.Rule
+		rule          attribution.Basis
 	}{
 		{"", "CC-1", attribution.RuleKey},
 		{"P-1", "P-1", attribution.RuleProject},
@@ -43,7 +43,7 @@ func TestDecide(t *testing.T) {
 		{"P-2", "CC-1", attribution.RuleProjectNotYours},
 		{"P-9", "CC-1", attribution.RuleProjectUnknown},
 	} {
-		got, err := attribution.Decide(tree, attribution.Facts{CostCenter: nodes["CC-1"], Projects: []id.Node{nodes["P-3"]}, Project: c.project})
+		got, err := attribution.Decide(tree, attribution.Facts{CostCenter: nodes["CC-1"], Projects: []id.Node{nodes["P-3"]}, Request: attribution.Request{Project: c.project}})
 		require.NoError(t, err)
 		require.Equal(t, c.rule, got.Rule)
 		require.Equal(t, c.code, got.Code)

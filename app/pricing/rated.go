@@ -49,15 +49,16 @@ func Rate(event usage.Event, book *Book, version int) (Rated, error) {
 	return Rated{Event: event, Charge: charge, Version: version, Amounts: amounts}, nil
 }
 
-// AppendCanonical appends the canonical bytes of a rated event, version 2: one
+// AppendCanonical appends the canonical bytes of a rated event, version 3: one
 // JSON object in this fixed order, integers only, absent facts left out, times in
 // UTC to the microsecond as the database keeps them. It covers every fact of the
 // row: what the provider said word for word by its digest, the tags in the order of
 // their keys. It is written by hand because it runs for every request, and its form
-// may never change under the same version.
+// may never change under the same version; 3 added the version of the rules and the
+// change that put the request where it is charged.
 func (r *Rated) AppendCanonical(out []byte) []byte {
 	e := &r.Event
-	out = append(out, `{"v":2`...)
+	out = append(out, `{"v":3`...)
 	out = text(out, "id", e.ID.String())
 	out = instant(out, "occurred_at", e.OccurredAt())
 	out = text(out, "state", string(e.State))
@@ -79,6 +80,7 @@ func (r *Rated) AppendCanonical(out []byte) []byte {
 		{"tier", e.Counts.Tier},
 		{"rule", e.Rule},
 		{"project", e.Project},
+		{"attribution_change", e.Change.String()},
 	} {
 		if f.value != "" {
 			out = text(out, f.key, f.value)
@@ -86,6 +88,9 @@ func (r *Rated) AppendCanonical(out []byte) []byte {
 	}
 	if e.DeveloperVerified {
 		out = number(out, "developer_verified", 1)
+	}
+	if e.RuleVersion != 0 {
+		out = number(out, "rule_version", e.RuleVersion)
 	}
 	out = appendTags(out, e.Tags)
 	out = appendMeasured(out, e)

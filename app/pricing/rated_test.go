@@ -71,6 +71,7 @@ func TestCanonicalEventCoversEveryFact(t *testing.T) {
 		e := event(t, usage.Counts{Model: "claude-opus-5-5", Tokens: usage.Tokens{1}}, usage.Whole)
 		e.ID = id.EventFromBytes([16]byte{1, 0xa2, 0x08, 0xb6, 0xaf, 0xc0, 0x70, 1})
 		e.RequestID, e.MessageID, e.SessionID, e.AgentID, e.ParentAgentID, e.RequestClass, e.StopReason = "req", "msg", "ses", "agent", "parent", "main", "end_turn"
+		e.RuleVersion, e.Change = 4, ruled(t)
 		e.Developer, e.DeveloperVerified, e.Project = id.DeriveDeveloper([]byte("d")), true, "P"
 		e.Tags = map[string]string{"team": "a", "épic": "\"7\"", "area": "x"}
 		e.RawUsage = []byte(`{"input_tokens":1}`)
@@ -82,9 +83,9 @@ func TestCanonicalEventCoversEveryFact(t *testing.T) {
 	whole := full()
 	whole.Event.Key = id.Key{}
 	bytes := whole.AppendCanonical(nil)
-	require.Equal(t, `{"v":2,"id":"`+whole.Event.ID.String()+`","occurred_at":"`+whole.Event.OccurredAt().Format("2006-01-02T15:04:05.000000Z")+`","state":"complete","http_status":200,`+
+	require.Equal(t, `{"v":3,"id":"`+whole.Event.ID.String()+`","occurred_at":"`+whole.Event.OccurredAt().Format("2006-01-02T15:04:05.000000Z")+`","state":"complete","http_status":200,`+
 		`"request_id":"req","message_id":"msg","session_id":"ses","agent_id":"agent","parent_agent_id":"parent","request_class":"main","stop_reason":"end_turn",`+
-		`"developer":"`+whole.Event.Developer.String()+`","model_served":"claude-opus-5-5","rule":"key","project":"P","developer_verified":1,`+
+		`"developer":"`+whole.Event.Developer.String()+`","model_served":"claude-opus-5-5","rule":"key","project":"P","attribution_change":"chg_00000000000000000000000000000007","developer_verified":1,"rule_version":4,`+
 		`"tag0_key":"area","tag0_value":"x","tag1_key":"team","tag1_value":"a","tag2_key":"épic","tag2_value":"\"7\"",`+
 		`"raw_usage_sha256":"e29916ba2e92f8217d8f9a8d730a929a0e63281d517006161a7526a29437027d","upstream_started_at":"2026-11-23T09:00:00.123456Z",`+
 		`"first_byte_at":"2026-11-23T09:00:01.123456Z","ended_at":"2026-11-23T09:01:00.123456Z","snapshot":0,`+
@@ -94,6 +95,7 @@ func TestCanonicalEventCoversEveryFact(t *testing.T) {
 		"tag value": func(e *usage.Event) { e.Tags["team"] = "b" }, "tag key": func(e *usage.Event) { delete(e.Tags, "team") },
 		"stop reason": func(e *usage.Event) { e.StopReason = "refusal" }, "request class": func(e *usage.Event) { e.RequestClass = "subagent" },
 		"parent": func(e *usage.Event) { e.ParentAgentID = "" }, "verified": func(e *usage.Event) { e.DeveloperVerified = false },
+		"rule version": func(e *usage.Event) { e.RuleVersion = 5 }, "change": func(e *usage.Event) { e.Change = id.Change{} },
 		"raw usage": func(e *usage.Event) { e.RawUsage = []byte(`{"input_tokens": 1}`) }, "start": func(e *usage.Event) { e.UpstreamStartedAt = at.Add(time.Microsecond) },
 		"first byte": func(e *usage.Event) { e.FirstByteAt = time.Time{} }, "end": func(e *usage.Event) { e.EndedAt = at },
 	} {
@@ -102,6 +104,13 @@ func TestCanonicalEventCoversEveryFact(t *testing.T) {
 		change(&other.Event)
 		require.NotEqual(t, string(bytes), string(other.AppendCanonical(nil)), name)
 	}
+}
+
+func ruled(t *testing.T) id.Change {
+	t.Helper()
+	change, err := id.ParseChange("chg_00000000000000000000000000000007")
+	require.NoError(t, err)
+	return change
 }
 
 func BenchmarkAppendCanonical(b *testing.B) {

@@ -52,6 +52,8 @@ type Event struct {
 	Counts            Counts
 	Shares            []Share
 	Rule              string
+	RuleVersion       int64     // of the tenant's rules that were asked; 0 for none
+	Change            id.Change // what put it there: it applied the rule, or gave the key its cost center
 	Snapshot          int64
 	Project           string
 	Tags              map[string]string

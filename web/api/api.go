@@ -29,6 +29,7 @@ type Areas struct {
 	Keys      *app.Keys
 	Reports   *app.Reports
 	Approvals *app.Approvals
+	Rules     *app.Rules
 }
 
 // Config is what the API is told.
@@ -91,6 +92,7 @@ func (a *API) table() []Endpoint {
 		post("/keys/:id/revoke", "key", "propose", http.StatusOK, "End a virtual key. Gateways refuse it within a second.", a.revokeKey),
 		get("/usage", "usage", "read", "Requests, newest first. Rows appear within two seconds of a response's end.", a.listUsage),
 		get("/chargeback", "chargeback", "read", "A month by node, developer, model, key or project.", a.chargeback),
+		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
 		post("/changes", "change", "propose", http.StatusCreated, "Propose a change. A person decides on it in Tollbook.", a.proposeChange),
 		{Method: http.MethodGet, Path: "/openapi.json", Summary: "This description.", Status: http.StatusOK},

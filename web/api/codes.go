@@ -26,6 +26,10 @@ func Codes() []string {
 		// Kinds of changes that others decide about.
 		"account_absent", "account_kind", "issuer_domains_unvouched", "issuer_known", "issuer_secret", "issuer_url", "move_backdated", "move_same", "period_closed", "plan_amount",
 		"plan_file", "plan_moved", "plan_year", "plans_many", "role_kind", "role_unknown", "slug_taken", "upstream_missing", "upstream_reach", "upstream_url",
+		// Attribution rules.
+		"request_absent", "rule_code", "rule_conditions", "rule_field", "rule_hours", "rule_key", "rule_key_absent", "rule_name", "rule_node", "rule_node_absent",
+		"rule_node_twice", "rule_parts", "rule_pattern", "rule_share", "rule_tag", "rule_value", "rule_values", "rule_verified", "rule_version_absent", "rule_weekday",
+		"rule_whole", "rules_backdated", "rules_many", "rules_moved", "rules_node_gone", "rules_payload", "rules_same", "rules_syntax",
 		// Us.
 		"database_unavailable",
 	}

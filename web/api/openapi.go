@@ -30,7 +30,7 @@ func (a *API) openAPI() ([]byte, error) {
 		}
 		paths[path][strings.ToLower(p.Method)] = operation
 	}
-	for _, named := range []reflect.Type{reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload]()} {
+	for _, named := range []reflect.Type{reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload]()} {
 		if _, err := d.schema(named); err != nil {
 			return nil, err
 		}

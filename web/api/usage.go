@@ -82,8 +82,10 @@ type Charge struct {
 
 // Attribution says what decided.
 type Attribution struct {
-	Rule     string `json:"rule"`
-	Snapshot int64  `json:"snapshot" doc:"The number of the configuration it was decided on."`
+	Rule     string  `json:"rule" doc:"rule:code of the company's attribution rules; key, project or suspense where none fired."`
+	Version  *int64  `json:"version" doc:"Of the rules that were asked; null where there were none."`
+	Change   *string `json:"change" doc:"What put it there: it applied the rule, or gave the key its cost center. Null where not known, and where a person chose by signing in."`
+	Snapshot int64   `json:"snapshot" doc:"The number of the configuration it was decided on."`
 }
 
 // UsageQuery narrows requests.
@@ -132,7 +134,10 @@ func usageOf(r *app.Request) Usage {
 			CacheWrite1h: r.Tokens[usage.ClassCacheWrite1h], CacheRead: r.Tokens[usage.ClassCacheRead],
 		},
 		Charges: []Charge{}, Amount: r.Amount.String(), ListAmount: r.List.String(), PriceVersion: r.PriceVersion,
-		Attribution: Attribution{Rule: r.Rule, Snapshot: r.Snapshot}, Tags: r.Tags, Flags: r.Flags, Allocations: []Allocation{},
+		Attribution: Attribution{Rule: r.Rule, Change: textOrNil(r.Change.String()), Snapshot: r.Snapshot}, Tags: r.Tags, Flags: r.Flags, Allocations: []Allocation{},
+	}
+	if r.RuleVersion > 0 {
+		u.Attribution.Version = &r.RuleVersion
 	}
 	if u.Tags == nil {
 		u.Tags = map[string]string{}
