@@ -59,6 +59,8 @@ const (
 	maxForm = 64 << 10
 	// maxPlanForm holds a plan's file as a form sends it: each comma takes three bytes.
 	maxPlanForm = 8 << 20
+	// maxEditForm holds what the API takes of a change, as a form sends it.
+	maxEditForm = 3 << 20
 )
 
 // formLimit bounds the body of a page's form.
@@ -68,6 +70,10 @@ func formLimit(path string) int64 {
 		return maxPlanForm
 	case "/settings/branding":
 		return maxBrandingForm
+	case "/changes/:id/files":
+		return maxFileForm
+	case "/changes/:id/edit", "/changes/policies/edit":
+		return maxEditForm
 	}
 	return maxForm
 }

@@ -26,6 +26,7 @@ func Codes() []string {
 		// Kinds of changes that others decide about.
 		"account_absent", "account_kind", "issuer_domains_unvouched", "issuer_known", "issuer_secret", "issuer_url", "move_backdated", "move_same", "period_closed", "plan_amount",
 		"plan_file", "plan_moved", "plan_year", "plans_many", "role_kind", "role_unknown", "slug_taken", "upstream_missing", "upstream_reach", "upstream_url",
+		"preview", "fresh_sign_in",
 		// Us.
 		"database_unavailable",
 	}
