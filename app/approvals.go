@@ -46,6 +46,8 @@ type ChangeView struct {
 	VerdictReason string
 	Terms         Terms
 	Impact        approval.Impact
+	// Made and Ended are whose hands it went through, on lists and pages.
+	Made, Ended Hand
 }
 
 // Open says whether it waits for a decision.
@@ -253,22 +255,46 @@ func (a *Approvals) own(tx *db.Tx, who Actor, maker string) (bool, error) {
 	return !who.Person.IsZero() && slices.Contains(persons, who.Person), err
 }
 
+// ChangeQuery asks for changes of the governed kinds; whatever is empty asks for all.
+type ChangeQuery struct {
+	State   approval.State
+	Decided bool // only those that do not wait any more
+	Kind    string
+	Maker   string // the actor's id
+	Below   int64  // a number: only those before it
+	Limit   int    // at most MaxChanges
+}
+
 // List shows changes of the governed kinds the actor may read.
 func (a *Approvals) List(ctx context.Context, who Actor, state approval.State, below int64, limit int) (ChangePage, error) {
+	return a.Find(ctx, who, ChangeQuery{State: state, Below: below, Limit: limit})
+}
+
+// Find shows changes the actor may read that a query asks for, newest first.
+func (a *Approvals) Find(ctx context.Context, who Actor, q ChangeQuery) (ChangePage, error) {
 	if err := a.access.Check(who, "change", "read"); err != nil {
 		return ChangePage{}, err
 	}
-	if state != "" && !slices.Contains(approval.States(), state) {
-		return ChangePage{}, fault.Invalid("state", "state_unknown", "A change is proposed, approved, rejected, applied or expired; not %.40q.", string(state))
+	if q.State != "" && !slices.Contains(approval.States(), q.State) {
+		return ChangePage{}, fault.Invalid("state", "state_unknown", "A change is proposed, approved, rejected, applied or expired; not %.40q.", string(q.State))
 	}
-	limit = min(max(limit, 1), MaxChanges)
+	if q.Kind != "" {
+		if _, err := a.kind(q.Kind); err != nil {
+			return ChangePage{}, err
+		}
+	}
+	limit := min(max(q.Limit, 1), MaxChanges)
 	var page ChangePage
 	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		room, err := a.room(tx)
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Changes(a.readable(room.eyes(who)), string(state), below, limit+1)
+		kinds := a.readable(room.eyes(who))
+		if q.Kind != "" {
+			kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind != q.Kind })
+		}
+		rows, err := tx.Changes(db.ChangeFilter{Kinds: kinds, State: string(q.State), Decided: q.Decided, Maker: q.Maker, Below: q.Below, Limit: limit + 1})
 		if err != nil {
 			return err
 		}
@@ -285,9 +311,25 @@ func (a *Approvals) List(ctx context.Context, who Actor, state approval.State, b
 				page.Rows = append(page.Rows, views[i])
 			}
 		}
-		return nil
+		return a.nameHands(tx, page.Rows)
 	})
 	return page, err
+}
+
+// nameHands finds who made changes and whose verdicts ended them.
+func (a *Approvals) nameHands(tx *db.Tx, views []ChangeView) error {
+	var actors []string
+	for i := range views {
+		actors = append(actors, views[i].Maker, views[i].Decider)
+	}
+	hands, err := a.members.hands(tx, slices.DeleteFunc(actors, func(s string) bool { return s == "" }))
+	if err != nil {
+		return err
+	}
+	for i := range views {
+		views[i].Made, views[i].Ended = hands[views[i].Maker], hands[views[i].Decider]
+	}
+	return nil
 }
 
 // ChangePage is one page of changes, newest first.
@@ -314,6 +356,13 @@ func (a *Approvals) readable(eyes []Actor) []string {
 func (a *Approvals) reads(who Actor, kind string) bool {
 	object := objectOf(kind)
 	return a.access.Check(who, object, "read") == nil || a.access.Check(who, object, "propose") == nil
+}
+
+// Reads says whether an actor may read changes of a governed kind for themselves, as far as
+// they see what those touch.
+func (a *Approvals) Reads(who Actor, kind string) bool {
+	_, governed := a.changes.governed[kind]
+	return governed && a.access.Check(who, "change", "read") == nil && a.reads(who, kind)
 }
 
 // sees says whether a change is in the part of the tenant somebody may read: who has a

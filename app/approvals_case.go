@@ -15,13 +15,11 @@ import (
 // CaseView is one change with all it takes to decide about it, and what was said.
 type CaseView struct {
 	ChangeView
-	Made        Hand
 	Steps       []StepView
 	Void        []VoteView // approvals that do not count any more: of a former content, or of who cannot sign in now
 	Remarks     []RemarkView
 	Attachments []AttachmentView
 	Revisions   []RevisionView
-	Decided     Hand // whose verdict ended it
 	Revisable   bool // the kind lets its maker edit it
 	May         May
 }
@@ -80,6 +78,7 @@ type May struct {
 	Withdraw bool // it is their own
 	Edit     bool
 	Remark   bool
+	Own      bool   // they proposed it, under whichever account
 	Why      string // why not approve, in words for them; empty when they may or it is over
 	// For are those for whom they may decide instead; the first is who the form names when
 	// they may not for themselves.
@@ -149,7 +148,7 @@ func (a *Approvals) visible(tx *db.Tx, room *room, who Actor, change id.Change) 
 // may works out what an actor may do by trying it on the case, in memory.
 func (a *Approvals) may(tx *db.Tx, room *room, who Actor, view *ChangeView, kind governed, open *approval.Case) May {
 	own := view.Maker == who.ID() || slices.Contains(open.Maker, who.Person)
-	m := May{Withdraw: own && who.Kind == ActorPerson, Edit: own && kind.revisable, Remark: true}
+	m := May{Own: own, Withdraw: own && who.Kind == ActorPerson, Edit: own && kind.revisable, Remark: true}
 	if who.Kind != ActorPerson {
 		m.Why = ErrNoPerson.Message
 		return m
@@ -161,7 +160,7 @@ func (a *Approvals) may(tx *db.Tx, room *room, who Actor, view *ChangeView, kind
 		}
 		out, err := open.Decide(by, approval.Ruling{Verdict: verdict, Seen: view.Digest, Reason: "as shown"})
 		if err == nil && verdict == approval.VerdictApprove {
-			err = a.refuseConflicted(tx, who, proxy)
+			err = a.duty(tx, room, who, proxy)
 		}
 		return out, err
 	}
@@ -178,9 +177,19 @@ func (a *Approvals) may(tx *db.Tx, room *room, who Actor, view *ChangeView, kind
 		}
 	}
 	if view.Expired(room.now) {
-		return May{Withdraw: m.Withdraw, Remark: true, Why: ErrExpired.Message}
+		return May{Own: own, Withdraw: m.Withdraw, Remark: true, Why: ErrExpired.Message}
 	}
 	return m
+}
+
+// duty asks once in a room what conflicts of duty keep an actor from.
+func (a *Approvals) duty(tx *db.Tx, room *room, who Actor, proxy db.DelegationRow) error {
+	kept, known := room.duties[proxy.DelegationID]
+	if !known {
+		kept = a.refuseConflicted(tx, who, proxy)
+		room.duties[proxy.DelegationID] = kept
+	}
+	return kept
 }
 
 // maxRemarks bounds what is shown of a discussion.
@@ -226,7 +235,7 @@ func (a *Approvals) fill(tx *db.Tx, room *room, shown *CaseView, kind governed, 
 	if err != nil {
 		return err
 	}
-	shown.Made, shown.Decided = hands[shown.Maker], hands[shown.Decider]
+	shown.Made, shown.Ended = hands[shown.Maker], hands[shown.Decider]
 	for i := range shown.May.For {
 		shown.May.For[i].Name = hands[shown.May.For[i].Member.String()].Name
 	}
@@ -298,7 +307,11 @@ const (
 
 const maxRemark = 4000
 
-// Remark says something about a change, or asks.
+// sameRemark is how long the same words of the same person are a form that was sent twice.
+const sameRemark = time.Minute
+
+// Remark says something about a change, or asks. The same again within a minute is
+// said once.
 func (a *Approvals) Remark(ctx context.Context, who Actor, change id.Change, kind, body string) error {
 	if err := a.access.Check(who, "change", "read"); err != nil {
 		return err
@@ -321,7 +334,19 @@ func (a *Approvals) Remark(ctx context.Context, who Actor, change id.Change, kin
 		if err != nil {
 			return err
 		}
+		if err := tx.LockChange(change); err != nil {
+			return err
+		}
+		said, err := tx.Remarks(change, maxRemarks)
+		if err != nil {
+			return err
+		}
 		row := db.RemarkRow{RemarkID: id.NewRemark(tx.Now), Kind: kind, Actor: who.ID(), Body: body}
+		if slices.ContainsFunc(said, func(r db.RemarkRow) bool {
+			return r.Kind == row.Kind && r.Actor == row.Actor && r.Body == row.Body && tx.Now.Sub(r.RecordedAt) < sameRemark
+		}) {
+			return nil
+		}
 		if err := tx.AddRemark(change, row); err != nil {
 			return err
 		}

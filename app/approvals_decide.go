@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tollbook/app/approval"
@@ -18,7 +19,9 @@ import (
 // Ruling is a person's verdict on a change they were shown.
 type Ruling struct {
 	approval.Ruling
-	For id.Member // whom they stand in for; zero for themselves
+	For  id.Member // whom they stand in for; zero for themselves
+	Once string    // a key under which the verdict is given once, however often it is sent
+	Bulk bool      // it is one of several
 }
 
 // Decide gives a person's verdict on a proposal, for themselves.
@@ -30,7 +33,7 @@ func (a *Approvals) Decide(ctx context.Context, who Actor, change id.Change, ver
 // step a change is applied, in the same commit. A refused attempt is recorded too.
 func (a *Approvals) Rule(ctx context.Context, who Actor, change id.Change, r Ruling) (ChangeView, error) {
 	var decided ChangeView
-	found := false
+	found, once := false, r.Once
 	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		row, err := tx.Change(change)
 		if err != nil {
@@ -47,11 +50,13 @@ func (a *Approvals) Rule(ctx context.Context, who Actor, change id.Change, r Rul
 		if err := kind.lock(tx); err != nil {
 			return err
 		}
-		view, err := changeOf(tx, change)
-		if err != nil {
-			return err
-		}
-		decided, err = a.rule(tx, who, view, kind, r)
+		decided, err = doOnce(tx, a.ring, who, once, "change.rule", ruled{change, r}, func() (ChangeView, error) {
+			view, err := changeOf(tx, change)
+			if err != nil {
+				return ChangeView{}, err
+			}
+			return a.rule(tx, who, view, kind, r)
+		})
 		return err
 	})
 	if k := fault.KindOf(err); err != nil && found && (k == fault.KindForbidden || k == fault.KindConflict) {
@@ -69,6 +74,15 @@ func (a *Approvals) Rule(ctx context.Context, who Actor, change id.Change, r Rul
 	return decided, err
 }
 
+// ruled is what a key of a verdict stands for.
+type ruled struct {
+	Change id.Change
+	Ruling
+}
+
+// ErrFresh refuses to decide about a change as one of several.
+var ErrFresh = fault.New(fault.KindConflict, "fresh_sign_in", "Its policy asks to sign in again for this decision alone. Open it, and decide there.")
+
 // ErrExpired refuses a decision about a change whose time is over.
 var ErrExpired = fault.New(fault.KindConflict, "change_expired", "This change has expired. Whoever still wants it proposes it again.")
 
@@ -78,6 +92,9 @@ func (a *Approvals) rule(tx *db.Tx, who Actor, view ChangeView, kind governed, r
 		return ChangeView{}, err
 	}
 	view = one[0]
+	if r.Bulk && view.Terms.Policy.FreshSignIn {
+		return ChangeView{}, ErrFresh
+	}
 	room, err := a.room(tx)
 	if err != nil {
 		return ChangeView{}, err
@@ -187,6 +204,39 @@ type room struct {
 	tree        *hierarchy.Tree
 	accounts    []account
 	delegations []db.DelegationRow
+	// known are answers of the access matrix: a room asks the same of many accounts.
+	known map[string]bool
+	// makers are the persons behind makers, and duties what conflicts keep the actor from by
+	// whom they would stand in for: both are asked for once in a room.
+	makers map[string]approval.Maker
+	duties map[id.Delegation]error
+}
+
+// maker reads who stands behind a proposal.
+func (r *room) maker(tx *db.Tx, maker string) (approval.Maker, error) {
+	persons, known := r.makers[maker]
+	if known {
+		return persons, nil
+	}
+	list, err := tx.MakerPersons(maker)
+	r.makers[maker] = list
+	return list, err
+}
+
+// may asks the access matrix once for each set of roles.
+func (r *room) may(grants []Grant, object string) bool {
+	var roles strings.Builder
+	roles.WriteString(object)
+	for _, g := range grants {
+		roles.WriteString("," + string(g.Role))
+	}
+	key := roles.String()
+	may, known := r.known[key]
+	if !known {
+		may = r.access.may(id.Tenant{}, grants, object, "approve")
+		r.known[key] = may
+	}
+	return may
 }
 
 type account struct {
@@ -202,7 +252,7 @@ const maxRoom = 20_000
 const maxDelegations = 1000
 
 func (a *Approvals) room(tx *db.Tx) (*room, error) {
-	r := &room{access: a.access, now: tx.Now}
+	r := &room{access: a.access, now: tx.Now, known: map[string]bool{}, makers: map[string]approval.Maker{}, duties: map[id.Delegation]error{}}
 	var err error
 	if r.tree, err = treeAt(tx, time.Time{}); err != nil {
 		return nil, err
@@ -235,7 +285,7 @@ func (r *room) caseOf(tx *db.Tx, view *ChangeView, kind governed) (*approval.Cas
 }
 
 func (r *room) caseWith(tx *db.Tx, view *ChangeView, kind governed, votes []db.VoteRow) (*approval.Case, error) {
-	maker, err := tx.MakerPersons(view.Maker)
+	maker, err := r.maker(tx, view.Maker)
 	if err != nil {
 		return nil, err
 	}
@@ -268,9 +318,9 @@ func (r *room) steps(one *account, view *ChangeView, kind governed) []int {
 // is says whether an account is one of whom a step asks, and has the right to approve.
 func (r *room) is(one *account, w approval.Approver, view *ChangeView, kind governed) bool {
 	if w.Owner {
-		return r.access.may(id.Tenant{}, one.grants, "owned", "approve") && r.owns(one, view.Impact.Touches)
+		return r.may(one.grants, "owned") && r.owns(one, view.Impact.Touches)
 	}
-	if !r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") {
+	if !r.may(one.grants, kind.checks) {
 		return false
 	}
 	switch {
@@ -339,7 +389,7 @@ func (r *room) entitled(one *account, kind governed) bool {
 
 // rights says whether an account has any right to approve changes of a kind.
 func (r *room) rights(one *account, kind governed) bool {
-	return r.access.may(id.Tenant{}, one.grants, kind.checks, "approve") || r.access.may(id.Tenant{}, one.grants, "owned", "approve")
+	return r.may(one.grants, kind.checks) || r.may(one.grants, "owned")
 }
 
 func (r *room) account(member id.Member) *account {

@@ -25,11 +25,11 @@ type Inbox struct {
 // InboxRow is a change that waits.
 type InboxRow struct {
 	ChangeView
-	Made  Hand
 	Step  string // the step to be decided now; the first of several
 	Done  int    // steps that are decided
 	Asked []Hand // who may decide it
 	For   []StandIn
+	Self  bool // the actor may approve it for themselves
 	Fresh bool // approving asks to sign in again: not in bulk
 
 	asked []id.Member
@@ -48,24 +48,31 @@ func (a *Approvals) Inbox(ctx context.Context, who Actor) (Inbox, error) {
 	}
 	var box Inbox
 	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		room, err := a.room(tx)
-		if err != nil {
+		if err := a.inbox(tx, who, &box); err != nil {
 			return err
 		}
-		rows, err := tx.Waiting(a.readable(room.eyes(who)), maxInbox+1)
-		if err != nil {
-			return err
-		}
-		if box.More = len(rows) > maxInbox; box.More {
-			rows = rows[:maxInbox]
-		}
-		views, err := a.views(tx, rows)
-		if err != nil {
-			return err
-		}
-		return a.sort(tx, room, who, views, &box)
+		return a.nameAll(tx, &box)
 	})
 	return box, err
+}
+
+func (a *Approvals) inbox(tx *db.Tx, who Actor, box *Inbox) error {
+	room, err := a.room(tx)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Waiting(a.readable(room.eyes(who)), maxInbox+1)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if box.More = len(rows) > maxInbox; box.More {
+		rows = rows[:maxInbox]
+	}
+	views, err := a.views(tx, rows)
+	if err != nil {
+		return err
+	}
+	return a.sort(tx, room, who, views, box)
 }
 
 // sort puts changes that wait into the parts of an inbox.
@@ -85,7 +92,7 @@ func (a *Approvals) sort(tx *db.Tx, room *room, who Actor, views []ChangeView, b
 			}
 		}
 	}
-	return a.nameAll(tx, box)
+	return nil
 }
 
 // put puts one change that waits into the part of an inbox it belongs to.
@@ -102,7 +109,7 @@ func (a *Approvals) put(tx *db.Tx, room *room, who Actor, view *ChangeView, vote
 		row.asked = row.asked[:min(len(row.asked), maxAsked)]
 	}
 	may := a.may(tx, room, who, view, kind, open)
-	row.For = may.For
+	row.For, row.Self = may.For, may.Approve
 	switch {
 	case may.Approve || len(may.For) > 0:
 		box.Mine = append(box.Mine, row)
@@ -149,14 +156,37 @@ func (a *Approvals) nameAll(tx *db.Tx, box *Inbox) error {
 
 // Waiting counts the changes an actor may decide now: for the navigation.
 func (a *Approvals) Waiting(ctx context.Context, who Actor) (int, error) {
-	box, err := a.Inbox(ctx, who)
+	if who.Kind != ActorPerson || !a.access.may(who.Tenant, who.Grants, "change", "read") {
+		return 0, nil
+	}
+	var box Inbox
+	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		decides, err := a.decides(tx, who)
+		if err != nil || !decides {
+			return err
+		}
+		return a.inbox(tx, who, &box)
+	})
 	return len(box.Mine), err
+}
+
+// decides says whether an actor might decide about anything at all, by a role or for
+// somebody: who never does is not worth looking at what waits.
+func (a *Approvals) decides(tx *db.Tx, who Actor) (bool, error) {
+	for _, object := range []string{"finance", "access", "owned"} {
+		if a.access.Check(who, object, "approve") == nil {
+			return true, nil
+		}
+	}
+	rows, err := tx.Delegations(true, maxDelegations)
+	return slices.ContainsFunc(rows, func(d db.DelegationRow) bool { return d.ToPersonID == who.Person }), err
 }
 
 // Choice is one of several changes decided at once, as it was shown.
 type Choice struct {
 	Change id.Change
 	Seen   [32]byte
+	Once   string // a key under which the verdict is given once, however often it is sent
 }
 
 // Decided is what became of a choice.
@@ -177,7 +207,7 @@ func (a *Approvals) RuleAll(ctx context.Context, who Actor, choices []Choice, ve
 	}
 	list := make([]Decided, 0, len(choices))
 	for _, c := range choices {
-		view, err := a.Decide(ctx, who, c.Change, verdict, c.Seen, reason)
+		view, err := a.Rule(ctx, who, c.Change, Ruling{Ruling: approval.Ruling{Verdict: verdict, Seen: c.Seen, Reason: reason}, Once: c.Once, Bulk: true})
 		list = append(list, Decided{Choice: c, View: view, Err: err})
 	}
 	return list, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tollbook/app/approval"
@@ -100,6 +101,7 @@ type PolicyBook struct {
 	Versions []PolicyVersion
 	Kinds    map[string]approval.Floor
 	Roles    []string
+	Members  []Hand // those whose roles may approve something: who may be named
 }
 
 // PolicyVersion is one version of a company's policies.
@@ -147,7 +149,35 @@ func (a *Approvals) Policies(ctx context.Context, who Actor, version int) (Polic
 		if version != 0 && book.Version == 0 {
 			return fault.New(fault.KindNotFound, "policy_version_absent", "There is no such version of the policies.")
 		}
+		if book.Members, err = a.approvers(tx); err != nil {
+			return err
+		}
 		return json.Unmarshal(book.Document, &book.Policies)
 	})
 	return book, err
+}
+
+// approvers lists the accounts whose roles may approve something, by name.
+func (a *Approvals) approvers(tx *db.Tx) ([]Hand, error) {
+	room, err := a.room(tx)
+	if err != nil {
+		return nil, err
+	}
+	var members []string
+	for i := range room.accounts {
+		one := &room.accounts[i]
+		if room.may(one.grants, "finance") || room.may(one.grants, "access") || room.may(one.grants, "owned") {
+			members = append(members, one.member.String())
+		}
+	}
+	hands, err := a.members.hands(tx, members)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Hand, 0, len(members))
+	for _, m := range members {
+		list = append(list, hands[m])
+	}
+	slices.SortFunc(list, func(x, y Hand) int { return strings.Compare(x.Name+x.Member.String(), y.Name+y.Member.String()) })
+	return list, nil
 }

@@ -230,7 +230,7 @@ func TestWhoeverIsBehindATokenIsItsMaker(t *testing.T) {
 		if err := tx.AddMember(second, owner.Person, "person", "https://idp.test", "own-2"); err != nil {
 			return err
 		}
-		change, err := tx.Changes([]string{"member"}, "", 0, 1)
+		change, err := tx.Changes(db.ChangeFilter{Kinds: []string{"member"}, Limit: 1})
 		require.NoError(t, err)
 		return tx.GrantRole(db.NewGrant{Version: id.NewVersion(tx.Now), Member: second, Role: string(app.RoleFinanceAdmin), From: tx.Now, Change: change[0].ChangeID})
 	}))

@@ -527,7 +527,7 @@ func (r *Rules) around(tx *db.Tx, who Actor, set *RuleSet) error {
 	if readable := r.access.Check(who, "change", "read") == nil; !readable {
 		return nil
 	}
-	open, err := tx.Changes([]string{changeRules}, string(approval.StateProposed), 0, MaxChanges)
+	open, err := tx.Changes(db.ChangeFilter{Kinds: []string{changeRules}, State: string(approval.StateProposed), Limit: MaxChanges})
 	if err != nil {
 		return err
 	}

@@ -84,15 +84,24 @@ func (t *Tx) Change(change id.Change) (ChangeRow, error) {
 	return rows[0], nil
 }
 
-// Changes lists changes of some kinds, newest first: those in a state, or all when it
-// is empty, below a number, or all when that is zero.
-func (t *Tx) Changes(kinds []string, state string, below int64, limit int) ([]ChangeRow, error) {
+// ChangeFilter asks for changes of some kinds; whatever else is empty asks for all.
+type ChangeFilter struct {
+	Kinds   []string
+	State   string
+	Decided bool // only those that do not wait any more
+	Maker   string
+	Below   int64 // a number: only those before it
+	Limit   int
+}
+
+// Changes lists changes, newest first.
+func (t *Tx) Changes(f ChangeFilter) ([]ChangeRow, error) {
 	rows := []ChangeRow{}
-	if len(kinds) == 0 {
+	if len(f.Kinds) == 0 {
 		return rows, nil
 	}
-	err := t.scan("list changes", &rows, changeSelect+` and c.kind in ? and (? = '' or last.state = ?) and (? = 0 or c.number < ?) order by c.number desc limit ?`,
-		t.Tenant, kinds, state, state, below, below, limit)
+	err := t.scan("list changes", &rows, changeSelect+` and c.kind in ? and (? = '' or last.state = ?) and (not ? or last.state <> 'proposed') and (? = '' or c.maker = ?)
+		and (? = 0 or c.number < ?) order by c.number desc limit ?`, t.Tenant, f.Kinds, f.State, f.State, f.Decided, f.Maker, f.Maker, f.Below, f.Below, f.Limit)
 	return rows, err
 }
 

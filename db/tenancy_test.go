@@ -567,7 +567,7 @@ func reading() map[string]query {
 		}},
 		"Change": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Change(theirs.change.ID) }},
 		"Changes": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
-			rows, err := tx.Changes([]string{"node"}, "", 0, 500)
+			rows, err := tx.Changes(db.ChangeFilter{Kinds: []string{"node"}, Limit: 500})
 			return text(rows), err
 		}},
 		"MakerPersons": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {

@@ -32,6 +32,7 @@ type Areas struct {
 	Labels    *app.Labels
 	Plans     *app.Plans
 	Rights    *app.Rights
+	Approvals *app.Approvals
 }
 
 // Plan says how much to seed.
@@ -218,7 +219,10 @@ func Admit(ctx context.Context, areas Areas, tenant id.Tenant, state *State, iss
 		}
 	}
 	state.IssuerURL = issuerURL
-	return rights(ctx, areas, who)
+	if err := rights(ctx, areas, who); err != nil {
+		return err
+	}
+	return propose(ctx, areas, who, state, issuerURL, time.Now())
 }
 
 // rights lets people sign in from a command line: the engineers' part to who works

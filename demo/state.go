@@ -19,6 +19,7 @@ type State struct {
 	ClientSecret string            `json:"client_secret"`
 	Seeded       bool              `json:"seeded"`
 	IssuerURL    string            `json:"issuer_url"`            // whose people were admitted
+	Proposed     bool              `json:"proposed,omitempty"`    // what waits for a decision is there
 	OperatedAt   string            `json:"operated_at,omitempty"` // whose operator was
 	VirtualKeys  map[string]string `json:"virtual_keys"`
 	APITokens    map[string]string `json:"api_tokens"`

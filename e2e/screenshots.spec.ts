@@ -43,6 +43,15 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'plan-edit', role: 'analyst', open: (page) => go(page, '/plan/edit') },
   { name: 'plan-import', role: 'analyst', open: refusedPlan },
   { name: 'plan-check', role: 'analyst', open: checkedPlan },
+  { name: 'changes', role: 'finance_admin', open: (page) => go(page, '/changes') },
+  { name: 'changes-filtered-out', role: 'finance_admin', open: (page) => go(page, '/changes?state=expired') },
+  { name: 'change', role: 'finance_admin', open: (page) => theChange(page, /^Move P-4100-11/) },
+  { name: 'change-own', role: 'engineering_admin', open: (page) => theChange(page, /^Move P-4100-11/) },
+  { name: 'change-policies', role: 'controller', open: (page) => theChange(page, /^Approval policies/) },
+  { name: 'changes-bulk', role: 'controller', open: bulk },
+  { name: 'policies', role: 'tenant_owner', open: (page) => go(page, '/changes/policies') },
+  { name: 'policies-edit', role: 'tenant_owner', open: newPolicy },
+  { name: 'delegations', role: 'finance_admin', open: (page) => go(page, '/changes/delegations') },
   { name: 'members', role: 'tenant_owner', open: (page) => go(page, '/members') },
   { name: 'member', role: 'tenant_owner', open: firstMember },
   { name: 'groups', role: 'tenant_owner', open: (page) => go(page, '/members/groups') },
@@ -116,6 +125,24 @@ async function firstKey(page: Page): Promise<void> {
 async function rotateFirst(page: Page): Promise<void> {
   await go(page, '/keys');
   await page.getByRole('link', { name: /^Rotate/ }).first().click();
+}
+
+async function theChange(page: Page, name: RegExp): Promise<void> {
+  await go(page, '/changes');
+  await page.getByRole('link', { name }).first().click();
+  await expect(page.getByRole('heading', { name: 'Who decides' })).toBeVisible();
+}
+
+async function bulk(page: Page): Promise<void> {
+  await go(page, '/changes');
+  for (const box of await page.getByRole('checkbox', { name: /^Choose change/ }).all()) await box.check();
+  await page.getByRole('button', { name: /^Approve those chosen/ }).click();
+  await expect(page.getByText('Nothing is decided yet')).toBeVisible();
+}
+
+async function newPolicy(page: Page): Promise<void> {
+  await go(page, '/changes/policies/edit');
+  await page.getByRole('button', { name: 'Add a policy' }).click();
 }
 
 async function firstMember(page: Page): Promise<void> {

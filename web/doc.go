@@ -10,5 +10,5 @@
 //
 // Words: visit (one signed-in request), door (pages before sign-in), strip (what a page says of
 // a first set-up that is not finished), control (what must hold for the audit log to prove
-// anything).
+// anything), case (the page of one change, with all it takes to decide about it).
 package web

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tollbook/app"
+	"tollbook/app/approval"
 	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/web/chart"
@@ -25,6 +26,11 @@ type galleryView struct {
 	Health  app.Health
 	SetUp   *setUpView
 	Logs    []*logStateView
+
+	ChangeStates []figureTag
+	Content      []fieldDiff
+	Impact       impactView
+	Case         *caseView
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -74,6 +80,50 @@ func gallery(frame ui.Frame) *galleryView {
 		v.SetUp.Steps = append(v.SetUp.Steps, one)
 	}
 	v.SetUp.Center = centerForm{trouble: trouble{"A code has 1 to 60 bytes.", "code"}, Name: "Platform"}
+	v.changes(at)
 	v.Key = &newKeyView{Form: keyForm{Alert: "A key needs a label of 1 to 200 bytes.", Field: "label"}, Nodes: []option{{Label: "Choose"}}}
 	return v
+}
+
+// changes are made up: a move of a node that one of two has approved.
+func (g *galleryView) changes(at time.Time) {
+	for _, state := range approval.States() {
+		g.ChangeStates = append(g.ChangeStates, changeStateTag(&app.ChangeView{Change: approval.Change{State: state}}, at))
+	}
+	late := app.ChangeView{Change: approval.Change{State: approval.StateProposed}, Terms: app.Terms{ExpiresAt: at}}
+	taken := app.ChangeView{Change: approval.Change{State: approval.StateRejected}, Basis: approval.BasisWithdrawn}
+	g.ChangeStates = append(g.ChangeStates, changeStateTag(&late, at), changeStateTag(&taken, at))
+	var zero, moved, rest, more money.Sum
+	moved.Add(6_899_150_000_000_000)
+	rest.Add(17_981_020_000_000_000)
+	more.Add(3_204_660_000_000_000)
+	var whole, both money.Sum
+	for _, part := range []*money.Sum{&rest, &moved} {
+		whole.AddSum(part)
+	}
+	for _, part := range []*money.Sum{&more, &moved} {
+		both.AddSum(part)
+	}
+	move := app.ChangeView{Change: approval.Change{
+		Kind: "node", Number: 214, State: approval.StateProposed, Reason: "Tooling is in maintenance.", ProposedAt: at, EffectiveFrom: at.AddDate(0, 0, 8),
+		Payload: []byte(`{"operations":[{"op":"move","code":"P-1","parent_code":"CC-2","was":"CC-1"},{"op":"capitalization","code":"P-1","capitalization":"expense","was":"capitalize"}]}`),
+	}}
+	move.Impact = approval.Impact{
+		Sentence: "P-1 moves from CC-1 to CC-2.", Month: "2026-10", Moved: moved, PlanMovedCents: 10_800_000, Keys: 2, Rules: 1,
+		Nodes: []approval.NodeImpact{
+			{Code: "CC-1", Path: "BU-1 / CC-1", Swing: approval.Swing{Before: whole, After: rest}}, {Code: "CC-2", Path: "BU-1 / CC-2", Swing: approval.Swing{Before: more, After: both}},
+			{Code: "CC-3", Path: "BU-1 / CC-3", Swing: approval.Swing{Before: zero, After: zero}},
+		},
+		Capitalized: approval.Swing{Before: moved}, Expensed: approval.Swing{After: moved},
+	}
+	move.Terms = app.Terms{Policy: approval.Policy{Code: "moves", Parallel: true, FreshSignIn: true}, Version: 6, ExpiresAt: at.AddDate(0, 0, 2)}
+	move.Made = app.Hand{Name: "Made Up"}
+	shown := app.CaseView{ChangeView: move, Steps: []app.StepView{
+		{Step: approval.Step{Name: "Receiving owner accepts", Quorum: 1}, Votes: []app.VoteView{{Who: app.Hand{Name: "Owner Up"}, For: app.Hand{Name: "Away Up"}, DecidedAt: at}}},
+		{Step: approval.Step{Name: "Finance approves", Quorum: 2}, Open: true, Turn: true, Asked: []app.Hand{{Name: "Finance Up"}, {Name: "Control Up"}}},
+	}}
+	g.Content, g.Impact = contentOf(&move), impactOf(&move.Impact)
+	g.Case = &caseView{
+		Case: shown, Steps: caseSteps(&shown, at), Void: []app.VoteView{{Who: app.Hand{Name: "Finance Up"}, DecidedAt: at}}, Policy: link{"policy “moves”, version 6", "/_gallery"}, Digest: move.DigestText(),
+	}
 }

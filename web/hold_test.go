@@ -171,6 +171,7 @@ func unopened() map[string]string {
 		"/login/:slug":               "opened by a command line; logins_test.go does",
 		"/log/:id/proof":             "linked where a signed head covers the record; log_test.go opens it",
 		"/log/keys.txt":              "linked where a key has signed; log_test.go opens it",
+		"/api/v1/changes/:id":        "asked by programs; changes_test.go does",
 		"/problems/:code":            "linked from the API's problems; TestPages opens it",
 	}
 }

@@ -96,14 +96,6 @@ func always(url string) func(recordDetail) string { return func(recordDetail) st
 
 func peopleChange(d recordDetail) string { return "/members/changes/" + d.subject }
 
-// changedPrices leads to the proposal; the first prices of a company were none.
-func changedPrices(d recordDetail) string {
-	if d.text("approved_by") == approval.RuleNoPolicy {
-		return "/prices"
-	}
-	return "/prices/changes/" + d.subject
-}
-
 func changedKey(d recordDetail) string {
 	if key := d.payload().text("key"); key != "" {
 		return "/keys/" + key
@@ -145,10 +137,10 @@ func changeKinds() []changeKind {
 		{"key_revocation", "end of a virtual key", "key", changedKey},
 		{"charge_right", "right to charge", "key", always("/keys/rights")},
 		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},
-		{"prices", "prices", "price", changedPrices},
-		{"policies", "approval policies", "policy", nil},
-		{"delegation", "delegation", "policy", nil},
-		{"delegation_end", "end of a delegation", "policy", nil},
+		{"prices", "prices", "price", always("/prices")},
+		{"policies", "approval policies", "policy", always("/changes/policies")},
+		{"delegation", "delegation", "policy", always("/changes/delegations")},
+		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
 		{"rules", "attribution rules", "rule", always("/rules")},
 		{"plan", "plan", "plan", always("/plan")},
 		{"saved_view", "saved view", "usage", always("/explore")},
@@ -277,10 +269,21 @@ func (v *visit) aboutChange(d recordDetail) link {
 		return one
 	}
 	one.Label += ", " + kinds[at].Words
+	if v.decided(d) {
+		one.URL = "/changes/" + d.subject
+		return one
+	}
 	if kinds[at].URL != nil && v.may(kinds[at].Object, "read") {
 		one.URL = kinds[at].URL(d)
 	}
 	return one
+}
+
+// decided says whether a record is of a change that persons decide about, whose page this
+// person may open. What no policy asked anybody about has the page of what it changed.
+func (v *visit) decided(d recordDetail) bool {
+	_, governed := v.web.areas.Approvals.Kinds()[d.text("kind")]
+	return governed && d.text("approved_by") != approval.RuleNoPolicy && v.web.areas.Approvals.Reads(v.who, d.text("kind"))
 }
 
 // inShort is what else a record says, in a line.

@@ -61,6 +61,8 @@ const (
 	maxPlanForm = 8 << 20
 	// maxRulesForm holds a company's rules as a form sends them: most of JSON takes three bytes.
 	maxRulesForm = 1 << 20
+	// maxEditForm holds what the API takes of a change, as a form sends it.
+	maxEditForm = 3 << 20
 )
 
 // formLimit bounds the body of a page's form.
@@ -72,6 +74,10 @@ func formLimit(path string) int64 {
 		return maxRulesForm
 	case "/settings/branding":
 		return maxBrandingForm
+	case "/changes/:id/files":
+		return maxFileForm
+	case "/changes/:id/edit", "/changes/policies/edit":
+		return maxEditForm
 	}
 	return maxForm
 }

@@ -204,11 +204,11 @@ func TestPages(t *testing.T) {
 		{name: "prices not permitted", role: app.RoleDeveloper, target: "/prices", status: 403, must: []string{"Not permitted"}, mustNot: []string{`href="/prices"`}},
 		{
 			name: "a proposal restated to who may decide", role: app.RoleController, target: "/prices/changes/" + w.one.change.ID.String(), status: 200,
-			must: []string{"12.34% off list", "from 1 Jan 2027", "price book 1", "No request since then", "Approve and apply", "Reject", "Digest", "Contract discount"},
+			must: []string{"12.34% off list", "from 1 Jan 2027", "price book 1", "No request since then", "/changes/" + w.one.change.ID.String() + "#decide", "Digest", "Contract discount"},
 		},
 		{
 			name: "a proposal to who may look", role: app.RoleAuditor, target: "/prices/changes/" + w.one.change.ID.String(), status: 200,
-			must: []string{"12.34% off list", "A finance admin or a controller decides"}, mustNot: []string{"Approve and apply"},
+			must: []string{"12.34% off list", "Waits for a decision"}, mustNot: []string{"<form class=\"form body\""},
 		},
 		{name: "another company's proposal", role: app.RoleController, target: "/prices/changes/" + w.two.change.ID.String(), status: 404},
 		{name: "a change of another kind", role: app.RoleController, target: "/prices/changes/" + w.one.key.Change.ID.String(), status: 404},

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,9 +10,7 @@ import (
 	"time"
 
 	"tollbook/app"
-	"tollbook/app/approval"
 	"tollbook/app/fault"
-	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
@@ -235,7 +232,7 @@ func (w *Web) proposeDiscount(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Redirect(http.StatusSeeOther, "/prices/changes/"+made.ID.String())
+	return v.Redirect(http.StatusSeeOther, "/changes/"+made.ID.String())
 }
 
 // basisPoints reads a percentage of at most two decimals, exactly.
@@ -249,64 +246,29 @@ func basisPoints(percent string) (int64, error) {
 }
 
 type proposalView struct {
-	Frame     ui.Frame
-	Proposal  app.PriceProposal
-	Rows      []differenceRow
-	MayDecide bool
-	Own       bool
-	Digest    string
-
-	Form decisionForm
+	Frame    ui.Frame
+	Proposal app.PriceProposal
+	State    figureTag
+	Rows     []differenceRow
+	Digest   string
 }
 
-type decisionForm struct{ Reason, Alert string }
-
-func (w *Web) showProposal(v *visit) error { return w.proposalPage(v, http.StatusOK, decisionForm{}) }
-
-func (w *Web) proposalPage(v *visit, status int, form decisionForm) error {
-	change, err := id.ParseChange(v.Param("id"))
+// showProposal compares a change of prices with the book it was made on; it is decided on
+// the page of the change.
+func (w *Web) showProposal(v *visit) error {
+	change, err := v.changeID()
 	if err != nil {
-		return errPageAbsent
+		return err
 	}
 	proposal, err := w.areas.Prices.Proposal(v.Request().Context(), v.who, change)
 	if err != nil {
 		return err
 	}
 	view := &proposalView{
-		Frame: v.frame(fmt.Sprintf("Change %d of prices", proposal.Number)), Proposal: proposal, MayDecide: v.may("finance", "approve"),
-		Own: proposal.Maker == v.who.ID(), Digest: hex.EncodeToString(proposal.Digest[:]), Form: form,
+		Frame: v.frame(fmt.Sprintf("Change %d of prices", proposal.Number)), Proposal: proposal, State: changeStateTag(&proposal.ChangeView, w.cfg.Now()), Digest: proposal.DigestText(),
 	}
 	for _, d := range proposal.Differences {
 		view.Rows = append(view.Rows, difference(d))
 	}
-	return render(v, status, proposalPage(view))
-}
-
-func (w *Web) decideProposal(v *visit) error {
-	if !v.may("finance", "approve") {
-		return app.ErrNotAllowed
-	}
-	change, err := id.ParseChange(v.Param("id"))
-	if err != nil {
-		return errPageAbsent
-	}
-	var seen [32]byte
-	if digest, err := hex.DecodeString(v.FormValue("digest")); err == nil && len(digest) == len(seen) {
-		seen = [32]byte(digest)
-	}
-	form := decisionForm{Reason: v.FormValue("reason")}
-	_, err = w.areas.Approvals.Decide(v.Request().Context(), v.who, change, approval.Verdict(v.FormValue("verdict")), seen, form.Reason)
-	kind := fault.KindOf(err)
-	if err != nil && (kind == fault.KindInvalid || kind == fault.KindConflict) {
-		form.Alert = fault.From(err).Message
-		status := http.StatusUnprocessableEntity
-		if kind == fault.KindConflict {
-			status = http.StatusConflict
-		}
-		return w.proposalPage(v, status, form)
-	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/prices/changes/"+change.String())
+	return render(v, http.StatusOK, proposalPage(view))
 }

@@ -72,7 +72,6 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodGet, "/prices.csv", w.exportPrices, "price", "read"),
 		w.page(http.MethodPost, "/prices/discount", w.proposeDiscount, "price", "propose"),
 		w.page(http.MethodGet, "/prices/changes/:id", w.showProposal, "price", "read"),
-		w.page(http.MethodPost, "/prices/changes/:id/decision", w.decideProposal, "finance", "approve"),
 		w.page(http.MethodGet, "/chargeback/movement", w.showMovement, "chargeback", "read"),
 		w.page(http.MethodGet, "/chargeback/movement.csv", w.exportMovement, "chargeback", "read"),
 		w.page(http.MethodGet, "/plan", w.showPlan, "plan", "read"),
@@ -92,7 +91,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
@@ -155,6 +154,29 @@ func (w *Web) logPages() []Route {
 		w.page(http.MethodGet, "/log/:id", w.showRecord, "audit", "read"),
 		w.page(http.MethodGet, "/log/:id/proof", w.sendProof, "audit", "read"),
 		w.page(http.MethodGet, "/log/:id/record.json", w.sendRecord, "audit", "read"),
+	}
+}
+
+// changePages are the pages of changes that wait for a decision, or had one. Who decides is
+// the policy's word, and theirs who stand in for somebody: no role alone says it.
+func (w *Web) changePages() []Route {
+	return []Route{
+		w.page(http.MethodGet, "/changes", w.showChanges, "change", "read"),
+		w.page(http.MethodGet, "/changes.csv", w.exportChanges, "change", "read"),
+		w.page(http.MethodGet, "/changes/decide", w.askBulk, "change", "read"),
+		w.page(http.MethodPost, "/changes/decide", w.decideBulk, "change", "read"),
+		w.page(http.MethodGet, "/changes/policies", w.showPolicies, "policy", "read"),
+		w.page(http.MethodGet, "/changes/policies/edit", w.editPolicies, "policy", "propose"),
+		w.page(http.MethodPost, "/changes/policies/edit", w.savePolicies, "policy", "propose"),
+		w.page(http.MethodGet, "/changes/delegations", w.showDelegations, "policy", "read"),
+		w.page(http.MethodPost, "/changes/delegations", w.delegate, "delegation", "propose"),
+		w.page(http.MethodPost, "/changes/delegations/:id/end", w.endDelegation, "delegation", "propose"),
+		w.page(http.MethodGet, "/changes/:id", w.showCase, "change", "read"),
+		w.page(http.MethodPost, "/changes/:id/decision", w.decideCase, "change", "read"),
+		w.page(http.MethodPost, "/changes/:id/remarks", w.remarkCase, "change", "read"),
+		w.page(http.MethodPost, "/changes/:id/edit", w.editCase, "change", "propose"),
+		w.page(http.MethodPost, "/changes/:id/files", w.attachCase, "change", "propose"),
+		w.page(http.MethodGet, "/changes/:id/files/:file", w.sendAttachment, "change", "read"),
 	}
 }
 

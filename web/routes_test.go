@@ -172,7 +172,11 @@ func TestNothingOfAnotherCompany(t *testing.T) {
 				require.NotContains(t, got.body, word, "%s%s", path, query)
 			}
 			if strings.Contains(route.Path, ":id") {
-				require.Equal(t, http.StatusNotFound, got.status, "%s%s", path, query)
+				want := []int{http.StatusNotFound}
+				if route.Token && query != "" {
+					want = append(want, http.StatusBadRequest) // the API refuses a parameter it does not have
+				}
+				require.Contains(t, want, got.status, "%s%s", path, query)
 			}
 		}
 	}

@@ -86,6 +86,9 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 			w.failAt(c, app.ErrTenantSuspended, v)
 			return nil
 		}
+		if c.Request().Method != http.MethodGet {
+			w.waits.forget(who.Session) // it may have decided
+		}
 		if err := serve(v); err != nil {
 			w.failAt(c, err, v) // with the frame of who is signed in
 		}
@@ -122,6 +125,10 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("plan", "read") {
 		add("Plan", "/plan")
 	}
+	if v.may("change", "read") {
+		add("Changes", "/changes")
+		f.Nav[len(f.Nav)-1].Count = v.waiting()
+	}
 	if v.may("key", "read") {
 		add("Virtual keys", "/keys")
 	}
@@ -156,6 +163,23 @@ func (v *visit) frame(title string) ui.Frame {
 		}
 	}
 	return f
+}
+
+// waiting counts the changes that the person may decide now: counted anew after a while, and
+// after whatever the session sends. Without the count a page is whole: a failure is logged
+// and it is left out.
+func (v *visit) waiting() int {
+	w := v.web
+	if n, known := w.waits.recall(v.who.Session, w.cfg.Now()); known && v.Request().Method == http.MethodGet {
+		return n
+	}
+	n, err := w.areas.Approvals.Waiting(v.Request().Context(), v.who)
+	if err != nil {
+		w.cfg.Log.WarnContext(v.Request().Context(), "waiting changes not counted", "error", err)
+		return 0
+	}
+	w.waits.keep(v.who.Session, n, w.cfg.Now())
+	return n
 }
 
 // livePages show what changes while one looks, each with the stream that says so.

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tollbook/app"
+	"tollbook/app/id"
 	"tollbook/assets"
 	"tollbook/web/api"
 	"tollbook/web/oidc"
@@ -65,6 +66,8 @@ type Web struct {
 	doors   *limiter
 
 	accounts *limiter
+	// waits are the numbers beside “Changes”, for a while.
+	waits *tally
 	// complete are companies whose first set-up came to its end.
 	complete *completed
 	// exports are those of audit logs that are being made.
@@ -84,6 +87,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	w := &Web{cfg: cfg, areas: areas, issuers: oidc.NewDiscovery(cfg.HTTPClient, cfg.Now), doors: newLimiter(doorsPerMinute, cfg.Now), accounts: newLimiter(accountsPerMinute, cfg.Now), complete: &completed{}}
+	w.waits = &tally{bySession: map[id.Session]counted{}}
 	w.exports = make(chan struct{}, maxLogExports)
 	var err error
 	if w.access, err = app.NewAccess(); err != nil {

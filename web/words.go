@@ -13,6 +13,14 @@ import (
 // lower begins a label with a small letter, inside a sentence.
 func lower(label string) string { return strings.ToLower(label[:1]) + label[1:] }
 
+// upper begins a text with a capital letter, as a sentence.
+func upper(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
 // shareOf prints parts per million as a percentage.
 func shareOf(ppm int64) string {
 	text := fmt.Sprintf("%d.%04d", ppm/10_000, ppm%10_000)

@@ -68,6 +68,9 @@ type company struct {
 	key     app.MadeKey
 	events  []usage.Event
 	change  app.ChangeView // a proposal of prices that waits
+	edited  app.ChangeView // one of policies, with a file
+	file    id.Attachment
+	standIn id.Delegation
 	issuer  id.Issuer
 	invited app.MadeInvitation
 	token   app.MadeToken
@@ -228,6 +231,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	}, "")
 	require.NoError(t, err)
 	c.words = append(c.words, slug+" board")
+	w.policies(t, c)
 	w.people(t, c)
 	w.papers(t, c)
 	w.ruled(t, c, prefix)
@@ -261,6 +265,24 @@ func (w *world) papers(t *testing.T, c *company) {
 	require.NoError(t, err)
 	c.things["/branding"] = here.Branding.Version.String()
 	c.words = append(c.words, c.slug+" Incorporated", c.slug+" only", c.slug+" papers", here.Branding.Version.String())
+}
+
+// policies has a company's tenant owner propose who decides, with a file and a question.
+func (w *world) policies(t *testing.T, c *company) {
+	t.Helper()
+	ctx, owner := t.Context(), w.who(t, c, app.RoleTenantOwner)
+	ask := app.Ask{Kind: "policies", Payload: []byte(`{"policies":[{"code":"` + c.slug + `-prices","kinds":["prices"],"steps":[{"name":"Finance","quorum":1,"who":[{"role":"finance_admin"}]}],"expire_days":14}]}`), Reason: c.slug + " board asks"}
+	made, err := w.areas.Approvals.Propose(ctx, owner, ask, "")
+	require.NoError(t, err)
+	c.edited, err = w.areas.Approvals.Attach(ctx, owner, made.ID, made.Digest, app.NewAttachment{Name: c.slug + " minutes.txt", MediaType: "text/plain", Content: []byte(c.slug + " resolved")})
+	require.NoError(t, err)
+	require.NoError(t, w.areas.Approvals.Remark(ctx, w.who(t, c, app.RoleController), made.ID, app.RemarkQuestion, c.slug+" asks why"))
+	shown, err := w.areas.Approvals.Case(ctx, owner, made.ID)
+	require.NoError(t, err)
+	c.file = shown.Attachments[0].ID
+	c.standIn, err = w.areas.Approvals.Delegate(ctx, w.who(t, c, app.RoleFinanceAdmin), "analyst@"+c.slug+".test", time.Time{}, now().AddDate(0, 0, 7), c.slug+" holiday")
+	require.NoError(t, err)
+	c.words = append(c.words, c.slug+"-prices", c.slug+" board asks", c.slug+" minutes", c.slug+" resolved", c.slug+" asks why", c.slug+" holiday")
 }
 
 // people gives a company what the pages of members show: an issuer, a mapped group, an
@@ -299,7 +321,7 @@ func (w *world) people(t *testing.T, c *company) {
 		"/members/invitations": c.invited.ID.String(), "/members/changes": story.Steps[0].Change.String(), "/members/groups": mappings[0].ID.String(),
 		"/members/issuers": c.issuer.String(), "/tokens": c.token.ID.String(), "/account/sessions": session.Session.String(),
 		"/sessions": "session-" + c.slug, "/explore/views": saved.ID.String(), "/keys/rights": rights[0].ID.String(), "/connect/logins": id.NewLogin(now()).String(), // nobody’s, until a test signs somebody in
-		"/log": log.Entries[0].Record.String(),
+		"/log": log.Entries[0].Record.String(), "/changes": c.change.ID.String(), "/changes/delegations": c.standIn.String(),
 	}
 	require.NoError(t, w.areas.Tenants.SetUpstream(ctx, who, "https://"+c.slug+".provider.test", secret.NewText("sk-"+c.slug), c.slug+" contract"))
 	c.words = append(c.words, c.slug+".provider", c.slug+" contract", "sk-"+c.slug)
@@ -336,7 +358,7 @@ func (c *company) path(t *testing.T, route string) string {
 		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
 		route = before + "/" + thing + after
 	}
-	route = strings.NewReplacer(":slug", c.slug, ":node", "SUSPENSE", ":issuer", "iss_none", ":company", c.tenant.String(), "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	route = strings.NewReplacer(":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":issuer", "iss_none", ":company", c.tenant.String(), "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
 	require.NotContains(t, route, ":", "say in company.path what the parameter is")
 	return route
 }
@@ -457,7 +479,7 @@ func (a answer) json(t *testing.T) map[string]any {
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	names, counts := map[string]string{}, map[string]int{}
-	got = regexp.MustCompile(`(evt|nod|key|plc|bat|chg|dev|tbk|form|mem|per|tok|inv|iss)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
+	got = regexp.MustCompile(`(evt|nod|key|plc|bat|chg|dev|tbk|form|mem|per|tok|inv|iss|att)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
 		if names[id] == "" {
 			kind, _, _ := strings.Cut(id, "_")
 			counts[kind]++

@@ -203,7 +203,7 @@ test('reads the prices and proposes a discount that the controller turns down', 
   const controller = await browser.newPage();
   await signIn(controller, 'controller');
   await controller.goto(page.url());
-  await controller.getByLabel('Why').fill('not before it is signed');
+  await controller.getByRole('textbox', { name: 'Why' }).fill('not before it is signed');
   await controller.getByRole('button', { name: 'Reject' }).click();
   await expect(controller.getByText('× Rejected')).toBeVisible();
   await expect(controller.getByText('not before it is signed')).toBeVisible();

@@ -94,6 +94,7 @@ func (a *API) table() []Endpoint {
 		get("/chargeback", "chargeback", "read", "A month by node, developer, model, key or project.", a.chargeback),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
+		get("/changes/:id", "change", "read", "One change: what it moves by node, the steps of its policy with who approved and who is asked, and what was said.", a.showChange),
 		post("/changes", "change", "propose", http.StatusCreated, "Propose a change. A person decides on it in Tollbook.", a.proposeChange),
 		{Method: http.MethodGet, Path: "/openapi.json", Summary: "This description.", Status: http.StatusOK},
 	}

@@ -33,6 +33,10 @@ func (c Chargeback) listed() (columns []string, rows int, more bool) {
 func members(row reflect.Type) []string {
 	names := make([]string, 0, row.NumField())
 	for field := range row.Fields() {
+		if field.Anonymous {
+			names = append(names, members(field.Type)...)
+			continue
+		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		names = append(names, name)
 	}
@@ -105,5 +109,5 @@ func (c *call) manifest(answer listed) (export.Manifest, error) {
 
 // fileOf is what an answer would be called where it is saved.
 func fileOf(path string) string {
-	return strings.ReplaceAll(strings.TrimPrefix(path, Prefix+"/"), "/", "-") + ".json"
+	return strings.NewReplacer("/", "-", ":", "").Replace(strings.TrimPrefix(path, Prefix+"/")) + ".json"
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"tollbook/app"
+	"tollbook/app/approval"
 	"tollbook/app/export"
 	"tollbook/app/id"
 	"tollbook/app/period"
@@ -30,7 +31,7 @@ func (a *API) openAPI() ([]byte, error) {
 		}
 		paths[path][strings.ToLower(p.Method)] = operation
 	}
-	for _, named := range []reflect.Type{reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload]()} {
+	for _, named := range []reflect.Type{reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload](), reflect.TypeFor[approval.Policies]()} {
 		if _, err := d.schema(named); err != nil {
 			return nil, err
 		}
@@ -193,6 +194,12 @@ func (d *describer) schema(t reflect.Type) (map[string]any, error) {
 		return map[string]any{"type": "object"}, nil
 	case reflect.TypeFor[Limit]():
 		return map[string]any{"type": "integer", "minimum": 1, "maximum": app.MaxRows, "default": defaultLimit}, nil
+	case reflect.TypeFor[id.Change]():
+		return map[string]any{"type": "string", "pattern": "^chg_[0-9a-f]{32}$"}, nil
+	case reflect.TypeFor[id.Node]():
+		return map[string]any{"type": "string", "pattern": "^nod_[0-9a-f]{32}$"}, nil
+	case reflect.TypeFor[id.Member]():
+		return map[string]any{"type": "string", "pattern": "^mem_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[id.Key]():
 		return map[string]any{"type": "string", "pattern": "^key_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[period.Month]():
@@ -236,10 +243,27 @@ func (d *describer) object(t reflect.Type) (map[string]any, error) {
 	if _, done := d.schemas[name]; done {
 		return ref(name), nil
 	}
-	properties, required := map[string]any{}, []string{}
+	properties := map[string]any{}
 	object := map[string]any{"type": "object", "properties": properties}
 	d.schemas[name] = object // before the fields: a type may contain itself
+	required, err := d.members(t, properties)
+	object["required"] = required
+	return ref(name), err
+}
+
+// members describes the fields of a struct, those of an embedded one as its own, and lists
+// those that are always there.
+func (d *describer) members(t reflect.Type, properties map[string]any) ([]string, error) {
+	required := []string{}
 	for field := range t.Fields() {
+		if field.Anonymous {
+			inner, err := d.members(field.Type, properties)
+			if err != nil {
+				return nil, err
+			}
+			required = append(required, inner...)
+			continue
+		}
 		key, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		schema, err := d.fieldSchema(field)
 		if err != nil {
@@ -249,12 +273,11 @@ func (d *describer) object(t reflect.Type) (map[string]any, error) {
 			schema["description"] = doc
 		}
 		properties[key] = schema
-		if !strings.Contains(options, "omitempty") {
+		if !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero") {
 			required = append(required, key)
 		}
 	}
-	object["required"] = required
-	return ref(name), nil
+	return required, nil
 }
 
 // schemaName makes Page[tollbook/web/api.Node] into NodePage.

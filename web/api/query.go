@@ -115,6 +115,8 @@ func setValue(target reflect.Value, name, text string) error {
 		value, err = ParseInstant(name, text)
 	case Limit:
 		value, err = parseLimit(text)
+	case id.Change:
+		value, err = id.ParseChange(text)
 	case id.Key:
 		value, err = id.ParseKey(text)
 	case period.Month:
