@@ -50,6 +50,7 @@ type Areas struct {
 	Operators *app.Operators
 	SignUps   *app.SignUps
 	Log       *app.Log
+	Notices   *app.Notices
 }
 
 // Web serves people and programs.
