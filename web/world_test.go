@@ -23,6 +23,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/approval"
 	"tollbook/app/id"
+	"tollbook/app/notice"
 	"tollbook/app/plan"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
@@ -232,6 +233,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.people(t, c)
 	w.papers(t, c)
 	w.ruled(t, c, prefix)
+	w.channels(t, c)
 	return c
 }
 
@@ -250,6 +252,21 @@ func (w *world) ruled(t *testing.T, c *company, prefix string) {
 	_, err = w.areas.Approvals.Decide(t.Context(), w.who(t, c, app.RoleFinanceAdmin), made.ID, approval.VerdictApprove, made.Digest, "agreed")
 	require.NoError(t, err)
 	c.words = append(c.words, c.slug+" small models", c.slug+"-lab", c.slug+" sharing")
+}
+
+// channels gives a company a system that hears of changes, and a message that is due to it.
+func (w *world) channels(t *testing.T, c *company) {
+	t.Helper()
+	owner := w.who(t, c, app.RoleTenantOwner)
+	_, err := w.areas.Notices.AddChannel(t.Context(), owner, notice.Webhook, c.slug+" systems", "https://"+c.slug+".hooks.test/secret-path", c.slug+" hears")
+	require.NoError(t, err)
+	channels, err := w.areas.Notices.Channels(t.Context(), owner)
+	require.NoError(t, err)
+	require.NoError(t, w.areas.Notices.TestChannel(t.Context(), owner, channels[0].ID))
+	page, err := w.areas.Notices.Deliveries(t.Context(), owner, app.DeliveryAsk{Limit: 1})
+	require.NoError(t, err)
+	c.things["/settings/channels"], c.things["/settings/deliveries"] = channels[0].ID.String(), page.Rows[0].ID.String()
+	c.words = append(c.words, c.slug+" systems", c.slug+".hooks.test", c.slug+" hears", channels[0].ID.String(), page.Rows[0].ID.String())
 }
 
 // papers gives a company what it prints.
