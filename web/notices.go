@@ -72,7 +72,7 @@ func (w *Web) channelsPage(v *visit, status int, form channelForm, alert string)
 func channelWords(kind notice.ChannelKind) string {
 	switch kind {
 	case notice.Slack:
-		return "Slack, or what takes its form"
+		return "Slack form"
 	case notice.Webhook:
 		return "Signed webhook"
 	case notice.Mail:
