@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/branding")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/branding", "app/notice")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -61,6 +61,7 @@ func arrows() map[string][]string {
 		"app/variance":    append(slices.Clone(base), "app/money"),
 		"app/export":      base,
 		"app/branding":    base,
+		"app/notice":      base,
 		"app/attribution": append(slices.Clone(base), "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
 		"app/auditlog":    base,
 		"app/approval":    append(slices.Clone(base), "app/auditlog", "app/money"), // sideways: a payload has canonical bytes, an impact is dollars
@@ -70,7 +71,8 @@ func arrows() map[string][]string {
 		"app":             append(slices.Clone(allPure), "db"),
 		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
 		"gateway":          append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
-		"jobs":             edge,
+		"jobs":             append(slices.Clone(edge), "jobs/deliver"),
+		"jobs/deliver":     edge,
 		"web":              append(slices.Clone(edge), "web/*", "assets"),
 		"web/*":            append(slices.Clone(edge), "web/*", "assets"),
 		"assets":           nil,
@@ -131,6 +133,8 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"pgregory.net/rapid":              {},
 		"github.com/prometheus/":          {""},
 		"go.opentelemetry.io/":            {"gateway/span"},
+		"github.com/wneessen/go-mail":     {"jobs/deliver"},
+		"github.com/emersion/go-smtp":     {"demo"},
 		"github.com/anthropics/anthropic": {},
 	}
 	for _, p := range packages(t) {

@@ -14,6 +14,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/fault"
 	"tollbook/app/secret"
+	"tollbook/jobs/deliver"
 )
 
 // settings is everything a process is told from outside. Packages receive their own
@@ -31,6 +32,8 @@ type settings struct {
 	Operators         []app.Identity
 	SignUp            *app.SignUpRules // nil: nobody founds a company for themselves
 	LogKey            secret.Text      // seed of the keys that sign the audit logs' heads; empty: none is signed
+	SMTP              *deliver.SMTP    // nil: no mail leaves
+	PrivateHooks      bool             // webhooks may reach addresses of private networks
 	Only              []string         // web, gateway, jobs
 	Development       bool
 	Limits            limits
@@ -111,6 +114,8 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	s.Operators = e.operators()
 	s.SignUp = e.signUp()
 	s.LogKey = e.logKey()
+	s.SMTP = e.smtp()
+	s.PrivateHooks = e.privateHooks()
 	if s.runs("gateway") && s.JournalDir == "" {
 		e.fail("TOLLBOOK_JOURNAL_DIR", "is not set; it should be a directory on a persistent volume")
 	}
@@ -158,6 +163,30 @@ func (e *environment) logKey() secret.Text {
 		}
 	}
 	return key
+}
+
+// smtp reads the mail server; unset, no mail leaves. What is wrong with it is never shown:
+// there is a password in it.
+func (e *environment) smtp() *deliver.SMTP {
+	value := e.text("TOLLBOOK_SMTP_URL")
+	if value == "" {
+		return nil
+	}
+	server, err := deliver.ParseSMTP(value)
+	if err != nil {
+		e.fail("TOLLBOOK_SMTP_URL", fault.From(err).Message)
+	}
+	return server
+}
+
+// privateHooks reads whether webhooks may reach addresses of private networks.
+func (e *environment) privateHooks() bool {
+	value := e.text("TOLLBOOK_WEBHOOK_ALLOW_PRIVATE")
+	allowed, err := strconv.ParseBool(value)
+	if err != nil && value != "" {
+		e.fail("TOLLBOOK_WEBHOOK_ALLOW_PRIVATE", "should be true where companies' own systems are in a private network, or false")
+	}
+	return allowed
 }
 
 func (e *environment) publicURL() *url.URL {

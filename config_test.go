@@ -113,3 +113,35 @@ func TestSignUpIsConfiguredWhollyOrRefused(t *testing.T) {
 		require.NotContains(t, fault, "very-secret")
 	}
 }
+
+func TestMailIsConfiguredOrRefused(t *testing.T) {
+	t.Parallel()
+	read := func(url, private string) (settings, string) {
+		s, err := readSettings(func(name string) (string, bool) {
+			switch {
+			case name == "TOLLBOOK_SMTP_URL" && url != "":
+				return url, true
+			case name == "TOLLBOOK_WEBHOOK_ALLOW_PRIVATE" && private != "":
+				return private, true
+			}
+			return "", false
+		}, []string{"web"})
+		return s, err.Error() // the rest is not configured
+	}
+	s, fault := read("", "")
+	require.Nil(t, s.SMTP, "no mail leaves unless a server is named")
+	require.False(t, s.PrivateHooks)
+	require.NotContains(t, fault, "SMTP")
+	s, fault = read("smtps://user:p4ssword@mail.example.com?from=Books%20%3Cbooks@example.com%3E", "true")
+	require.NotContains(t, fault, "SMTP")
+	require.True(t, s.PrivateHooks)
+	require.Equal(t, []any{"mail.example.com", 465, "p4ssword", "books@example.com"}, []any{s.SMTP.Host, s.SMTP.Port, s.SMTP.Password.Reveal(), s.SMTP.From.Address})
+	require.NotContains(t, fmt.Sprintf("%v %+v", s.SMTP, *s.SMTP), "p4ssword")
+	for _, bad := range []string{"mail.example.com", "smtp://user:p4ssword@mail.example.com", "smtp://user:p4ssword@mail.example.com?from=x@y.test&starttls=none", "http://p4ssword@mail"} {
+		_, fault = read(bad, "")
+		require.Contains(t, fault, "TOLLBOOK_SMTP_URL should be like smtps://user:password@mail.example.com:465?from=tollbook@example.com", bad)
+		require.NotContains(t, fault, "p4ssword")
+	}
+	_, fault = read("", "perhaps")
+	require.Contains(t, fault, "TOLLBOOK_WEBHOOK_ALLOW_PRIVATE should be true where companies' own systems are in a private network, or false")
+}

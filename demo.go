@@ -22,6 +22,7 @@ import (
 	"tollbook/db/postgres"
 	"tollbook/demo"
 	"tollbook/gateway"
+	"tollbook/jobs/deliver"
 	"tollbook/simulator"
 	"tollbook/simulator/issuer"
 )
@@ -35,6 +36,7 @@ type demoRun struct {
 	log      *slog.Logger
 	state    *demo.State
 	admin    string // superuser's URL of the demo's database
+	mail     *demo.Postbox
 	settings settings
 	listener net.Listener
 	closers  []func() error
@@ -118,8 +120,25 @@ func (d *demoRun) place(address, dir string, fresh bool) error {
 		// Whoever the local issuer knows as the operator, at this start's address.
 		Operators: []app.Identity{{Issuer: "http://" + d.listener.Addr().String() + "/idp", Subject: demo.Operator().Subject}},
 	}
+	if err := d.catchMail(); err != nil {
+		return err
+	}
 	d.settings.SignUp = demo.SignUp(d.settings.PublicURL.String(), d.state)
 	return d.state.Save(d.dir)
+}
+
+// catchMail starts the mail server that keeps what the product sends, so that a stranger
+// sees it; nothing leaves this machine.
+func (d *demoRun) catchMail() error {
+	var err error
+	if d.mail, err = demo.CatchMail(); err != nil {
+		return err
+	}
+	d.closers = append(d.closers, d.mail.Close)
+	if d.settings.SMTP, err = deliver.ParseSMTP(d.mail.URL()); err != nil {
+		return fmt.Errorf("the demo's mail server: %w", err)
+	}
+	return nil
 }
 
 // database starts a Postgres of its own, or uses the one the environment names, and
@@ -199,6 +218,8 @@ func (d *demoRun) serve(ctx context.Context) error {
 	}
 	p.mux.Handle("/sim/", http.StripPrefix("/sim", sim.Handler()))
 	p.mux.Handle("/idp/", http.StripPrefix("/idp", people.Handler()))
+	p.mux.Handle(demo.MailPath, d.mail)
+	p.mux.Handle(demo.MailPath+"/", d.mail)
 	if err := d.card(ctx, areas, tenant, web); err != nil {
 		return errors.Join(err, p.shutdown(context.WithoutCancel(ctx)))
 	}
@@ -261,7 +282,7 @@ func (d *demoRun) card(ctx context.Context, areas demo.Areas, tenant id.Tenant, 
 	card := demo.Card{
 		WebURL: web, GatewayURL: gatewayURL, DatabaseURL: d.admin, SimulatorURL: web + "/sim",
 		VirtualKeys: d.state.VirtualKeys, APITokens: d.state.APITokens, SignIn: links,
-		SignUp: web + "/sign-up/start?login_hint=" + demo.Founder().Subject,
+		SignUp: web + "/sign-up/start?login_hint=" + demo.Founder().Subject, MailURL: web + demo.MailPath,
 	}
 	if err := card.Write(d.dir); err != nil {
 		return err
@@ -272,6 +293,7 @@ Tollbook is ready.
   Open        %s
   Sign in     %s
   Sign up     %s  (a company of your own, as %s)
+  Mail        %s  (what it would have sent)
 
   Point Claude Code at it:
 
@@ -282,6 +304,6 @@ Tollbook is ready.
 
   Everything else (keys, tokens, sign-in links per role): %s
   Ctrl-C stops it; the data stays.
-`, web, links[string(app.RoleFinanceAdmin)], web+"/sign-up", demo.Founder().Name, gatewayURL, d.state.VirtualKeys["CC-4100"], filepath.Join(d.dir, "demo.json"))
+`, web, links[string(app.RoleFinanceAdmin)], web+"/sign-up", demo.Founder().Name, web+demo.MailPath, gatewayURL, d.state.VirtualKeys["CC-4100"], filepath.Join(d.dir, "demo.json"))
 	return nil
 }

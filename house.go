@@ -20,6 +20,7 @@ import (
 	"tollbook/gateway"
 	"tollbook/gateway/span"
 	"tollbook/jobs"
+	"tollbook/jobs/deliver"
 	"tollbook/web"
 )
 
@@ -43,6 +44,7 @@ type house struct {
 	audit     *app.Audit
 	records   *app.Log
 	approvals *app.Approvals
+	notices   *app.Notices
 	prices    *app.Prices
 	rights    *app.Rights
 	logins    *app.Logins
@@ -83,6 +85,9 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 		return nil, fmt.Errorf("TOLLBOOK_LOG_KEY: %w", err)
 	}
 	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.members, h.ring)
+	h.notices = app.NewNotices(h.db, h.changes, h.approvals, h.members, h.ring, app.NoticeRules{
+		Mail: s.SMTP != nil, PublicURL: s.PublicURL.String(), Development: s.Development, Words: web.ChangeWords,
+	})
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.rules = app.NewRules(h.db, h.access, h.changes, h.ring)
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
@@ -145,7 +150,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices,
 		})
 		if err != nil {
 			return p, err
@@ -154,7 +159,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
 	if h.settings.runs("jobs") {
-		o.records = h.records
+		o.records, o.notices = h.records, h.notices
 	}
 	p.operations(o)
 	return p, nil
@@ -169,8 +174,9 @@ func askProvider() func(*http.Request) (*http.Response, error) {
 
 func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
+	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, office))
 		if err == nil {
 			started.Store(&stop)
 		}

@@ -22,6 +22,7 @@ type observed struct {
 	snapshots *app.Snapshots
 	metering  *app.Metering
 	records   *app.Log         // nil where no jobs run
+	notices   *app.Notices     // the same
 	gateway   *gateway.Gateway // nil where none runs
 	spans     *span.Exporter   // nil where none are sent
 
@@ -45,6 +46,12 @@ func (o *observed) Collect(ch chan<- prometheus.Metric) {
 		s.counter("log_checks_total", "Audit logs recomputed here from their stored bytes.", checks)
 		s.counter("log_broken_total", "Of them, those that were not what was hashed and signed.", broken)
 		s.counter("log_heads_refused_total", "Heads that were not signed because the log does not begin with what was signed before.", refused)
+	}
+	if o.notices != nil {
+		s.gauge("mail_configured", "1 when a mail server is configured here.", truth(o.notices.MailOn()))
+		for _, c := range o.notices.Counts() {
+			s.counter("notices_total", "Attempts made here to deliver a notice, by the kind of its channel and how they ended.", c.Count, "channel", string(c.Channel), "outcome", string(c.Outcome))
+		}
 	}
 	if o.gateway == nil {
 		return

@@ -55,6 +55,10 @@ const (
 	changeDelegation    = "delegation"
 	changeDelegationEnd = "delegation_end"
 
+	changeChannel    = "notice_channel"
+	changeChannelEnd = "notice_channel_end"
+	changeMutes      = "notice_mutes"
+
 	changeTenantSuspension = "tenant_suspension"
 	changeTenantResumption = "tenant_resumption"
 )
@@ -87,6 +91,10 @@ func objectOf(kind string) string {
 		return "setting"
 	case changeBranding:
 		return "branding"
+	case changeChannel, changeChannelEnd:
+		return "channel"
+	case changeMutes:
+		return "mute"
 	case changePolicies:
 		return "policy"
 	case changeDelegation, changeDelegationEnd:
@@ -291,14 +299,18 @@ func (c *Changes) withdraw(tx *db.Tx, who Actor, change approval.Change, reason 
 	return record(tx, "change.rejected", who, moved, map[string]any{"basis": string(approval.BasisWithdrawn), "verdict_reason": reason})
 }
 
-// record puts a step of a change into the audit log.
+// record puts a step of a change into the audit log, and asks for it to be told.
 func record(tx *db.Tx, action string, who Actor, change approval.Change, more map[string]any) error {
 	detail := map[string]any{
 		"digest": hex.EncodeToString(change.Digest[:]), "effective_from": change.EffectiveFrom.Format(time.RFC3339Nano),
 		"kind": change.Kind, "number": change.Number, "payload": string(change.Payload), "reason": change.Reason,
 	}
 	maps.Copy(detail, more)
-	return tx.AppendAudit(auditlog.Record{Action: action, Actor: who.ID(), Subject: change.ID.String(), Detail: detail})
+	event := auditlog.Record{ID: id.NewRecord(tx.Now), Action: action, Actor: who.ID(), Subject: change.ID.String(), Detail: detail}
+	if err := tx.AppendAudit(event); err != nil {
+		return err
+	}
+	return tell(tx, event.ID, change.Kind, more)
 }
 
 func (c *Changes) move(tx *db.Tx, change approval.Change, to approval.State, place int, actor string) (approval.Change, error) {

@@ -65,6 +65,7 @@ type house struct {
 	audit     *app.Audit
 	log       *app.Log
 	approvals *app.Approvals
+	told      *app.Notices
 	prices    *app.Prices
 	rules     *app.Rules
 	rights    *app.Rights
@@ -114,6 +115,9 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.log, err = app.NewLog(h.clone.DB, h.access, h.members, secret.NewMaster(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	h.approvals = app.NewApprovals(h.clone.DB, h.access, h.changes, h.members, ring)
+	h.told = app.NewNotices(h.clone.DB, h.changes, h.approvals, h.members, ring, app.NoticeRules{
+		Mail: true, PublicURL: "https://tollbook.test", Words: func(kind string) string { return "the " + kind },
+	})
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.rules = app.NewRules(h.clone.DB, h.access, h.changes, ring)
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)

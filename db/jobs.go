@@ -13,12 +13,15 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"tollbook/app/job"
+	"tollbook/app/notice"
 )
 
 // The queues. Audit work never waits behind anything else.
 const (
-	queueAudit  = "audit"
-	queueNormal = river.QueueDefault
+	queueAudit = "audit"
+	// Deliveries wait for other people's servers: they keep nobody else waiting.
+	queueDeliver = "deliver"
+	queueNormal  = river.QueueDefault
 )
 
 // unfinished are the states of work still to be done. River's own default counts
@@ -41,6 +44,8 @@ func options(args river.JobArgs) *river.InsertOpts {
 			Queue: queueNormal, MaxAttempts: 10,
 			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour, ByState: rivertype.JobStates()},
 		}
+	case job.DeliverNotice:
+		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: deliverTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.Tick:
 		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByPeriod: tickEvery}}
 	}
@@ -97,6 +102,9 @@ func (d *DB) EnqueueNow(ctx context.Context, jobs ...Job) error {
 
 const (
 	tickEvery = time.Minute
+	// deliverTries is more than the attempts that app/notice allows a round, by those that
+	// ended with their process.
+	deliverTries = 2 * notice.MaxTries
 	// jobTimeout is for a worker that states no Timeout of its own. A job whose process
 	// was killed is taken up again after it, and until then nothing else of its kind and
 	// tenant is: River's own hour would leave records an hour without a place in the log.
@@ -108,7 +116,7 @@ const (
 func (d *DB) Work(ctx context.Context, workers *river.Workers) (stop func(context.Context) error, err error) {
 	client, err := river.NewClient(d.driver, &river.Config{
 		Schema: riverSchema, Workers: workers, Logger: d.log, JobTimeout: jobTimeout, RescueStuckJobsAfter: jobTimeout,
-		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}},
+		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}, queueDeliver: {MaxWorkers: 4}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tickEvery),
 			func() (river.JobArgs, *river.InsertOpts) { return job.Tick{}, options(job.Tick{}) },
 			&river.PeriodicJobOpts{RunOnStart: true})},

@@ -60,6 +60,8 @@ type scene struct {
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
+	channel    id.Channel
+	delivery   id.Delivery
 	rated      pricing.Rated
 	month      period.Month
 }
@@ -134,6 +136,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, err)
 		require.NoError(t, tx.AddCheckpoint(db.CheckpointRow{Size: 1, Root: make([]byte, 32), Message: []byte(s.mark("head"))}))
 		require.NoError(t, tx.AddLogCheck(s.batch.Record))
+		s.notices(t, tx)
 		return tx.AppendAudit(auditlog.Record{Action: s.mark("pending"), Actor: "test"})
 	}))
 	return s
@@ -290,6 +293,7 @@ func onlyError(err error) (any, error) { return nil, err }
 // reading is every query that reads.
 func reading() map[string]query {
 	all := readingApprovals()
+	maps.Copy(all, readingNotices())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

@@ -27,6 +27,7 @@ func plainBytes() []string {
 		"audit_checkpoint.root", "audit_checkpoint.message", "idempotency.request_digest",
 		"rule_version.document", "rule_version.digest",
 		"price_version.document", "price_version.digest", "price_version.vendor_digest", "price_proposal.vendor_digest", "price_proposal.document", "price_proposal.digest",
+		"notice_delivery.content", "notice_delivery.content_sha256",
 		"node_version.evidence", "node_version.dimensions", "node_operations.document", "node_operations.digest",
 		"plan_version.document", "plan_version.digest", "branding.logo_sha256", "logo.sha256", "logo.content", "usage_batch.root", "usage_batch.canonical", "usage_event.raw_usage",
 	}

@@ -1,7 +1,7 @@
 // Package demo fills a fresh installation with a company one can look around in.
 //
-// It owns the example company, its months of traffic, the demo's secrets and
-// demo.json. It does not own how the product prices, attributes or stores (it goes
+// It owns the example company, its months of traffic, the demo's secrets, demo.json and
+// the mail server that keeps what would have been sent. It does not own how the product prices, attributes or stores (it goes
 // through app like everything else), nor the provider's side (the simulator prices
 // the same facts with its own prices), nor the wiring (main).
 //
@@ -9,5 +9,5 @@
 // is thrown away and begun anew, never half kept; every secret is in files of mode
 // 0600.
 //
-// Words: company, traffic, seed, state.
+// Words: company, traffic, seed, state, postbox (what catches mail).
 package demo

@@ -59,6 +59,7 @@ type Card struct {
 	APITokens    map[string]string `json:"api_tokens"`   // by role
 	SignIn       map[string]string `json:"sign_in"`      // by role, and as operator: starts the real sign-in
 	SignUp       string            `json:"sign_up"`      // starts the real sign-up of somebody who has no company
+	MailURL      string            `json:"mail_url"`     // shows the mail that was caught
 }
 
 // Write writes demo.json.

@@ -5,10 +5,11 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/fault"
+	"tollbook/jobs/deliver"
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals) *river.Workers {
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, office *deliver.Office) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
@@ -17,6 +18,8 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &verifyLog{log: log})
 	river.AddWorker(workers, &proposePrices{prices: prices})
 	river.AddWorker(workers, &tendChanges{approvals: approvals})
+	river.AddWorker(workers, &notifyChange{notices: notices})
+	river.AddWorker(workers, &deliverNotice{notices: notices, office: office})
 	return workers
 }
 

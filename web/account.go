@@ -16,6 +16,8 @@ type accountView struct {
 	Frame    ui.Frame
 	Sessions []app.OwnSession
 	Others   int // live ones but this
+	Mail     []mailChoice
+	MailOn   bool
 }
 
 func (w *Web) showAccount(v *visit) error {
@@ -27,6 +29,11 @@ func (w *Web) showAccount(v *visit) error {
 	for _, s := range sessions {
 		if s.Live && !s.Current {
 			view.Others++
+		}
+	}
+	if view.MailOn = w.areas.Notices.MailOn(); v.may("mute", "propose") {
+		if view.Mail, err = w.mailChoices(v); err != nil {
+			return err
 		}
 	}
 	return render(v, http.StatusOK, accountPage(view))

@@ -234,22 +234,22 @@ func pressed(values url.Values, do string) url.Values {
 		values.Set(prefix+"s"+strconv.Itoa(steps)+".quorum", "1")
 	case verb == "remove_policy" && at < policies:
 		for i := at; i+1 < policies; i++ {
-			swap(values, "p"+strconv.Itoa(i)+".", "p"+strconv.Itoa(i+1)+".")
+			swapFields(values, "p"+strconv.Itoa(i)+".", "p"+strconv.Itoa(i+1)+".")
 		}
 		values.Set("policies", strconv.Itoa(policies-1))
 	case verb == "remove_step" && at < policies && inner < steps:
 		for i := inner; i+1 < steps; i++ {
-			swap(values, prefix+"s"+strconv.Itoa(i)+".", prefix+"s"+strconv.Itoa(i+1)+".")
+			swapFields(values, prefix+"s"+strconv.Itoa(i)+".", prefix+"s"+strconv.Itoa(i+1)+".")
 		}
 		values.Set(prefix+"steps", strconv.Itoa(steps-1))
 	case verb == "up" && at > 0 && at < policies:
-		swap(values, prefix, "p"+strconv.Itoa(at-1)+".")
+		swapFields(values, prefix, "p"+strconv.Itoa(at-1)+".")
 	}
 	return values
 }
 
-// swap exchanges all fields of two prefixes.
-func swap(values url.Values, a, b string) {
+// swapFields exchanges all fields of two prefixes.
+func swapFields(values url.Values, a, b string) {
 	next := url.Values{}
 	for name, value := range values {
 		switch {

@@ -50,6 +50,7 @@ func logFamilies() []logFamily {
 			{"usage.batch", "Requests recorded"}, {"sums.proved", "Sums compared"},
 		}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
+		{"Notices", "notice.", []logWord{{"notice.resent", "Notice sent again"}, {"notice.tested", "Channel tested"}}},
 		{"The log itself", "log.", []logWord{
 			{"log.verified", "Log checked"}, {"log.broken", "Log found broken"}, {"log.key_used", "Log key first used"}, {"log.exported", "Log exported"},
 		}},
@@ -121,6 +122,16 @@ func changedNode(d recordDetail) string {
 	return nodeURL(cmp.Or(changed[0].NewCode, changed[0].Into, changed[0].Code))
 }
 
+// ChangeWords is a kind of change as people call it, for whatever tells them of one.
+func ChangeWords(kind string) string {
+	for _, k := range changeKinds() {
+		if k.Kind == kind {
+			return k.Words
+		}
+	}
+	return kind
+}
+
 // changeKinds is every kind of change there is; a test compares it with the funnel.
 func changeKinds() []changeKind {
 	return []changeKind{
@@ -142,6 +153,9 @@ func changeKinds() []changeKind {
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
 		{"rules", "attribution rules", "rule", always("/rules")},
+		{"notice_channel", "channel that hears of changes", "channel", always(channelsPath)},
+		{"notice_channel_end", "end of a channel", "channel", always(channelsPath)},
+		{"notice_mutes", "choice of mail", "", nil},
 		{"plan", "plan", "plan", always("/plan")},
 		{"saved_view", "saved view", "usage", always("/explore")},
 		{"saved_view_removal", "removal of a saved view", "usage", always("/explore")},

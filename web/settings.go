@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,14 +15,14 @@ import (
 )
 
 func (w *Web) settingsPages() []Route {
-	return append(w.brandingPages(), []Route{
+	return slices.Concat(w.brandingPages(), w.noticePages(), []Route{
 		w.page(http.MethodGet, "/settings", w.showSettings, "setting", "read"),
 		w.page(http.MethodGet, "/settings.csv", w.exportSettings, "setting", "read"),
 		w.page(http.MethodPost, "/settings/profile", w.setProfile, "setting", "propose"),
 		w.page(http.MethodPost, "/settings/upstream", w.setUpstream, "upstream", "propose"),
 		w.page(http.MethodPost, "/settings/upstream/credential", w.rotateUpstream, "upstream", "propose"),
 		w.page(http.MethodPost, "/settings/upstream/test", w.testUpstream, "upstream", "propose"),
-	}...)
+	})
 }
 
 type settingsView struct {
@@ -108,7 +109,8 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 		view.Months = append(view.Months, option{Value: number, Label: m.String(), Selected: number == view.Profile.FiscalMonth})
 	}
 	for _, one := range []struct{ object, label, url string }{
-		{"member", "Members", "/members"}, {"issuer", "Issuers", "/members/issuers"}, {"member", "Group mappings", "/members/groups"}, {"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"}, {"setting", "First set-up", setUpPath},
+		{"member", "Members", "/members"}, {"issuer", "Issuers", "/members/issuers"}, {"member", "Group mappings", "/members/groups"},
+		{"channel", "Mail and channels", channelsPath}, {"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"}, {"setting", "First set-up", setUpPath},
 	} {
 		if v.may(one.object, "read") {
 			view.Links = append(view.Links, link{Label: one.label, URL: one.url})

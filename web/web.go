@@ -51,6 +51,7 @@ type Areas struct {
 	Operators *app.Operators
 	SignUps   *app.SignUps
 	Log       *app.Log
+	Notices   *app.Notices
 }
 
 // Web serves people and programs.

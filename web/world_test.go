@@ -23,6 +23,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/approval"
 	"tollbook/app/id"
+	"tollbook/app/notice"
 	"tollbook/app/plan"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
@@ -114,6 +115,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
+	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
 		return app.NewSignUps(clone.DB, changes, w.areas.Tenants, members, w.areas.SignIns, ring, rules)
 	}
@@ -235,6 +237,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.people(t, c)
 	w.papers(t, c)
 	w.ruled(t, c, prefix)
+	w.channels(t, c)
 	return c
 }
 
@@ -253,6 +256,21 @@ func (w *world) ruled(t *testing.T, c *company, prefix string) {
 	_, err = w.areas.Approvals.Decide(t.Context(), w.who(t, c, app.RoleFinanceAdmin), made.ID, approval.VerdictApprove, made.Digest, "agreed")
 	require.NoError(t, err)
 	c.words = append(c.words, c.slug+" small models", c.slug+"-lab", c.slug+" sharing")
+}
+
+// channels gives a company a system that hears of changes, and a message that is due to it.
+func (w *world) channels(t *testing.T, c *company) {
+	t.Helper()
+	owner := w.who(t, c, app.RoleTenantOwner)
+	_, err := w.areas.Notices.AddChannel(t.Context(), owner, notice.Webhook, c.slug+" systems", "https://"+c.slug+".hooks.test/secret-path", c.slug+" hears")
+	require.NoError(t, err)
+	channels, err := w.areas.Notices.Channels(t.Context(), owner)
+	require.NoError(t, err)
+	require.NoError(t, w.areas.Notices.TestChannel(t.Context(), owner, channels[0].ID))
+	page, err := w.areas.Notices.Deliveries(t.Context(), owner, app.DeliveryAsk{Limit: 1})
+	require.NoError(t, err)
+	c.things["/settings/channels"], c.things["/settings/deliveries"] = channels[0].ID.String(), page.Rows[0].ID.String()
+	c.words = append(c.words, c.slug+" systems", c.slug+".hooks.test", c.slug+" hears", channels[0].ID.String(), page.Rows[0].ID.String())
 }
 
 // papers gives a company what it prints.

@@ -163,6 +163,8 @@ type (
 	remark     struct{}
 	attachment struct{}
 	delegation struct{}
+	delivery   struct{}
+	channel    struct{}
 )
 
 // Prefix implements Kind.
@@ -255,6 +257,12 @@ func (attachment) Prefix() string { return "att_" }
 // Prefix implements Kind.
 func (delegation) Prefix() string { return "dlg_" }
 
+// Prefix implements Kind.
+func (delivery) Prefix() string { return "dlv_" }
+
+// Prefix implements Kind.
+func (channel) Prefix() string { return "chn_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -288,6 +296,8 @@ type (
 	Remark     = Of[remark]
 	Attachment = Of[attachment]
 	Delegation = Of[delegation]
+	Delivery   = Of[delivery]
+	Channel    = Of[channel]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -340,6 +350,12 @@ func NewAttachment(now time.Time) Attachment { return New[attachment](now) }
 
 // NewDelegation makes a delegation's id.
 func NewDelegation(now time.Time) Delegation { return New[delegation](now) }
+
+// NewDelivery makes the id of one message to one recipient.
+func NewDelivery(now time.Time) Delivery { return New[delivery](now) }
+
+// NewChannel makes the id of a system that hears of changes.
+func NewChannel(now time.Time) Channel { return New[channel](now) }
 
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
@@ -436,6 +452,12 @@ func ParseAttachment(text string) (Attachment, error) { return Parse[attachment]
 
 // ParseDelegation reads a delegation's id.
 func ParseDelegation(text string) (Delegation, error) { return Parse[delegation](text) }
+
+// ParseDelivery reads a delivery's id.
+func ParseDelivery(text string) (Delivery, error) { return Parse[delivery](text) }
+
+// ParseChannel reads a channel's id.
+func ParseChannel(text string) (Channel, error) { return Parse[channel](text) }
 
 // ParseDeveloper reads a developer's opaque id, with its prefix.
 func ParseDeveloper(text string) (Developer, error) {

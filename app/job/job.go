@@ -59,3 +59,24 @@ type TendChanges struct {
 
 // Kind implements River's JobArgs.
 func (TendChanges) Kind() string { return "tend_changes" }
+
+// NotifyChange works out who is to be told of an event of a change: what a record of the
+// audit log says happened.
+type NotifyChange struct {
+	Tenant string `json:"tenant"`
+	Record string `json:"record"`
+}
+
+// Kind implements River's JobArgs.
+func (NotifyChange) Kind() string { return "notify_change" }
+
+// DeliverNotice takes one message to its recipient. Rounds count from 1; each time
+// somebody asks for it to be sent again begins another.
+type DeliverNotice struct {
+	Tenant   string `json:"tenant"`
+	Delivery string `json:"delivery"`
+	Round    int    `json:"round"`
+}
+
+// Kind implements River's JobArgs.
+func (DeliverNotice) Kind() string { return "deliver_notice" }
