@@ -82,6 +82,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 		return nil, fmt.Errorf("TOLLBOOK_LOG_KEY: %w", err)
 	}
 	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.members, h.ring)
+	h.approvals.SignBy(h.records)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	h.views = app.NewViews(h.db, h.access, h.changes)

@@ -113,6 +113,7 @@ func (h *house) wire(t *testing.T, ring *secret.Keyring) {
 	h.log, err = app.NewLog(h.clone.DB, h.access, h.members, secret.NewMaster(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	h.approvals = app.NewApprovals(h.clone.DB, h.access, h.changes, h.members, ring)
+	h.approvals.SignBy(h.log)
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)
 	h.views = app.NewViews(h.clone.DB, h.access, h.changes)

@@ -60,6 +60,7 @@ type scene struct {
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
+	decision   id.Decision
 	rated      pricing.Rated
 	month      period.Month
 }
@@ -126,6 +127,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.approvals(t, tx)
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
 		s.usage(t, tx)
+		s.decisions(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"))
@@ -288,6 +290,7 @@ func onlyError(err error) (any, error) { return nil, err }
 // reading is every query that reads.
 func reading() map[string]query {
 	all := readingApprovals()
+	maps.Copy(all, readingDecisions())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

@@ -28,6 +28,7 @@ import (
 // writing is every query that writes, asked to touch or to name another tenant's rows.
 func writing() map[string]query {
 	all := writingApprovals()
+	maps.Copy(all, writingDecisions())
 	maps.Copy(all, map[string]query{
 		"AddTenant":     {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddTenant(theirs.slug, "x")) }},
 		"AddFounding":   {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddFounding(theirs.founding())) }},

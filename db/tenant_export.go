@@ -28,6 +28,8 @@ func plainBytes() []string {
 		"price_version.document", "price_version.digest", "price_version.vendor_digest", "price_proposal.vendor_digest", "price_proposal.document", "price_proposal.digest",
 		"node_version.evidence", "node_version.dimensions", "node_operations.document", "node_operations.digest",
 		"plan_version.document", "plan_version.digest", "branding.logo_sha256", "logo.sha256", "logo.content", "usage_batch.root", "usage_batch.canonical", "usage_event.raw_usage",
+		"issuer_key_set.digest", "issuer_key_set.document", "decision_document.digest", "decision_document.document",
+		"decision_confirmation.key_set_digest", "decision_confirmation.token_digest", "decision_confirmation.claims_digest", "decision_confirmation.signature",
 	}
 }
 

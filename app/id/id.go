@@ -163,6 +163,7 @@ type (
 	remark     struct{}
 	attachment struct{}
 	delegation struct{}
+	decision   struct{}
 )
 
 // Prefix implements Kind.
@@ -255,6 +256,9 @@ func (attachment) Prefix() string { return "att_" }
 // Prefix implements Kind.
 func (delegation) Prefix() string { return "dlg_" }
 
+// Prefix implements Kind.
+func (decision) Prefix() string { return "dcn_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -288,6 +292,7 @@ type (
 	Remark     = Of[remark]
 	Attachment = Of[attachment]
 	Delegation = Of[delegation]
+	Decision   = Of[decision]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -340,6 +345,9 @@ func NewAttachment(now time.Time) Attachment { return New[attachment](now) }
 
 // NewDelegation makes a delegation's id.
 func NewDelegation(now time.Time) Delegation { return New[delegation](now) }
+
+// NewDecision makes the id of a decision that an issuer is to confirm.
+func NewDecision(now time.Time) Decision { return New[decision](now) }
 
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
@@ -433,6 +441,9 @@ func ParseChange(text string) (Change, error) { return Parse[change](text) }
 
 // ParseAttachment reads the id of a file that belongs to a change.
 func ParseAttachment(text string) (Attachment, error) { return Parse[attachment](text) }
+
+// ParseDecision reads a decision's id.
+func ParseDecision(text string) (Decision, error) { return Parse[decision](text) }
 
 // ParseDelegation reads a delegation's id.
 func ParseDelegation(text string) (Delegation, error) { return Parse[delegation](text) }
