@@ -24,18 +24,25 @@ const (
 var (
 	ErrUnsigned = fault.New(fault.KindConflict, "decision_unsigned",
 		"Tollbook cannot sign decisions here, so that none of this kind is approved: the installation has no log key. Whoever runs it sets TOLLBOOK_LOG_KEY to 32 random bytes in base64 and restarts it. A change can still be rejected.")
-	ErrNotFresh       = fault.New(fault.KindConflict, "fresh_sign_in_unasked", "The policy of this change does not ask to sign in again. Approve it on its page.")
-	ErrDecisionUsed   = fault.New(fault.KindConflict, "decision_used", "This decision was confirmed or refused before. What comes back from an issuer counts once: approve again.")
-	ErrDecisionLate   = fault.New(fault.KindConflict, "decision_expired", "You came back from your issuer too late: ten minutes after you approved, nothing is decided any more. Approve again.")
-	ErrDecisionPerson = fault.New(fault.KindForbidden, "decision_session", "Somebody else began this decision than who is signed in here now. Nothing was decided: sign in as who began it, and approve again.")
-	ErrDecisionMoved  = fault.New(fault.KindConflict, "decision_moved", "Somebody decided another step while you were at your issuer, so that yours is a different one now. Look at the change, and approve again.")
+	ErrNotFresh         = fault.New(fault.KindConflict, "fresh_sign_in_unasked", "The policy of this change does not ask to sign in again. Approve it on its page.")
+	ErrDecisionUsed     = fault.New(fault.KindConflict, "decision_used", "This decision was confirmed or refused before. What comes back from an issuer counts once: approve again.")
+	ErrDecisionLate     = fault.New(fault.KindConflict, "decision_expired", "You came back from your issuer too late: ten minutes after you approved, nothing is decided any more. Approve again.")
+	ErrDecisionPerson   = fault.New(fault.KindForbidden, "decision_session", "Somebody else began this decision than who is signed in here now. Nothing was decided: sign in as who began it, and approve again.")
+	ErrDecisionMoved    = fault.New(fault.KindConflict, "decision_moved", "Somebody decided another step while you were at your issuer, so that yours is a different one now. Look at the change, and approve again.")
+	ErrDecisionBrowser  = fault.New(fault.KindForbidden, "decision_browser", "Another browser began this decision. Nothing was decided: approve again, and stay in one browser.")
+	ErrDecisionDeclined = fault.New(fault.KindForbidden, "decision_declined", "Your issuer did not confirm you. Nothing was decided: approve again when you are ready to sign in there.")
+	ErrDecisionExchange = fault.New(fault.KindForbidden, "decision_exchange", "Your issuer gave no ID token for what your browser brought back. Nothing was decided: approve again.")
+	// ErrIssuerAway reports an issuer that does not answer: nothing is decided without it.
+	ErrIssuerAway = fault.New(fault.KindUnavailable, "issuer_unavailable",
+		"Your issuer does not answer. While it is away nobody can be confirmed, and nothing of this kind is approved; a change can still be rejected. Try again in a moment.")
 	ErrDecisionIssuer = fault.New(fault.KindForbidden, "decision_issuer_gone", "The issuer of this decision is not set up here any more, or not yours. Nothing was decided: sign in again, and approve again.")
 )
 
 // DecisionWords say what a code of a refused decision means; empty for one of other origin.
 func DecisionWords(code string) string {
 	for _, f := range []*fault.Fault{
-		ErrUnsigned, ErrNotFresh, ErrDecisionUsed, ErrDecisionLate, ErrDecisionPerson, ErrDecisionMoved, ErrDecisionIssuer,
+		ErrUnsigned, ErrNotFresh, ErrDecisionUsed, ErrDecisionLate, ErrDecisionPerson, ErrDecisionMoved, ErrDecisionIssuer, ErrDecisionBrowser,
+		ErrDecisionDeclined, ErrDecisionExchange, ErrIssuerAway,
 		confirmation.ErrToken, confirmation.ErrAlgorithm, confirmation.ErrKey, confirmation.ErrSignature, confirmation.ErrIssuer, confirmation.ErrAudience, confirmation.ErrTokenEnded,
 		confirmation.ErrNonce, confirmation.ErrSubject, confirmation.ErrNoAuthTime, confirmation.ErrStale,
 		approval.ErrDigest, approval.ErrSelfApproval, approval.ErrNotAsked, approval.ErrNotYet, approval.ErrTwice, ErrExpired, ErrDuty,

@@ -92,7 +92,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.confirmPages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
@@ -142,6 +142,17 @@ func (w *Web) logPages() []Route {
 		w.page(http.MethodGet, "/log/:id", w.showRecord, "audit", "read"),
 		w.page(http.MethodGet, "/log/:id/proof", w.sendProof, "audit", "read"),
 		w.page(http.MethodGet, "/log/:id/record.json", w.sendRecord, "audit", "read"),
+	}
+}
+
+// confirmPages are the pages of decisions that an issuer confirms. Who decides is checked
+// by the policy a change is held to.
+func (w *Web) confirmPages() []Route {
+	return []Route{
+		w.page(http.MethodGet, "/changes/:id/confirm", w.askConfirmation, "change", "read"),
+		w.page(http.MethodPost, "/changes/:id/confirm", w.sendToIssuer, "change", "read"),
+		w.page(http.MethodGet, "/decisions/:id", w.showDecision, "change", "read"),
+		w.page(http.MethodGet, "/decisions/:id/evidence.zip", w.sendEvidence, "change", "read"),
 	}
 }
 

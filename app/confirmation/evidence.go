@@ -24,7 +24,7 @@ const (
 	Directory     = "decisions"
 	DirectoryKeys = "issuer-keys"
 	FileDocument  = "document.json" // canonical bytes
-	FileToken     = "token.jwt"    
+	FileToken     = "token.jwt"
 	FileSignature = "signature.txt" // Tollbook's
 	// SuffixKeys and the others are of a key set's files: its record of the log and the proof
 	// of its place stand beside it where the export begins later.
