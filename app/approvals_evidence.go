@@ -79,7 +79,7 @@ type Evidence struct {
 	keysRecord id.Record
 }
 
-var errNoEvidence = fault.New(fault.KindNotFound, "evidence_absent", "This decision was not confirmed, so that there is no evidence of it.")
+var errNoEvidence = fault.New(fault.KindNotFound, "evidence_absent", "This decision was not confirmed, or its evidence is not yours to see.")
 
 // evidenceOf reads what a decision rests on.
 func evidenceOf(tx *db.Tx, ring *secret.Keyring, decision id.Decision) (Evidence, error) {
@@ -155,6 +155,9 @@ type DecisionProof struct {
 
 // Decision shows a decision to who made it and to who may read its change.
 func (a *Approvals) Decision(ctx context.Context, who Actor, decision id.Decision) (DecisionView, error) {
+	if err := a.access.Check(who, "change", "read"); err != nil {
+		return DecisionView{}, err
+	}
 	var view DecisionView
 	err := a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		row, err := tx.DecisionDocument(decision)
@@ -239,7 +242,7 @@ func (a *Approvals) DecisionEvidence(ctx context.Context, who Actor, decision id
 		return Evidence{}, err
 	}
 	if !view.Evidence {
-		return Evidence{}, ErrNotAllowed
+		return Evidence{}, errNoEvidence
 	}
 	var found Evidence
 	err = a.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {

@@ -90,6 +90,9 @@ func changedWords(c *app.ChangeView) string {
 
 // sendToIssuer stores the decision and sends the person to their issuer with its digest.
 func (w *Web) sendToIssuer(v *visit) error {
+	if !v.may("change", "read") {
+		return app.ErrNotAllowed
+	}
 	change, err := id.ParseChange(v.Param("id"))
 	if err != nil {
 		return errPageAbsent
@@ -111,6 +114,8 @@ func (w *Web) sendToIssuer(v *visit) error {
 	return v.Redirect(http.StatusSeeOther, decisionURL(decision)+"?go=1")
 }
 
+var errNoReason = fault.Invalid("reason", "reason_missing", "Say why: it is recorded with the decision.")
+
 func decisionURL(decision id.Decision) string { return "/decisions/" + decision.String() }
 
 func (w *Web) beginDecision(v *visit, change id.Change, form confirmForm) (id.Decision, error) {
@@ -127,6 +132,9 @@ func (w *Web) beginDecision(v *visit, change id.Change, form confirmForm) (id.De
 			return id.Decision{}, app.ErrNoDelegation
 		}
 		r.For = member
+	}
+	if r.Reason == "" { // before anybody is asked
+		return id.Decision{}, errNoReason
 	}
 	ctx := v.Request().Context()
 	issuer, err := w.areas.SignIns.Own(ctx, v.who)

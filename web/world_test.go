@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"flag"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/confirmation"
 	"tollbook/app/id"
 	"tollbook/app/plan"
 	"tollbook/app/pricing"
@@ -109,6 +111,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
+	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
 		return app.NewSignUps(clone.DB, changes, w.areas.Tenants, members, w.areas.SignIns, ring, rules)
 	}
@@ -228,7 +231,31 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	c.words = append(c.words, slug+" board")
 	w.people(t, c)
 	w.papers(t, c)
+	w.decision(t, c)
 	return c
+}
+
+// decision gives a company a decision that its issuer was asked to confirm, and did not.
+func (w *world) decision(t *testing.T, c *company) {
+	t.Helper()
+	who := w.who(t, c, app.RoleController)
+	document := confirmation.Document{
+		Tenant: c.tenant, Change: c.change.ID, Number: c.change.Number, Kind: c.change.Kind, Digest: c.change.DigestText(), Verdict: "approve", Member: who.Member, Person: who.Person,
+		Issuer: issuerURL, ClientID: "tollbook", Salt: confirmation.NewSalt(), AskedAt: now(),
+	}
+	canonical, err := document.Canonical()
+	require.NoError(t, err)
+	digest, decision := sha256.Sum256(canonical), id.NewDecision(now())
+	require.NoError(t, w.clone.InTenant(t.Context(), c.tenant, func(tx *db.Tx) error {
+		require.NoError(t, tx.AddDecisionDocument(db.DecisionRow{
+			DecisionID: decision, ChangeID: c.change.ID, MemberID: who.Member, IssuerID: c.issuer, Digest: digest[:], Document: canonical, Reason: c.slug + " agreed",
+			StateHash: []byte("x"), TicketSealed: []byte("x"), ExpiresAt: document.ExpiresAt(),
+		}))
+		_, err := tx.EndDecision(decision, app.ErrIssuerAway.Code)
+		return err
+	}))
+	c.things["/decisions"], c.things["/changes"] = decision.String(), c.change.ID.String()
+	c.words = append(c.words, c.slug+" agreed", decision.String())
 }
 
 // papers gives a company what it prints.
