@@ -54,7 +54,7 @@ func (d *Discovery) Provider(ctx context.Context, c Client) (*Provider, error) {
 	}
 	return &Provider{
 		relogin: len(says.Prompts) == 0 || slices.Contains(says.Prompts, "login"),
-		ctx: oidc.ClientContext(ctx, d.client), name: c.Name, issuer: c.Issuer, hint: c.LoginHint,
+		ctx:     oidc.ClientContext(ctx, d.client), name: c.Name, issuer: c.Issuer, hint: c.LoginHint,
 		config: oauth2.Config{
 			ClientID: c.ID, ClientSecret: c.Secret, RedirectURL: c.RedirectURL, Endpoint: found.Endpoint(),
 			Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
