@@ -171,6 +171,7 @@ func (w *Web) finishDecision(c echo.Context) error {
 	if err != nil {
 		return w.refuse(c, id.Tenant{}, errDecisionSession.Because(err))
 	}
+	ctx = w.areas.Members.Under(ctx, who, app.ViaPage, c.RealIP())
 	asked, err := w.areas.Approvals.Confirm(ctx, who, c.QueryParam("state"), func(asked app.Asked) (app.Answer, error) {
 		return w.answer(c, who, asked)
 	})
@@ -270,6 +271,22 @@ func decisionTitle(d *app.DecisionView) string {
 	case app.DecisionAsked:
 	}
 	return "Confirm at your issuer"
+}
+
+// decidedTitle says whether it was decided.
+func decidedTitle(state app.DecisionState) string {
+	if state == app.DecisionConfirmed {
+		return "What was decided"
+	}
+	return "What was to be decided"
+}
+
+func verdictWords(d *app.DecisionView) string {
+	words := ui.Words(d.Document.Verdict)
+	if d.Step != "" {
+		words += ", step “" + d.Step + "”"
+	}
+	return words
 }
 
 // issuerName is what people call an issuer.
