@@ -311,9 +311,13 @@ func (c *confirming) keep(tx *db.Tx, vote *db.VoteRow) error {
 		Decision: decision.String(), Document: named.Document, Token: named.Token, Claims: confirmation.Hex(claims.Payload), Keys: named.Keys, KeyID: claims.KeyID,
 		Signature: confirmation.Hex(signature), Issuer: c.document.Issuer, AskedAt: c.document.AskedAt, AuthTime: claims.AuthTime,
 	}
+	own, err := tenantRing(tx, c.area.ring)
+	if err != nil {
+		return err
+	}
 	return tx.AddConfirmation(db.ConfirmationRow{
 		DecisionID: decision, ChangeID: vote.ChangeID, VoteID: vote.VoteID, KeySetDigest: c.keysDigest, KeyID: claims.KeyID,
-		TokenSealed: c.area.ring.Seal(purposeIDToken, decision.String(), []byte(c.token)), TokenDigest: digestOf([]byte(c.token)), ClaimsDigest: digestOf(claims.Payload),
+		TokenSealed: own.Seal(purposeIDToken, decision.String(), []byte(c.token)), TokenDigest: digestOf([]byte(c.token)), ClaimsDigest: digestOf(claims.Payload),
 		AuthTime: claims.AuthTime, Signature: signature,
 	})
 }

@@ -152,9 +152,15 @@ func (p *idp) back(t *testing.T, who app.Actor, w went, token string) error {
 func signed(t *testing.T) (h *house, p *idp, fin, cfo app.Actor) {
 	t.Helper()
 	h = build(t)
+	p, fin, cfo = h.signs(t)
+	return h, p, fin, cfo
+}
+
+func (h *house) signs(t *testing.T) (p *idp, fin, cfo app.Actor) {
+	t.Helper()
 	fin, cfo = h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
 	h.adopt(t, fin, cfo, freshPolicy)
-	return h, h.idp(t, h.one), fin, cfo
+	return h.idp(t, h.one), fin, cfo
 }
 
 func TestAnApprovalIsConfirmedByTheIssuer(t *testing.T) {
@@ -407,6 +413,72 @@ func confirmedExport(t *testing.T) exported {
 	require.NoError(t, err)
 	require.True(t, check.Good, check.Why)
 	return exported{whole, view.State.Keys, first, second}
+}
+
+// TestTheDailyCheckLooksAtEvidenceToo tampers as a superuser with what a decision rests on.
+func TestTheDailyCheckLooksAtEvidenceToo(t *testing.T) {
+	t.Parallel()
+	h, p, fin, cfo := signed(t)
+	w, err := p.ask(t, cfo, h.propose(t, fin, discount(1000)))
+	require.NoError(t, err)
+	require.NoError(t, p.back(t, cfo, w, p.token(t, "cfo", w, nil)))
+	h.place(t, h.one)
+	check := func(why string) {
+		t.Helper()
+		found, err := h.log.Verify(t.Context(), h.one.tenant)
+		require.NoError(t, err)
+		require.Equal(t, why == "", found.Good, found.Why)
+		require.Contains(t, found.Why, why)
+	}
+	check("")
+	for why, statement := range map[string]string{
+		"the signature of its decision is not":    `update decision_confirmation set signature = signature || 'x'`,
+		"the ID token of its decision cannot":     `update decision_confirmation set token_sealed = token_sealed || 'x'`,
+		"the document of its decision is not":     `update decision_document set document = document || ' ', digest = sha256(document || ' ')`,
+		"the key set of its decision is not":      `update issuer_key_set set document = document || ' '`,
+		"the evidence of its decision is missing": `delete from decision_confirmation`,
+	} {
+		h.superuser(t, `create table kept_c as select * from decision_confirmation`)
+		h.superuser(t, `create table kept_d as select * from decision_document`)
+		h.superuser(t, `create table kept_k as select * from issuer_key_set`)
+		h.superuser(t, `alter table issuer_key_set drop constraint if exists issuer_key_set_check`)
+		h.superuser(t, statement)
+		check(why)
+		h.superuser(t, `delete from decision_confirmation`)
+		h.superuser(t, `delete from decision_document`)
+		h.superuser(t, `delete from issuer_key_set`)
+		h.superuser(t, `insert into issuer_key_set select * from kept_k`)
+		h.superuser(t, `insert into decision_document select * from kept_d`)
+		h.superuser(t, `insert into decision_confirmation select * from kept_c`)
+		h.superuser(t, `drop table kept_c, kept_d, kept_k`)
+	}
+	check("")
+}
+
+// TestEvidenceOutlivesTheMasterKey replaces it as a whole: what is kept for years and never
+// written again is opened by the tenant's own key.
+func TestEvidenceOutlivesTheMasterKey(t *testing.T) {
+	t.Parallel()
+	h := empty(t)
+	old, fresh := secret.NewMaster(), secret.NewMaster()
+	before, err := secret.NewKeyring(old)
+	require.NoError(t, err)
+	h.wire(t, before)
+	h.one = h.company(t, "one")
+	p, fin, cfo := h.signs(t)
+	w, err := p.ask(t, cfo, h.propose(t, fin, discount(1000)))
+	require.NoError(t, err)
+	require.NoError(t, p.back(t, cfo, w, p.token(t, "cfo", w, nil)))
+	h.place(t, h.one)
+	alone, err := secret.NewKeyring(secret.NewText("2:" + fresh.Reveal()))
+	require.NoError(t, err)
+	for _, ring := range []*secret.Keyring{rotated(t, old, fresh), alone} {
+		h.wire(t, ring)
+		require.NoError(t, h.tenants.Renew(t.Context()))
+		check, err := h.log.Verify(t.Context(), h.one.tenant)
+		require.NoError(t, err)
+		require.True(t, check.Good, check.Why)
+	}
 }
 
 func inspect(bundle fs.FS, keys []string, independent confirmation.Independent) (*confirmation.Inspector, error) {

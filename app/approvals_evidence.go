@@ -101,7 +101,11 @@ func evidenceOf(tx *db.Tx, ring *secret.Keyring, decision id.Decision) (Evidence
 	if !found {
 		return Evidence{}, errNoEvidence
 	}
-	token, err := ring.Open(purposeIDToken, decision.String(), kept.TokenSealed)
+	own, err := tenantRing(tx, ring)
+	if err != nil {
+		return Evidence{}, err
+	}
+	token, err := own.Open(purposeIDToken, decision.String(), kept.TokenSealed)
 	if err != nil {
 		return Evidence{}, err
 	}
