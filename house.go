@@ -88,6 +88,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.notices = app.NewNotices(h.db, h.changes, h.approvals, h.members, h.ring, app.NoticeRules{
 		Mail: s.SMTP != nil, PublicURL: s.PublicURL.String(), Development: s.Development, Words: web.ChangeWords,
 	})
+	h.approvals.SignBy(h.records)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.rules = app.NewRules(h.db, h.access, h.changes, h.ring)
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)

@@ -8,8 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
+	"time"
 
 	"tollbook/app/auditlog"
+	"tollbook/app/confirmation"
 )
 
 // commandVerify checks an export of the audit log offline: it needs the file, and the
@@ -34,8 +37,13 @@ func commandVerify(args []string, out io.Writer) error {
 	if len(rest) != 1 {
 		return misuse("verify takes one PATH: an export of the audit log, as a zip or unpacked")
 	}
+	var independent confirmation.Independent
 	if issuersFile != "" {
-		if _, err := os.Stat(issuersFile); err != nil {
+		text, err := os.ReadFile(issuersFile)
+		if err == nil {
+			independent, err = confirmation.ReadIndependent(text)
+		}
+		if err != nil {
 			return fmt.Errorf("--issuer-keys: %w", err)
 		}
 	}
@@ -53,17 +61,68 @@ func commandVerify(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	checked, err := auditlog.Check(bundle, keys)
+	checked, decisions, err := check(bundle, keys, independent)
 	if err = errors.Join(err, closeBundle()); err != nil {
-		_, _ = fmt.Fprintf(out, "BAD  %s\n", rest[0])
+		_, _ = fmt.Fprintf(out, "BAD  %s\n%s", rest[0], decided(decisions))
 		return err
 	}
-	text := report(rest[0], checked)
-	if issuersFile != "" {
-		text += "Issuers      this export holds no sign-in tokens: --issuer-keys had nothing to check\n"
-	}
-	_, err = io.WriteString(out, text)
+	_, err = io.WriteString(out, report(rest[0], checked)+decided(decisions))
 	return err
+}
+
+// check checks the log of an export, and the decisions in it that issuers confirmed.
+func check(bundle fs.FS, keys []string, independent confirmation.Independent) (auditlog.Checked, *confirmation.Inspector, error) {
+	decisions, err := confirmation.NewInspector(bundle, keys, independent)
+	if err != nil {
+		return auditlog.Checked{}, nil, err
+	}
+	checked, err := auditlog.Check(bundle, keys, decisions.Look)
+	if err == nil {
+		err = decisions.End()
+	}
+	return checked, decisions, err
+}
+
+// decided is what was found of decisions that issuers confirmed, one by one, and what it
+// proves.
+func decided(i *confirmation.Inspector) string {
+	if i == nil {
+		return ""
+	}
+	if len(i.Decisions) == 0 {
+		return "Decisions    none that an issuer was asked to confirm\n"
+	}
+	var text strings.Builder
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format+"\n", args...) }
+	say("Decisions    %d: of each, the document, the ID token, its signature by the kept key set, nonce, subject, time, and Tollbook's signature", len(i.Decisions))
+	for k := range i.Decisions {
+		d := &i.Decisions[k]
+		who := d.Member
+		if d.For != "" {
+			who += " for " + d.For
+		}
+		say("  record %d   change %d by %s: asked %s, signed in %s", d.Sequence, d.Number, who, d.AskedAt.Format(time.RFC3339), d.AuthTime.Format(time.RFC3339))
+		say("             %s", agreement(d))
+	}
+	say("             Each proves: the issuer confirmed this person, then, for this digest. Tollbook signs the decision;")
+	say("             the issuer approved nothing and knew no more than the digest.")
+	if i.OwnKey {
+		say("             Tollbook's key for decisions is from the export itself.")
+	}
+	return text.String()
+}
+
+func agreement(d *confirmation.Confirmed) string {
+	switch d.Keys {
+	case confirmation.Agrees:
+		return "the keys of --issuer-keys agree: this token is " + d.Issuer + "'s"
+	case confirmation.Disagrees:
+		return "the keys of --issuer-keys DISAGREE: this token is not " + d.Issuer + "'s"
+	case confirmation.Unknown:
+		return fmt.Sprintf("the keys of --issuer-keys do not hold key %q of %s: NOT CONFIRMED by them", d.KeyID, d.Issuer)
+	case confirmation.Unasked:
+	}
+	return "by " + d.Issuer + ", whose keys are from the export itself: give them as you got them another way with --issuer-keys FILE"
 }
 
 func openBundle(path string) (fs.FS, func() error, error) {

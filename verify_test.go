@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/confirmation"
 	"tollbook/app/secret"
 )
 
@@ -64,7 +65,7 @@ func TestVerifyChecksAnExportWithNothingButTheFile(t *testing.T) {
 	records, err := os.ReadFile(file)
 	require.NoError(t, err)
 	lines := bytes.Split(records, []byte("\n"))
-	lines[1] = bytes.Replace(lines[1], []byte(`"v":1`), []byte(`"v":2`), 1)
+	lines[1] = bytes.Replace(lines[1], []byte(`"v":2`), []byte(`"v":3`), 1)
 	require.NoError(t, os.WriteFile(file, bytes.Join(lines, []byte("\n")), 0o600))
 	text, err = said(unpacked, "--log-keys", keys)
 	require.ErrorContains(t, err, "record 1 (rec_")
@@ -78,6 +79,29 @@ func TestVerifyChecksAnExportWithNothingButTheFile(t *testing.T) {
 		_, err = said(args...)
 		require.Error(t, err, args)
 	}
+}
+
+// TestWhatAConfirmedDecisionProvesIsSaidInWords is what an auditor files.
+func TestWhatAConfirmedDecisionProvesIsSaidInWords(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	one := confirmation.Confirmed{Sequence: 12, Number: 7, Member: "mem_1", For: "mem_2", Issuer: "https://idp.test", KeyID: "k1", AskedAt: at, AuthTime: at.Add(time.Minute)}
+	said := func(keys confirmation.Agreement, own bool) string {
+		one.Keys = keys
+		return decided(&confirmation.Inspector{Decisions: []confirmation.Confirmed{one}, OwnKey: own})
+	}
+	for keys, words := range map[confirmation.Agreement]string{
+		confirmation.Unasked: "whose keys are from the export itself", confirmation.Agrees: "--issuer-keys agree: this token is https://idp.test's",
+		confirmation.Unknown: `do not hold key "k1" of https://idp.test: NOT CONFIRMED`, confirmation.Disagrees: "DISAGREE",
+	} {
+		require.Contains(t, said(keys, true), words)
+		require.Contains(t, said(keys, true), "key for decisions is from the export itself")
+		require.NotContains(t, said(keys, false), "key for decisions is from the export itself")
+		require.Contains(t, said(keys, false), "the issuer confirmed this person, then, for this digest")
+		require.Contains(t, said(keys, false), "record 12   change 7 by mem_1 for mem_2: asked 2026-11-26T09:00:00Z, signed in 2026-11-26T09:01:00Z")
+	}
+	require.Contains(t, decided(&confirmation.Inspector{}), "none that an issuer was asked to confirm")
+	require.Empty(t, decided(nil))
 }
 
 func TestALogKeyIsAKeyOfItsOwn(t *testing.T) {

@@ -25,7 +25,12 @@ type Approvals struct {
 	changes *Changes
 	members *Members
 	ring    *secret.Keyring
+	log     *Log // signs decisions; nil: none are signed
 }
+
+// SignBy names the log whose key signs decisions that issuers confirm. Without one, or
+// where it has no key, those are refused.
+func (a *Approvals) SignBy(log *Log) { a.log = log }
 
 // NewApprovals makes the area. Kinds are governed by the areas made before and after.
 func NewApprovals(d *db.DB, access *Access, changes *Changes, members *Members, ring *secret.Keyring) *Approvals {

@@ -22,6 +22,8 @@ type Ruling struct {
 	For  id.Member // whom they stand in for; zero for themselves
 	Once string    // a key under which the verdict is given once, however often it is sent
 	Bulk bool      // it is one of several
+
+	confirmed *confirming // what the person's issuer answered; nil: it was not asked
 }
 
 // Decide gives a person's verdict on a proposal, for themselves.
@@ -59,16 +61,9 @@ func (a *Approvals) Rule(ctx context.Context, who Actor, change id.Change, r Rul
 		})
 		return err
 	})
-	if k := fault.KindOf(err); err != nil && found && (k == fault.KindForbidden || k == fault.KindConflict) {
-		refusal := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-			detail := map[string]any{"code": fault.From(err).Code, "verdict": string(r.Verdict)}
-			if !r.For.IsZero() {
-				detail["for"] = r.For.String()
-			}
-			return tx.AppendAudit(auditlog.Record{Action: "change.decision_refused", Actor: who.ID(), Subject: change.String(), Detail: detail})
-		})
-		if refusal != nil {
-			return ChangeView{}, fmt.Errorf("record a refused decision: %w", refusal)
+	if err != nil && found {
+		if failed := a.refused(ctx, who, change, r, err); failed != nil {
+			return ChangeView{}, failed
 		}
 	}
 	return decided, err
@@ -80,55 +75,96 @@ type ruled struct {
 	Ruling
 }
 
-// ErrFresh refuses to decide about a change as one of several.
+// refused records an attempt to decide that was refused.
+func (a *Approvals) refused(ctx context.Context, who Actor, change id.Change, r Ruling, why error) error {
+	if k := fault.KindOf(why); k != fault.KindForbidden && k != fault.KindConflict && (k != fault.KindUnavailable || r.confirmed == nil) {
+		return nil
+	}
+	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		detail := map[string]any{"code": fault.From(why).Code, "verdict": string(r.Verdict)}
+		if !r.For.IsZero() {
+			detail["for"] = r.For.String()
+		}
+		if err := r.confirmed.refuse(tx, fault.From(why).Code, detail); err != nil {
+			return err
+		}
+		return tx.AppendAudit(auditlog.Record{Action: "change.decision_refused", Actor: who.ID(), Subject: change.String(), Detail: detail})
+	})
+	if err != nil {
+		return fmt.Errorf("record a refused decision: %w", err)
+	}
+	return nil
+}
+
+// ErrFresh refuses an approval without the fresh sign-in its policy asks for.
 var ErrFresh = fault.New(fault.KindConflict, "fresh_sign_in", "Its policy asks to sign in again for this decision alone. Open it, and decide there.")
 
 // ErrExpired refuses a decision about a change whose time is over.
 var ErrExpired = fault.New(fault.KindConflict, "change_expired", "This change has expired. Whoever still wants it proposes it again.")
 
-func (a *Approvals) rule(tx *db.Tx, who Actor, view ChangeView, kind governed, r Ruling) (ChangeView, error) {
+// weighed is a ruling that may be given, before anything is written.
+type weighed struct {
+	view  ChangeView // as it was
+	out   approval.Outcome
+	proxy db.DelegationRow
+}
+
+// weigh finds what a ruling would do, or why it may not be given.
+func (a *Approvals) weigh(tx *db.Tx, who Actor, view ChangeView, kind governed, r Ruling) (weighed, error) {
 	one := []ChangeView{view}
 	if err := a.terms(tx, one); err != nil {
-		return ChangeView{}, err
+		return weighed{}, err
 	}
-	view = one[0]
-	if r.Bulk && view.Terms.Policy.FreshSignIn {
-		return ChangeView{}, ErrFresh
+	w := weighed{view: one[0]}
+	if r.Bulk && w.view.Terms.Policy.FreshSignIn {
+		return w, ErrFresh
 	}
 	room, err := a.room(tx)
 	if err != nil {
-		return ChangeView{}, err
+		return w, err
 	}
-	open, err := room.caseOf(tx, &view, kind)
+	open, err := room.caseOf(tx, &w.view, kind)
+	if err != nil {
+		return w, err
+	}
+	by, proxy, err := room.checker(who, &w.view, kind, open.Maker, r.For)
+	if err != nil {
+		return w, err
+	}
+	if w.view.Open() && w.view.Expired(tx.Now) {
+		return w, ErrExpired
+	}
+	w.proxy = proxy
+	if w.out, err = open.Decide(by, r.Ruling); err != nil || r.Verdict == approval.VerdictReject {
+		return w, err
+	}
+	return w, a.refuseConflicted(tx, who, proxy)
+}
+
+func (a *Approvals) rule(tx *db.Tx, who Actor, view ChangeView, kind governed, r Ruling) (ChangeView, error) {
+	w, err := a.weigh(tx, who, view, kind, r)
 	if err != nil {
 		return ChangeView{}, err
 	}
-	by, proxy, err := room.checker(who, &view, kind, open.Maker, r.For)
-	if err != nil {
-		return ChangeView{}, err
-	}
-	if view.Open() && view.Expired(tx.Now) {
-		return ChangeView{}, ErrExpired
-	}
-	out, err := open.Decide(by, r.Ruling)
-	if err != nil {
-		return ChangeView{}, err
-	}
-	view.Change = out.Change
+	view = w.view
+	view.Change = w.out.Change
 	if r.Verdict == approval.VerdictReject {
-		return a.reject(tx, who, view, out, r)
+		return a.reject(tx, who, view, w.out, r)
 	}
-	if err := a.refuseConflicted(tx, who, proxy); err != nil {
-		return ChangeView{}, err
+	if view.Terms.Policy.FreshSignIn && r.confirmed == nil {
+		return ChangeView{}, ErrFresh
 	}
 	vote := db.VoteRow{
-		ChangeID: view.ID, VoteID: id.NewVote(tx.Now), Step: out.Step, MemberID: who.Member, PersonID: who.Person,
-		ForMemberID: proxy.FromMemberID, ForPersonID: proxy.FromPersonID, DelegationID: proxy.DelegationID, Digest: view.Digest[:], Basis: string(out.Basis), Reason: r.Reason,
+		ChangeID: view.ID, VoteID: id.NewVote(tx.Now), Step: w.out.Step, MemberID: who.Member, PersonID: who.Person,
+		ForMemberID: w.proxy.FromMemberID, ForPersonID: w.proxy.FromPersonID, DelegationID: w.proxy.DelegationID, Digest: view.Digest[:], Basis: string(w.out.Basis), Reason: r.Reason,
 	}
 	if err := tx.AddVote(vote); err != nil {
 		return ChangeView{}, err
 	}
-	return a.approve(tx, who, view, kind, out, r)
+	if err := r.confirmed.keep(tx, &vote); err != nil {
+		return ChangeView{}, err
+	}
+	return a.approve(tx, who, view, kind, w.out, r)
 }
 
 // verdictDetail is what a record says of a verdict.
@@ -142,6 +178,9 @@ func verdictDetail(who Actor, view *ChangeView, out approval.Outcome, r Ruling) 
 	}
 	if out.Step >= 0 && out.Step < len(view.Terms.Policy.Steps) {
 		detail["step"] = view.Terms.Policy.Steps[out.Step].Name
+	}
+	if r.confirmed != nil {
+		detail["confirmation"] = r.confirmed.said.Detail()
 	}
 	return detail
 }

@@ -27,10 +27,14 @@ const maxSequenceRounds = 100
 
 // Sequence gives every pending record of a tenant its place in the log.
 func (a *Audit) Sequence(ctx context.Context, tenant id.Tenant) (int, error) {
+	return sequence(ctx, a.db, tenant)
+}
+
+func sequence(ctx context.Context, d *db.DB, tenant id.Tenant) (int, error) {
 	total := 0
 	for range maxSequenceRounds {
 		placed := 0
-		err := a.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		err := d.InTenant(ctx, tenant, func(tx *db.Tx) error {
 			var err error
 			placed, err = tx.SequenceAudit()
 			return err

@@ -118,6 +118,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.told = app.NewNotices(h.clone.DB, h.changes, h.approvals, h.members, ring, app.NoticeRules{
 		Mail: true, PublicURL: "https://tollbook.test", Words: func(kind string) string { return "the " + kind },
 	})
+	h.approvals.SignBy(h.log)
 	h.prices = app.NewPrices(h.clone.DB, h.access, h.changes, pricing.VendorList())
 	h.rules = app.NewRules(h.clone.DB, h.access, h.changes, ring)
 	h.plans = app.NewPlans(h.clone.DB, h.access, h.changes, ring)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/base64"
 	"strings"
 	"sync"
 
@@ -95,6 +96,20 @@ func keepPseudonyms(tx *db.Tx, ring *secret.Keyring, fresh []byte) error {
 		return tx.AddPseudonymKey(renewed)
 	}
 	return tx.ResealPseudonymKey(sealed, renewed)
+}
+
+// tenantRing is a keyring of the tenant's own, which goes on when the master key is replaced:
+// for what is kept for years and cannot be written again.
+func tenantRing(tx *db.Tx, ring *secret.Keyring) (*secret.Keyring, error) {
+	sealed, err := tx.PseudonymKey()
+	if err != nil {
+		return nil, err
+	}
+	key, err := pseudonymKey(ring, tx.Tenant, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return secret.NewKeyring(secret.NewText(base64.StdEncoding.EncodeToString(key)))
 }
 
 // Seal encrypts a label for its developer alone.

@@ -152,16 +152,32 @@ func (l *Log) sign(tx *db.Tx, signer note.Signer, verifier string, size int64) e
 	if err != nil {
 		return err
 	}
-	fresh, err := tx.AddLogKey(verifier)
-	if err != nil {
+	if err := useLogKey(tx, verifier); err != nil {
 		return err
 	}
-	if fresh {
-		if err := tx.AppendAudit(auditlog.Record{Action: "log.key_used", Actor: string(ActorSystem), Detail: map[string]any{"verifier": verifier}}); err != nil {
-			return err
-		}
-	}
 	return tx.AddCheckpoint(db.CheckpointRow{Size: size, Root: root[:], Message: message})
+}
+
+// useLogKey keeps the public half of a key that signs; that it did so first is a record.
+func useLogKey(tx *db.Tx, verifier string) error {
+	fresh, err := tx.AddLogKey(verifier)
+	if err != nil || !fresh {
+		return err
+	}
+	return tx.AppendAudit(auditlog.Record{Action: "log.key_used", Actor: string(ActorSystem), Detail: map[string]any{"verifier": verifier}})
+}
+
+// SignDecision signs the text of a tenant's decision with its key for decisions.
+func (l *Log) SignDecision(tx *db.Tx, text string) ([]byte, error) {
+	signer, verifier, err := auditlog.NewDecisionSigner(l.seed, tx.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	message, err := note.Sign(&note.Note{Text: text}, signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign decision: %w", err)
+	}
+	return message, useLogKey(tx, verifier)
 }
 
 // LogQuery narrows the log; zero fields do not narrow.

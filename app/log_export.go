@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,8 +17,10 @@ import (
 	"time"
 
 	"tollbook/app/auditlog"
+	"tollbook/app/confirmation"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/secret"
 	"tollbook/db"
 )
 
@@ -57,7 +60,7 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 	if err := l.Sign(ctx, who.Tenant); err != nil {
 		return err
 	}
-	x := logExport{LogExport: ask, who: who, signs: l.Signs()}
+	x := logExport{LogExport: ask, who: who, signs: l.Signs(), ring: l.members.ring}
 	if err := l.db.ReadTenant(ctx, who.Tenant, x.find); err != nil {
 		return err
 	}
@@ -83,6 +86,7 @@ type logExport struct {
 	head     db.CheckpointRow
 	file     *zip.Writer
 	at       time.Time
+	ring     *secret.Keyring // opens the tokens of confirmed decisions
 }
 
 // logManifest is an export's manifest: what a check needs, and who made it of what.
@@ -200,6 +204,7 @@ func (x *logExport) heads(tx *db.Tx) error {
 func (x *logExport) rows(tx *db.Tx) error {
 	var leaves bytes.Buffer
 	var batches []string
+	var decisions []id.Decision
 	w, err := x.begin(auditlog.FileRecords)
 	if err != nil {
 		return err
@@ -220,16 +225,68 @@ func (x *logExport) rows(tx *db.Tx) error {
 			if rows[i].Action == "usage.batch" {
 				batches = append(batches, rows[i].Subject)
 			}
+			if said := confirmation.ReadSaid(rows[i].Canonical); said != nil {
+				decision, err := id.ParseDecision(said.Decision)
+				if err != nil {
+					return err
+				}
+				decisions = append(decisions, decision)
+			}
 		}
 		at += int64(len(rows))
 	}
 	if err := records.Flush(); err != nil {
 		return err
 	}
-	if err := x.put(auditlog.FileLeaves, leaves.Bytes()); err != nil || !x.Usage {
+	if err := x.put(auditlog.FileLeaves, leaves.Bytes()); err != nil {
+		return err
+	}
+	if err := x.decisions(tx, decisions); err != nil || !x.Usage {
 		return err
 	}
 	return x.usage(tx, batches)
+}
+
+// decisions writes what confirmed decisions rest on, and each key set once.
+func (x *logExport) decisions(tx *db.Tx, decisions []id.Decision) error {
+	written := map[string]bool{}
+	for _, decision := range decisions {
+		e, err := evidenceOf(tx, x.ring, decision)
+		if err != nil {
+			return fmt.Errorf("read evidence of %s: %w", decision, err)
+		}
+		in := path.Join(confirmation.Directory, decision.String())
+		err = errors.Join(
+			x.put(path.Join(in, confirmation.FileDocument), e.Document), x.put(path.Join(in, confirmation.FileToken), []byte(e.Token)),
+			x.put(path.Join(in, confirmation.FileSignature), e.Signature),
+		)
+		if name := hex.EncodeToString(e.keysDigest); err == nil && !written[name] {
+			written[name] = true
+			err = x.keySet(tx, path.Join(confirmation.DirectoryKeys, name), &e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keySet writes an issuer's keys, and where the export begins later than their record,
+// that and its place in the log.
+func (x *logExport) keySet(tx *db.Tx, base string, e *Evidence) error {
+	if err := x.put(base+confirmation.SuffixKeys, e.Keys); err != nil {
+		return err
+	}
+	row, found, err := tx.LogRecord(e.keysRecord)
+	if err != nil || !found || row.Sequence >= x.manifest.From {
+		return err
+	}
+	hashes, err := auditlog.ProveRecord(x.manifest.Size, row.Sequence, tx.LogNodes)
+	if err != nil {
+		return fmt.Errorf("prove record of a key set: %w", err)
+	}
+	proof := auditlog.Proof{Sequence: row.Sequence, Hashes: hashes, Checkpoint: x.head.Message}.Text()
+	return errors.Join(x.put(base+confirmation.SuffixRecord, row.Canonical), x.put(base+confirmation.SuffixProof, proof))
 }
 
 func (x *logExport) usage(tx *db.Tx, batches []string) error {
@@ -282,6 +339,15 @@ func (x *logExport) readme() string {
 	if x.Usage {
 		say("%s/  the requests of each usage batch, whose root its record holds", auditlog.DirectoryUsage)
 	}
+	say("%s/  what decisions rest on that the decider's issuer confirmed: the document they decided", confirmation.Directory)
+	say("by, the issuer's ID token, Tollbook's signature (a signed note)")
+	say("%s/  the issuers' key sets that verify those tokens, each a record of the log before", confirmation.DirectoryKeys)
+	say("")
+	say("Of each such decision it proves that the issuer confirmed this person, then, for this digest,")
+	say("if the key set is the issuer's: give the keys as you got them from the issuer yourself with")
+	say("--issuer-keys FILE, a list of {\"issuer\":..., \"keys\":[...]}. It does not prove that the issuer")
+	say("approved anything: Tollbook signs the decision. No witness is configured: whoever holds the")
+	say("log key could have put another key set into the log.")
 	say("")
 	say("What it proves: these records are in the log at these places, none of them was changed,")
 	say("added or left out since the head was signed, and the log only grew since each earlier head.")

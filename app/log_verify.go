@@ -13,7 +13,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"tollbook/app/auditlog"
+	"tollbook/app/confirmation"
+	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/secret"
 	"tollbook/db"
 )
 
@@ -173,6 +176,13 @@ func (v *verifier) record(tx *db.Tx, r *db.LogRow) error {
 			return bad(why)
 		}
 	}
+	why, err := v.decision(tx, r.Canonical)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return bad(why)
+	}
 	v.grown = append(v.grown, v.tree.Add(leaf)...)
 	return v.head()
 }
@@ -189,6 +199,36 @@ func (v *verifier) head() error {
 	v.good, v.signed = v.signed[0].Size, v.signed[1:]
 	v.heads++
 	return nil
+}
+
+// decision compares what a confirmed decision rests on with the digests its record holds.
+func (v *verifier) decision(tx *db.Tx, canonical []byte) (string, error) {
+	said := confirmation.ReadSaid(canonical)
+	if said == nil {
+		return "", nil
+	}
+	decision, err := id.ParseDecision(said.Decision)
+	if err != nil {
+		return "it names no decision", nil //nolint:nilerr // that is the finding
+	}
+	e, err := evidenceOf(tx, v.l.members.ring, decision)
+	switch {
+	case errors.Is(err, secret.ErrSealed):
+		return "the ID token of its decision cannot be opened", nil
+	case err != nil && fault.KindOf(err) == fault.KindNotFound:
+		return "the evidence of its decision is missing", nil
+	case err != nil:
+		return "", err
+	}
+	for _, part := range []struct{ name, is, said string }{
+		{"document", confirmation.Hex(e.Document), said.Document}, {"ID token", confirmation.Hex([]byte(e.Token)), said.Token},
+		{"key set", confirmation.Hex(e.Keys), said.Keys}, {"signature", confirmation.Hex(e.Signature), said.Signature},
+	} {
+		if part.is != part.said {
+			return "the " + part.name + " of its decision is not the one whose digest it holds", nil
+		}
+	}
+	return "", nil
 }
 
 // batch compares the stored requests of a usage batch with the root its record holds.

@@ -233,6 +233,36 @@ func (s *SignIns) IssuerList(ctx context.Context, who Actor) ([]Issuer, error) {
 	return s.Issuers(ctx, who.Tenant)
 }
 
+// Own is the issuer that the actor's session came from, or the one that is set up for
+// their identity where the session's is not known: who can be asked to confirm them.
+func (s *SignIns) Own(ctx context.Context, who Actor) (Issuer, error) {
+	if who.Kind != ActorPerson {
+		return Issuer{}, ErrNoPerson
+	}
+	var from id.Issuer
+	err := s.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		row, found, err := tx.LiveSession(who.Session, sessionIdle)
+		if err == nil && !found {
+			err = ErrSession
+		}
+		from = row.IssuerID
+		return err
+	})
+	if err != nil {
+		return Issuer{}, err
+	}
+	issuers, err := s.Issuers(ctx, who.Tenant)
+	if err != nil {
+		return Issuer{}, err
+	}
+	for _, one := range issuers {
+		if one.URL == who.issuer && (from.IsZero() || one.ID == from) {
+			return one, nil
+		}
+	}
+	return Issuer{}, ErrDecisionIssuer
+}
+
 // Company is a tenant as somebody about to sign in sees it.
 type Company struct{ Slug, Name string }
 

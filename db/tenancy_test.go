@@ -62,6 +62,7 @@ type scene struct {
 	attachment id.Attachment
 	channel    id.Channel
 	delivery   id.Delivery
+	decision   id.Decision
 	rated      pricing.Rated
 	month      period.Month
 }
@@ -130,6 +131,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.approvals(t, tx)
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
 		s.usage(t, tx)
+		s.decisions(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"))
@@ -294,6 +296,7 @@ func onlyError(err error) (any, error) { return nil, err }
 func reading() map[string]query {
 	all := readingApprovals()
 	maps.Copy(all, readingNotices())
+	maps.Copy(all, readingDecisions())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

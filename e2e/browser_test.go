@@ -13,7 +13,7 @@ import (
 func TestJourneys(t *testing.T) {
 	in := demo(t)
 	run := exec.CommandContext(t.Context(), "npm", "run", "--silent", "journeys")
-	run.Env = append(os.Environ(), "TOLLBOOK_DEMO_JSON="+filepath.Join(in.dir, "demo.json"))
+	run.Env = append(os.Environ(), "TOLLBOOK_DEMO_JSON="+filepath.Join(in.dir, "demo.json"), "TOLLBOOK_BINARY="+binary)
 	out, err := run.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "passed")

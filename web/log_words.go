@@ -32,7 +32,7 @@ func logFamilies() []logFamily {
 		{"Changes", "change.", []logWord{
 			{"change.proposed", "Change proposed"}, {"change.applied", "Change applied"}, {"change.rejected", "Change rejected"},
 			{"change.decision_refused", "Decision refused"}, {"change.step_approved", "Step of a change approved"}, {"change.revised", "Change edited"},
-			{"change.remarked", "Remark on a change"}, {"change.expired", "Change expired"}, {"change.reminded", "Reminder of a change"}, {"change.escalated", "Change escalated"},
+			{"change.remarked", "Remark on a change"}, {"change.decision_asked", "Issuer asked to confirm a decision"}, {"change.expired", "Change expired"}, {"change.reminded", "Reminder of a change"}, {"change.escalated", "Change escalated"},
 		}},
 		{"Sign-ins", "sign_in.", []logWord{
 			{"sign_in.accepted", "Signed in"}, {"sign_in.switched", "Came from another company"}, {"sign_in.refused", "Sign-in refused"},
@@ -49,6 +49,7 @@ func logFamilies() []logFamily {
 		{"Usage and sums", "", []logWord{
 			{"usage.batch", "Requests recorded"}, {"sums.proved", "Sums compared"},
 		}},
+		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
 		{"Notices", "notice.", []logWord{{"notice.resent", "Notice sent again"}, {"notice.tested", "Channel tested"}}},
 		{"The log itself", "log.", []logWord{
@@ -304,6 +305,8 @@ func (v *visit) decided(d recordDetail) bool {
 func inShort(e *app.LogEntry) string {
 	d := detailOf(e)
 	switch family, _, _ := strings.Cut(e.Action, "."); {
+	case e.Action == "change.decision_asked" || e.Action == "issuer.keys":
+		return d.text("issuer")
 	case family == "change":
 		return d.changed()
 	case e.Action == "usage.batch":

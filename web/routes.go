@@ -91,7 +91,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
@@ -177,6 +177,17 @@ func (w *Web) changePages() []Route {
 		w.page(http.MethodPost, "/changes/:id/edit", w.editCase, "change", "propose"),
 		w.page(http.MethodPost, "/changes/:id/files", w.attachCase, "change", "propose"),
 		w.page(http.MethodGet, "/changes/:id/files/:file", w.sendAttachment, "change", "read"),
+	}
+}
+
+// confirmPages are the pages of decisions that an issuer confirms. Who decides is checked
+// by the policy a change is held to.
+func (w *Web) confirmPages() []Route {
+	return []Route{
+		w.page(http.MethodGet, "/changes/:id/confirm", w.askConfirmation, "change", "read"),
+		w.page(http.MethodPost, "/changes/:id/confirm", w.sendToIssuer, "change", "read"),
+		w.page(http.MethodGet, "/decisions/:id", w.showDecision, "change", "read"),
+		w.page(http.MethodGet, "/decisions/:id/evidence.zip", w.sendEvidence, "change", "read"),
 	}
 }
 

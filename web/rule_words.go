@@ -150,8 +150,8 @@ func verdictTag(e *attribution.Explained) (tone ui.Tone, icon, word string) {
 	return ui.TonePlain, "×", "Does not"
 }
 
-// verdictWords says why.
-func verdictWords(e *attribution.Explained) string {
+// ruledWords says why.
+func ruledWords(e *attribution.Explained) string {
 	switch {
 	case e.Fired:
 		return "All its conditions hold."

@@ -471,7 +471,7 @@ func (p *testView) answered(a *app.RuleAnswer) {
 	p.Answer = a
 	for i := range a.Explained {
 		e := &a.Explained[i]
-		line := verdictLine{Place: i + 1, Code: e.Rule.Code, Name: e.Rule.Name, Why: verdictWords(e), Fired: e.Fired}
+		line := verdictLine{Place: i + 1, Code: e.Rule.Code, Name: e.Rule.Name, Why: ruledWords(e), Fired: e.Fired}
 		line.Tone, line.Icon, line.Word = verdictTag(e)
 		p.Verdicts = append(p.Verdicts, line)
 	}

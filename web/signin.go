@@ -245,6 +245,9 @@ func (w *Web) finishSignIn(c echo.Context) error {
 	if w.areas.SignUps.Allowed() && app.IsSignUp(c.QueryParam("state")) && c.Param("company") == "" {
 		return w.finishVouching(c)
 	}
+	if app.IsDecision(c.QueryParam("state")) {
+		return w.finishDecision(c)
+	}
 	attempt, err := w.areas.SignIns.Take(ctx, c.QueryParam("state"))
 	if err != nil {
 		return w.refuse(c, id.Tenant{}, err)
@@ -298,28 +301,38 @@ func (w *Web) identify(c echo.Context, attempt app.Attempt) (app.Claims, error) 
 // verified is who came back from an issuer, by the ticket of their attempt: in the browser
 // that began it, with a code that the issuer takes, by a token that it signed.
 func (w *Web) verified(c echo.Context, ticket []byte, issuer app.Issuer) (goth.User, error) {
-	session, err := oidc.ReadSession(ticket)
+	session, provider, err := w.exchange(c, ticket, issuer)
 	if err != nil {
 		return goth.User{}, err
-	}
-	if subtle.ConstantTimeCompare([]byte(session.Browser), []byte(digest(w.cookie(c, browserCookie)))) != 1 {
-		return goth.User{}, app.ErrSignIn.Because(errors.New("another browser began this sign-in"))
-	}
-	if refusal := c.QueryParam("error"); refusal != "" {
-		return goth.User{}, errRefused.Because(errors.New("the issuer answered " + refusal))
-	}
-	provider, err := w.provider(c.Request().Context(), issuer, "")
-	if err != nil {
-		return goth.User{}, err
-	}
-	if _, err := session.Authorize(provider, c.QueryParams()); err != nil {
-		return goth.User{}, errToken.Because(err)
 	}
 	user, err := provider.FetchUser(session)
 	if err != nil {
 		return goth.User{}, errToken.Because(err)
 	}
 	return user, nil
+}
+
+// exchange takes the code that the browser brought back for a token, which it does not
+// verify: in the browser that began it, at the issuer it was sent to.
+func (w *Web) exchange(c echo.Context, ticket []byte, issuer app.Issuer) (*oidc.Session, *oidc.Provider, error) {
+	session, err := oidc.ReadSession(ticket)
+	if err != nil {
+		return nil, nil, err
+	}
+	if subtle.ConstantTimeCompare([]byte(session.Browser), []byte(digest(w.cookie(c, browserCookie)))) != 1 {
+		return nil, nil, app.ErrSignIn.Because(errors.New("another browser began this sign-in"))
+	}
+	if refusal := c.QueryParam("error"); refusal != "" {
+		return nil, nil, errRefused.Because(errors.New("the issuer answered " + refusal))
+	}
+	provider, err := w.provider(c.Request().Context(), issuer, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := session.Authorize(provider, c.QueryParams()); err != nil {
+		return nil, nil, errToken.Because(err)
+	}
+	return session, provider, nil
 }
 
 // maxGroups bounds how many groups of a token are looked at.

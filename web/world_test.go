@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"flag"
@@ -22,6 +23,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/approval"
+	"tollbook/app/confirmation"
 	"tollbook/app/id"
 	"tollbook/app/notice"
 	"tollbook/app/plan"
@@ -116,6 +118,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
+	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
 		return app.NewSignUps(clone.DB, changes, w.areas.Tenants, members, w.areas.SignIns, ring, rules)
 	}
@@ -238,6 +241,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.papers(t, c)
 	w.ruled(t, c, prefix)
 	w.channels(t, c)
+	w.decision(t, c)
 	return c
 }
 
@@ -271,6 +275,29 @@ func (w *world) channels(t *testing.T, c *company) {
 	require.NoError(t, err)
 	c.things["/settings/channels"], c.things["/settings/deliveries"] = channels[0].ID.String(), page.Rows[0].ID.String()
 	c.words = append(c.words, c.slug+" systems", c.slug+".hooks.test", c.slug+" hears", channels[0].ID.String(), page.Rows[0].ID.String())
+}
+
+// decision gives a company a decision that its issuer was asked to confirm, and did not.
+func (w *world) decision(t *testing.T, c *company) {
+	t.Helper()
+	who := w.who(t, c, app.RoleController)
+	document := confirmation.Document{
+		Tenant: c.tenant, Change: c.change.ID, Number: c.change.Number, Kind: c.change.Kind, Digest: c.change.DigestText(), Verdict: "approve", Member: who.Member, Person: who.Person,
+		Issuer: issuerURL, ClientID: "tollbook", Salt: confirmation.NewSalt(), AskedAt: now(),
+	}
+	canonical, err := document.Canonical()
+	require.NoError(t, err)
+	digest, decision := sha256.Sum256(canonical), id.NewDecision(now())
+	require.NoError(t, w.clone.InTenant(t.Context(), c.tenant, func(tx *db.Tx) error {
+		require.NoError(t, tx.AddDecisionDocument(db.DecisionRow{
+			DecisionID: decision, ChangeID: c.change.ID, MemberID: who.Member, IssuerID: c.issuer, Digest: digest[:], Document: canonical, Reason: c.slug + " agreed",
+			StateHash: []byte("x"), TicketSealed: []byte("x"), ExpiresAt: document.ExpiresAt(),
+		}))
+		_, err := tx.EndDecision(decision, app.ErrIssuerAway.Code)
+		return err
+	}))
+	c.things["/decisions"], c.things["/changes"] = decision.String(), c.change.ID.String()
+	c.words = append(c.words, c.slug+" agreed", decision.String())
 }
 
 // papers gives a company what it prints.

@@ -73,13 +73,20 @@ type Checked struct {
 	Requests    int64
 	Root        Hash
 	Trusted     bool // a key from elsewhere signed the checkpoint
+
+	looks []Look
 }
+
+// Look looks at a record whose bytes are those that the log holds, and returns what is
+// wrong with what belongs to it; nothing, if nothing is.
+type Look func(sequence int64, canonical []byte) (why string)
 
 // Check checks an export offline. Keys are verifier keys that came another way; with
 // none, the export's own are used, which shows that it agrees with itself and not who
-// made it. The error is a *FindingError, or the file system's.
-func Check(bundle fs.FS, keys []string) (Checked, error) {
-	c := Checked{Trusted: len(keys) > 0}
+// made it. The error is a *FindingError, or the file system's. Looks are told every record
+// that is what the log holds, in order, and say what else is wrong with it.
+func Check(bundle fs.FS, keys []string, looks ...Look) (Checked, error) {
+	c := Checked{Trusted: len(keys) > 0, looks: looks}
 	if err := c.readManifest(bundle); err != nil {
 		return c, err
 	}
@@ -173,6 +180,11 @@ func (c *Checked) records(bundle fs.FS, leaves []Hash) error {
 			return &FindingError{sequence, read.ID, "its bytes are not those that the log holds"}
 		}
 		c.Records++
+		for _, look := range c.looks {
+			if why := look(sequence, lines.Bytes()); why != "" {
+				return &FindingError{sequence, read.ID, why}
+			}
+		}
 		if read.Action != "usage.batch" || !usage[read.Subject] {
 			continue
 		}

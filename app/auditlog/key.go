@@ -23,14 +23,26 @@ const ed25519Kind = 1
 // Origin names a tenant's log, for ever: an installation's address may change.
 func Origin(tenant id.Tenant) string { return "tollbook/" + tenant.String() }
 
+// DecisionName names the key that signs a tenant's decisions: another than its log's, so
+// that nothing the one signs passes for something the other does.
+func DecisionName(tenant id.Tenant) string { return Origin(tenant) + "/decisions" }
+
 // NewSigner makes the key that signs a tenant's log, and the text by which others check
 // what it signed. Each log has a key of its own, made of one seed.
 func NewSigner(seed []byte, tenant id.Tenant) (note.Signer, string, error) {
+	return newSigner(seed, Origin(tenant), "tollbook log key 1 ")
+}
+
+// NewDecisionSigner makes the key that signs a tenant's decisions, of the same seed.
+func NewDecisionSigner(seed []byte, tenant id.Tenant) (note.Signer, string, error) {
+	return newSigner(seed, DecisionName(tenant), "tollbook decision key 1 ")
+}
+
+func newSigner(seed []byte, name, purpose string) (note.Signer, string, error) {
 	if len(seed) != SeedBytes {
 		return nil, "", fault.New(fault.KindInvalid, "log_key_size", "A log key's seed is 32 bytes.")
 	}
-	name := Origin(tenant)
-	own, err := hkdf.Key(sha256.New, seed, nil, "tollbook log key 1 "+name, ed25519.SeedSize)
+	own, err := hkdf.Key(sha256.New, seed, nil, purpose+name, ed25519.SeedSize)
 	if err != nil {
 		return nil, "", fmt.Errorf("derive log key: %w", err)
 	}

@@ -165,6 +165,7 @@ type (
 	delegation struct{}
 	delivery   struct{}
 	channel    struct{}
+	decision   struct{}
 )
 
 // Prefix implements Kind.
@@ -263,6 +264,9 @@ func (delivery) Prefix() string { return "dlv_" }
 // Prefix implements Kind.
 func (channel) Prefix() string { return "chn_" }
 
+// Prefix implements Kind.
+func (decision) Prefix() string { return "dcn_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -298,6 +302,7 @@ type (
 	Delegation = Of[delegation]
 	Delivery   = Of[delivery]
 	Channel    = Of[channel]
+	Decision   = Of[decision]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -356,6 +361,9 @@ func NewDelivery(now time.Time) Delivery { return New[delivery](now) }
 
 // NewChannel makes the id of a system that hears of changes.
 func NewChannel(now time.Time) Channel { return New[channel](now) }
+
+// NewDecision makes the id of a decision that an issuer is to confirm.
+func NewDecision(now time.Time) Decision { return New[decision](now) }
 
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
@@ -449,6 +457,9 @@ func ParseChange(text string) (Change, error) { return Parse[change](text) }
 
 // ParseAttachment reads the id of a file that belongs to a change.
 func ParseAttachment(text string) (Attachment, error) { return Parse[attachment](text) }
+
+// ParseDecision reads a decision's id.
+func ParseDecision(text string) (Decision, error) { return Parse[decision](text) }
 
 // ParseDelegation reads a delegation's id.
 func ParseDelegation(text string) (Delegation, error) { return Parse[delegation](text) }

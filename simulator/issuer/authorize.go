@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +62,9 @@ func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who, chosen := i.person(form.Get("login_hint"))
+	if asksAgain(form) { // a hint says who somebody is to be, not that they are there
+		chosen = false
+	}
 	if r.Method == http.MethodPost {
 		who, chosen = i.person(r.PostForm.Get("person"))
 	}
@@ -70,8 +74,13 @@ func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	case form.Get("prompt") == "none":
 		i.sendBack(w, r, redirect, url.Values{"error": {"login_required"}, "error_description": {"nobody is signed in"}, "state": form["state"]})
 	default:
-		i.showPeople(w, form)
+		i.showPeople(w, form, who)
 	}
+}
+
+// asksAgain tells whether the person has to act now, whatever is known of them.
+func asksAgain(form url.Values) bool {
+	return form.Get("max_age") == "0" || hasScope(form.Get("prompt"), "login") || hasScope(form.Get("prompt"), "select_account")
 }
 
 // checkAuthorize returns the OAuth error of a request whose client is known.
@@ -108,12 +117,19 @@ func hasScope(words, word string) bool {
 	return false
 }
 
-func (i *Issuer) showPeople(w http.ResponseWriter, form url.Values) {
+// showPeople asks who is signing in, whom a hint names first.
+func (i *Issuer) showPeople(w http.ResponseWriter, form url.Values, hinted Person) {
 	p := page{Title: "Who is signing in?", Intro: "Choose a person. There are no passwords here: this provider exists for demos and tests.", People: i.cfg.People}
+	if asksAgain(form) {
+		p.Title, p.Intro = "Sign in again", "The application asks for a fresh sign-in. Choose yourself: there are no passwords here, because this provider exists for demos and tests."
+	}
+	if at := slices.IndexFunc(p.People, func(one Person) bool { return one.Subject == hinted.Subject }); at > 0 {
+		p.People = slices.Concat(p.People[at:at+1], p.People[:at], p.People[at+1:])
+	}
 	if len(p.People) == 0 {
 		p.Message = "Nobody is registered here."
 	}
-	if form.Get("login_hint") != "" {
+	if form.Get("login_hint") != "" && hinted.Subject == "" {
 		p.Message = "Nobody here is known as " + form.Get("login_hint") + "."
 	}
 	for _, name := range carried() {

@@ -10,7 +10,9 @@
 //
 // Words: person (who can sign in), code, access token (opaque, for /userinfo).
 //
-// There is no session: every authorization is a fresh sign-in and its auth_time is
-// now, so prompt=login and max_age always hold. login_hint with a person's subject or
-// e-mail signs in without a page; prompt=none without it is login_required.
+// There is no session: every authorization is a fresh sign-in, and auth_time is the instant
+// of it. login_hint with a person's subject or e-mail signs in without a page, unless
+// max_age=0, prompt=login or prompt=select_account ask for the person: then they have to
+// press their button, and the hint only puts it first. prompt=none without a hint, or with
+// max_age=0, is login_required.
 package issuer

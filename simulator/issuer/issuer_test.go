@@ -167,7 +167,7 @@ func TestWholeFlow(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	for _, basic := range []bool{false, true} {
-		code := p.signIn(t, url.Values{"prompt": {"login"}, "max_age": {"0"}})
+		code := p.signIn(t, nil)
 		signedIn := p.clock.Load()
 		p.clock.Add(30)
 		form := tokenForm(code)
@@ -204,6 +204,48 @@ func TestWholeFlow(t *testing.T) {
 		require.Equal(t, 200, res.StatusCode)
 		require.Contains(t, raw, `"sub":"ada"`)
 	}
+}
+
+// TestAFreshSignInAsksThePerson is for a client that wants to know that somebody is there.
+func TestAFreshSignInAsksThePerson(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	for _, fresh := range []url.Values{{"max_age": {"0"}}, {"prompt": {"login"}}, {"max_age": {"0"}, "prompt": {"login"}}, {"prompt": {"select_account"}}} {
+		q := request(fresh)
+		q.Set("login_hint", "bob")
+		res, html := p.authorize(t, q)
+		require.Equal(t, 200, res.StatusCode, "a hint signs nobody in")
+		require.Contains(t, html, "Sign in again")
+		require.Less(t, strings.Index(html, `value="bob"`), strings.Index(html, `value="ada"`), "whom the hint names comes first")
+		require.NotContains(t, html, "Nobody here is known")
+		for name, values := range fresh {
+			require.Contains(t, html, `name="`+name+`" value="`+values[0]+`"`, "it is asked for again with the button")
+		}
+
+		p.clock.Add(45)
+		pressed := p.clock.Load()
+		q.Set("person", "bob")
+		res, _ = p.post(t, "/authorize", q)
+		require.Equal(t, http.StatusSeeOther, res.StatusCode)
+		to, err := res.Location()
+		require.NoError(t, err)
+		p.clock.Add(20)
+		_, raw := p.post(t, "/token", tokenForm(to.Query().Get("code")))
+		var tokens struct {
+			IDToken string `json:"id_token"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(raw), &tokens))
+		claims := p.verify(t, tokens.IDToken)
+		require.EqualValues(t, pressed, claims["auth_time"], "when the button was pressed")
+		require.Equal(t, "n-1", claims["nonce"])
+		require.Equal(t, "bob", claims["sub"])
+	}
+	q := request(url.Values{"prompt": {"none"}, "max_age": {"0"}})
+	q.Set("login_hint", "ada")
+	res, _ := p.authorize(t, q)
+	to, err := res.Location()
+	require.NoError(t, err)
+	require.Equal(t, "login_required", to.Query().Get("error"))
 }
 
 func TestDiscovery(t *testing.T) {

@@ -59,6 +59,37 @@ func (d *Discovery) find(ctx context.Context, issuer string) (*oidc.Provider, er
 	return provider, nil
 }
 
+// Keys are the keys an issuer publishes now, as it writes them (a JSON Web Key Set).
+func (d *Discovery) Keys(ctx context.Context, issuer string) ([]byte, error) {
+	found, err := d.find(ctx, issuer)
+	if err != nil {
+		return nil, err
+	}
+	var says struct {
+		Keys string `json:"jwks_uri"`
+	}
+	if err := found.Claims(&says); err != nil {
+		return nil, fmt.Errorf("read where the keys of %s are: %w", issuer, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, says.Keys, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the keys of %s: %w", issuer, err)
+	}
+	answer, err := d.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the keys of %s: %w", issuer, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask for the keys of %s: status %d", issuer, answer.StatusCode)
+	}
+	keys, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of %s: %w", issuer, err)
+	}
+	return keys, nil
+}
+
 // boundedTransport cuts answers: an issuer's documents are small.
 type boundedTransport struct{ next http.RoundTripper }
 

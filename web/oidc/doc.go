@@ -1,7 +1,9 @@
 // Package oidc signs people in at an OpenID Connect issuer, in the shapes of goth.
 //
 // It owns discovery (cached for minutes), the authorization URL, the code exchange
-// and the verification of the ID token. It does not own where an attempt is kept,
+// and the verification of the ID token of a sign-in; for a decision that an issuer is to
+// confirm, the way there, the exchange and the keys as they are published, while the token
+// is checked by app/confirmation. It does not own where an attempt is kept,
 // who is a member, or sessions (app.SignIns).
 //
 // Invariants: authorization code with PKCE S256 and a nonce, always; an ID token

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/markbates/goth"
@@ -31,6 +32,7 @@ type Provider struct {
 	hint     string
 	config   oauth2.Config
 	verifier *oidc.IDTokenVerifier
+	relogin  bool // the issuer takes prompt=login
 }
 
 var (
@@ -44,8 +46,15 @@ func (d *Discovery) Provider(ctx context.Context, c Client) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	var says struct {
+		Prompts []string `json:"prompt_values_supported"`
+	}
+	if err := found.Claims(&says); err != nil {
+		return nil, fmt.Errorf("read what %s supports: %w", c.Issuer, err)
+	}
 	return &Provider{
-		ctx: oidc.ClientContext(ctx, d.client), name: c.Name, issuer: c.Issuer, hint: c.LoginHint,
+		relogin: len(says.Prompts) == 0 || slices.Contains(says.Prompts, "login"),
+		ctx:     oidc.ClientContext(ctx, d.client), name: c.Name, issuer: c.Issuer, hint: c.LoginHint,
 		config: oauth2.Config{
 			ClientID: c.ID, ClientSecret: c.Secret, RedirectURL: c.RedirectURL, Endpoint: found.Endpoint(),
 			Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
@@ -92,6 +101,18 @@ func (p *Provider) Begin(state string) (*Session, error) {
 	}
 	s.AuthURL = p.config.AuthCodeURL(state, options...)
 	return s, nil
+}
+
+// BeginFresh makes an attempt for which the issuer is to see the person now, whatever
+// sessions it has, and to put a nonce that stands for something into its token.
+func (p *Provider) BeginFresh(state, nonce string) *Session {
+	s := &Session{Verifier: oauth2.GenerateVerifier(), Nonce: nonce}
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(s.Verifier), oidc.Nonce(s.Nonce), oauth2.SetAuthURLParam("max_age", "0")}
+	if p.relogin {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
+	}
+	s.AuthURL = p.config.AuthCodeURL(state, options...)
+	return s
 }
 
 // UnmarshalSession implements goth.Provider.
