@@ -212,6 +212,14 @@ func (e *policyEditor) who(name string, chosen []string) whoForm {
 	return form
 }
 
+var errNoButton = fault.Invalid("do", "policies_button", "Say what to do with this list: preview it, or propose it.")
+
+// verbs says whether a button changes the fields alone.
+func verbs(do string) bool {
+	verb, _, _ := strings.Cut(do, ":")
+	return slices.Contains([]string{"add_policy", "add_step", "remove_policy", "remove_step", "up"}, verb)
+}
+
 // pressed does what a button asks: add a policy or a step, take one away, move one up.
 func pressed(values url.Values, do string) url.Values {
 	verb, where, _ := strings.Cut(do, ":")
@@ -234,22 +242,22 @@ func pressed(values url.Values, do string) url.Values {
 		values.Set(prefix+"s"+strconv.Itoa(steps)+".quorum", "1")
 	case verb == "remove_policy" && at < policies:
 		for i := at; i+1 < policies; i++ {
-			swapFields(values, "p"+strconv.Itoa(i)+".", "p"+strconv.Itoa(i+1)+".")
+			exchange(values, "p"+strconv.Itoa(i)+".", "p"+strconv.Itoa(i+1)+".")
 		}
 		values.Set("policies", strconv.Itoa(policies-1))
 	case verb == "remove_step" && at < policies && inner < steps:
 		for i := inner; i+1 < steps; i++ {
-			swapFields(values, prefix+"s"+strconv.Itoa(i)+".", prefix+"s"+strconv.Itoa(i+1)+".")
+			exchange(values, prefix+"s"+strconv.Itoa(i)+".", prefix+"s"+strconv.Itoa(i+1)+".")
 		}
 		values.Set(prefix+"steps", strconv.Itoa(steps-1))
 	case verb == "up" && at > 0 && at < policies:
-		swapFields(values, prefix, "p"+strconv.Itoa(at-1)+".")
+		exchange(values, prefix, "p"+strconv.Itoa(at-1)+".")
 	}
 	return values
 }
 
-// swapFields exchanges all fields of two prefixes.
-func swapFields(values url.Values, a, b string) {
+// exchange swaps all fields of two prefixes.
+func exchange(values url.Values, a, b string) {
 	next := url.Values{}
 	for name, value := range values {
 		switch {
@@ -395,8 +403,11 @@ func (w *Web) savePolicies(v *visit) error {
 		text, err = document(values)
 		form.Policies = editor.show(named(values))
 	}
-	if err == nil && do != "preview" && do != "propose" {
+	switch {
+	case err == nil && verbs(do):
 		return w.policyFormPage(v, http.StatusOK, form)
+	case err == nil && do != "preview" && do != "propose":
+		err = errNoButton
 	}
 	ask := app.Ask{Kind: "policies", Payload: text, Reason: form.Reason}
 	if err == nil && form.From != "" {

@@ -370,6 +370,7 @@ func TestPoliciesAreFilledInWithoutAScript(t *testing.T) {
 	added := w.post(t, w.one, app.RoleController, edit, url.Values{"policies": {"0"}, "do": {"add_policy"}})
 	require.Equal(t, 200, added.status)
 	require.Contains(t, added.body, `name="p0.s0.name" value="Approval"`)
+	require.Equal(t, 422, w.post(t, w.one, app.RoleController, edit, url.Values{}).status, "no button was pressed")
 	form := url.Values{
 		"policies": {"1"}, "p0.code": {"large"}, "p0.kinds": {"prices"}, "p0.at_least": {"lots"}, "p0.steps": {"1"}, "p0.s0.name": {"Finance"}, "p0.s0.quorum": {"2"}, "p0.s0.who": {"role:finance_admin", ""},
 		"p0.expire_days": {"30"}, "p0.escalate": {""}, "reason": {"as the board says"}, "once": {"form_p"}, "do": {"add_step:0"},

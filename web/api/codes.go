@@ -30,7 +30,7 @@ func Codes() []string {
 		"request_absent", "rule_code", "rule_conditions", "rule_field", "rule_hours", "rule_key", "rule_key_absent", "rule_name", "rule_node", "rule_node_absent",
 		"rule_node_twice", "rule_parts", "rule_pattern", "rule_share", "rule_tag", "rule_value", "rule_values", "rule_verified", "rule_version_absent", "rule_weekday",
 		"rule_whole", "rules_backdated", "rules_many", "rules_moved", "rules_node_gone", "rules_payload", "rules_same", "rules_syntax",
-		"preview", "fresh_sign_in",
+		"fresh_sign_in",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// Us.
