@@ -76,7 +76,7 @@ func changeOf(v *app.ChangeView) Change {
 type NewChange struct {
 	Kind          string          `json:"kind" doc:"prices, node or rules."`
 	Payload       json.RawMessage `json:"payload" doc:"Of prices: {\"document\":\"a whole price book\"} or {\"discount_bps\":1234}. Of node: NodesPayload. Of rules: RulesPayload."`
-	EffectiveFrom *Instant        `json:"effective_from,omitempty" doc:"A discount's first UTC day; of a price book, the first difference unless given; of nodes, when it is decided unless given, and not in the past; of rules, now unless given, and not before today."`
+	EffectiveFrom *Instant        `json:"effective_from,omitempty" doc:"A discount's first UTC day. Unless given: of a price book the first difference, of nodes when decided, of rules now; nodes not in the past, rules not before today."`
 	Reason        string          `json:"reason" doc:"Recorded with the change."`
 }
 
