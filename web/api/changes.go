@@ -237,8 +237,8 @@ func swingOf(s *approval.Swing) ChangeSwing {
 // NewChange proposes a change.
 type NewChange struct {
 	Kind          string          `json:"kind" doc:"prices, node, rules, policies, key_move, plan, upstream, member_roles, group_mapping, group_mapping_end, issuer or issuer_retirement."`
-	Payload       json.RawMessage `json:"payload" doc:"Of prices: {\"document\":\"a whole price book\"} or {\"discount_bps\":1234}. Of node: NodesPayload. Of rules: RulesPayload. Of policies: Policies. Of key_move: {\"key\":\"key_…\",\"cost_center\":\"CC-1\",\"projects\":[]}."`
-	EffectiveFrom *Instant        `json:"effective_from,omitempty" doc:"A discount's first UTC day; of a price book, the first difference unless given; of nodes, when it is decided unless given, and not in the past; of rules, now unless given, and not before today; of others, when it is decided unless given."`
+	Payload       json.RawMessage `json:"payload" doc:"Of prices: {\"document\":\"a whole price book\"} or {\"discount_bps\":1234}. Of node: NodesPayload. Of rules: RulesPayload. Of policies: Policies."`
+	EffectiveFrom *Instant        `json:"effective_from,omitempty" doc:"A discount's first UTC day. Unless given: of a price book the first difference, of rules now, of others when decided; nodes and keys not in the past, rules not before today."`
 	Reason        string          `json:"reason" doc:"Recorded with the change."`
 }
 
