@@ -233,7 +233,7 @@ func (w *Web) nodeChangePage(v *visit, c *nodeChange) error {
 	view.Title = "Change the hierarchy"
 	switch {
 	case view.Open != nil:
-		view.Title = strings.TrimSpace(view.Open.Op.Label + " " + view.Open.Values["code"])
+		view.Title = view.Open.Op.of(view.Open.Values["code"])
 	case len(view.Operations) == 1:
 		view.Title = opTitle(&view.Operations[0])
 	default:
@@ -262,6 +262,7 @@ func (w *Web) opChoices(v *visit, view *nodeChangeView) error {
 	if err != nil {
 		return err
 	}
+	view.Effect.name(nodes)
 	for i := range nodes {
 		if len(view.Nodes) == maxListed {
 			view.MoreNodes = len(nodes) - maxListed
@@ -367,6 +368,21 @@ func (e *nodeEffect) charges(p *app.NodePreview) {
 	e.Along = append(e.Along, ui.Plural(int64(p.Keys), "virtual key"))
 	if p.Rules > 0 {
 		e.Along = append(e.Along, ui.Plural(int64(p.Rules), "attribution rule"))
+	}
+}
+
+// name calls the nodes whose charges differ by their names, where they have one now.
+func (e *nodeEffect) name(nodes []app.NodeView) {
+	if e == nil {
+		return
+	}
+	for i := range e.Rows {
+		row := &e.Rows[i]
+		if at := slices.IndexFunc(nodes, func(n app.NodeView) bool { return n.Code == row.Code }); at >= 0 {
+			row.Label, row.Code = nodes[at].Name, row.Label
+		} else {
+			row.Code = ""
+		}
 	}
 }
 

@@ -46,6 +46,19 @@ func opChoices() []opChoice {
 	}
 }
 
+// of is what a page about the operation on a node is called.
+func (c opChoice) of(code string) string {
+	switch c.Op {
+	case hierarchy.OpOwner, hierarchy.OpCapitalization, hierarchy.OpGLAccount, hierarchy.OpEntity, hierarchy.OpDimensions, hierarchy.OpKind:
+		if code != "" {
+			return c.Label + " of " + code
+		}
+	case hierarchy.OpCreate:
+		return "Create a node"
+	}
+	return strings.TrimSpace(c.Label + " " + code)
+}
+
 func opOf(text string) (opChoice, bool) {
 	list := opChoices()
 	at := slices.IndexFunc(list, func(c opChoice) bool { return string(c.Op) == text })

@@ -62,7 +62,7 @@ func TestNodePages(t *testing.T) {
 		{name: "an import", role: app.RoleAnalyst, target: "/nodes/import", status: 200, must: []string{"retire that is not in the file", "/nodes.csv", "Check what changes"}},
 		{
 			name: "a node that may be changed", role: app.RoleEngineeringAdmin, target: "/nodes/AC-P1", status: 200,
-			must: []string{"Change…", "/nodes/change?code=AC-P1&amp;op=merge", "op=create&amp;parent=AC-P1", "Timeline", "In force", "Evidence lacks", "no standard", `href="/changes/chg_`},
+			must: []string{"Change…", "/nodes/change?code=AC-P1&amp;op=merge", "op=create&amp;parent=AC-P1", "Timeline", "In force", "Gaps in the evidence", "no standard", `href="/changes/chg_`},
 		},
 		{name: "a node to look at", role: app.RoleAuditor, target: "/nodes/AC-P1", status: 200, must: []string{"Timeline"}, mustNot: []string{"op=move"}},
 	}

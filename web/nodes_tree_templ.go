@@ -594,7 +594,7 @@ func treePanel(v *treeView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if v.MayChange {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "<p class=\"seal\">To move a node, follow its Move link; with a script, drag its row onto another, or press <span class=\"kbd\">m</span> on it, choose with the arrows, <span class=\"kbd\">Enter</span>. Each leads to a proposal: nothing changes until it is decided.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "<p class=\"seal\"><span>To move a node, follow its Move link, drag its row onto another, or press <span class=\"kbd\">m</span> on it, choose with the arrows, then <span class=\"kbd\">Enter</span>. Each leads to a proposal: nothing changes until it is decided.</span></p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -736,7 +736,7 @@ func treeLine(v *treeView, r *treeRow) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 62, "<span class=\"toggle\" aria-hidden=\"true\"></span> ")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 62, "<span class=\"toggle\" aria-hidden=\"true\">&nbsp;</span> ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
