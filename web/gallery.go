@@ -31,7 +31,7 @@ type galleryView struct {
 	Content      []fieldDiff
 	Impact       impactView
 	Case         *caseView
-	Differences []differenceOf
+	Differences  []differenceOf
 }
 
 // showGallery shows every component in every state, with made-up values.

@@ -90,6 +90,7 @@ func (w *Web) differencesOf(v *visit, found []app.NodeDifference, matches func(*
 	if err != nil {
 		return nil, err
 	}
+	linked := v.may("chargeback", "read")
 	var list []differenceOf
 	for i := range found {
 		d := &found[i]
@@ -97,7 +98,7 @@ func (w *Web) differencesOf(v *visit, found []app.NodeDifference, matches func(*
 		if !fits(d.Before) && !fits(d.After) {
 			continue
 		}
-		list = append(list, differenceWords(d, names, v.may("chargeback", "read")))
+		list = append(list, differenceWords(d, names, linked))
 	}
 	return list, nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -48,13 +49,12 @@ func opChoices() []opChoice {
 
 // of is what a page about the operation on a node is called.
 func (c opChoice) of(code string) string {
-	switch c.Op {
-	case hierarchy.OpOwner, hierarchy.OpCapitalization, hierarchy.OpGLAccount, hierarchy.OpEntity, hierarchy.OpDimensions, hierarchy.OpKind:
-		if code != "" {
-			return c.Label + " of " + code
-		}
-	case hierarchy.OpCreate:
+	things := []hierarchy.Op{hierarchy.OpOwner, hierarchy.OpCapitalization, hierarchy.OpGLAccount, hierarchy.OpEntity, hierarchy.OpDimensions, hierarchy.OpKind}
+	switch {
+	case c.Op == hierarchy.OpCreate:
 		return "Create a node"
+	case code != "" && slices.Contains(things, c.Op):
+		return c.Label + " of " + code
 	}
 	return strings.TrimSpace(c.Label + " " + code)
 }
@@ -305,12 +305,10 @@ func typedAgain(o *hierarchy.Operation) *opForm {
 }
 
 func (f *opForm) evidenceOf(e *hierarchy.Evidence) {
-	for name, value := range map[string]string{
+	maps.Copy(f.Values, map[string]string{
 		"standard": string(e.Standard), "category": string(e.Category), "authorized_on": e.AuthorizedOn, "authorization_document": e.AuthorizationDocument,
 		"funding_commitment": e.FundingCommitment, "started_on": e.StartedOn, "ready_for_use_on": e.ReadyForUseOn, "in_service_on": e.InServiceOn,
-	} {
-		f.Values[name] = value
-	}
+	})
 	if e.Uncertain {
 		f.Values["uncertain"] = "yes"
 	}

@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/csv"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -96,9 +97,7 @@ func TestANodeIsChangedByAProposal(t *testing.T) {
 			form.Set("operations", hidden(t, before, "operations"))
 			form.Set("once", hidden(t, before, "once"))
 		}
-		for name, values := range more {
-			form[name] = values
-		}
+		maps.Copy(form, more)
 		got := w.send(maker, "/nodes/change", form)
 		wholesome(t, got)
 		return got
@@ -230,9 +229,7 @@ func TestAHierarchyGoesOutAndIn(t *testing.T) {
 	require.Contains(t, file.body, "own_usd")
 	send := func(text, step string, more url.Values) answer {
 		form := url.Values{"file": {text}, "step": {step}}
-		for name, values := range more {
-			form[name] = values
-		}
+		maps.Copy(form, more)
 		got := w.send(maker, "/nodes/import", form)
 		wholesome(t, got)
 		return got

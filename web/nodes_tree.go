@@ -105,23 +105,25 @@ func (q *treeQuery) url(path string) string {
 }
 
 // toggle is the page with one node expanded or collapsed.
-func (q treeQuery) toggle(code string, open bool) string {
+func (q *treeQuery) toggle(code string, open bool) string {
 	not := func(list []string) []string {
 		return slices.DeleteFunc(slices.Clone(list), func(c string) bool { return c == code })
 	}
-	q.Open, q.Shut = not(q.Open), not(q.Shut)
+	next := *q
+	next.Open, next.Shut = not(q.Open), not(q.Shut)
 	if open {
-		q.Open = append(q.Open, code)
+		next.Open = append(next.Open, code)
 	} else {
-		q.Shut = append(q.Shut, code)
+		next.Shut = append(next.Shut, code)
 	}
-	return q.url("/nodes") + "#n-" + code
+	return next.url("/nodes") + "#n-" + code
 }
 
-// files are the parameters of the CSV: what is folded on the page is in it.
-func (q treeQuery) file() string {
-	q.Open, q.Shut, q.Levels = nil, nil, 0
-	return q.url("/nodes.csv")
+// file is the CSV of the page: what is folded on the page is in it.
+func (q *treeQuery) file() string {
+	all := *q
+	all.Open, all.Shut, all.Levels = nil, nil, 0
+	return all.url("/nodes.csv")
 }
 
 type treeView struct {
