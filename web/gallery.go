@@ -31,7 +31,7 @@ type galleryView struct {
 	Content      []fieldDiff
 	Impact       impactView
 	Case         *caseView
-	Differences  []differenceOf
+	Differences  []nodeDifference
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -60,9 +60,9 @@ func gallery(frame ui.Frame) *galleryView {
 		v.Stacks = append(v.Stacks, column)
 	}
 	for _, what := range []string{nodeCreated, nodeMoved, nodeChanged, nodeRetired, "unchanged", "missing"} {
-		v.Differences = append(v.Differences, differenceOf{
+		v.Differences = append(v.Differences, nodeDifference{
 			Code: "CC-1", Name: "Made up", URL: "/_gallery", What: what,
-			Fields: []fieldOf{{Field: "parent_code", Before: "BU-10", After: "BU-20"}, {Field: "owner", After: "Somebody"}, {Field: "gl_account", Before: "6410"}},
+			Fields: []nodeField{{Field: "parent_code", Before: "BU-10", After: "BU-20"}, {Field: "owner", After: "Somebody"}, {Field: "gl_account", Before: "6410"}},
 		})
 	}
 	at := time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC)

@@ -253,7 +253,7 @@ func momentOf(m *app.NodeMoment, names map[id.Member]string, now time.Time) mome
 			if text == "" {
 				text = "none"
 			}
-			words = append(words, fieldWords(field)+" "+text)
+			words = append(words, nodeFieldWords(field)+" "+text)
 		}
 		one.Words = ui.Words(strings.Join(words, "; "))
 	}

@@ -50,7 +50,7 @@ type nodeChangeView struct {
 type nodeEffect struct {
 	Sentence    string
 	From        string // when it takes effect, in words
-	Differences []differenceOf
+	Differences []nodeDifference
 	MoreDiffer  int
 	Month       string
 	Rows        []effectRow

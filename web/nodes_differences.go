@@ -10,15 +10,15 @@ import (
 	"tollbook/web/ui"
 )
 
-// differenceOf is a node that is not the same in two trees, as it is shown.
-type differenceOf struct {
+// nodeDifference is a node that is not the same in two trees, as it is shown.
+type nodeDifference struct {
 	Code, Name, URL string
 	What            string // created, retired, moved or changed
-	Fields          []fieldOf
+	Fields          []nodeField
 }
 
-// fieldOf is one field of a node before and after.
-type fieldOf struct{ Field, Before, After string }
+// nodeField is one field of a node before and after.
+type nodeField struct{ Field, Before, After string }
 
 // maxDifferences bounds what a page shows; the file has all.
 const maxDifferences = 500
@@ -67,7 +67,7 @@ func (w *Web) fillDifferences(v *visit, view *treeView) error {
 }
 
 // differences compares two dates, both as known at one instant.
-func (w *Web) differences(v *visit, q *treeQuery) ([]differenceOf, error) {
+func (w *Web) differences(v *visit, q *treeQuery) ([]nodeDifference, error) {
 	ctx := v.Request().Context()
 	found, err := w.areas.Nodes.Diff(ctx, v.who, app.TreeQuery{AsOf: q.From, Known: q.Known}, app.TreeQuery{AsOf: q.AsOf, Known: q.Known})
 	if err != nil {
@@ -77,7 +77,7 @@ func (w *Web) differences(v *visit, q *treeQuery) ([]differenceOf, error) {
 }
 
 // differencesOf puts differences into words; only those are kept of which one side matches.
-func (w *Web) differencesOf(v *visit, found []app.NodeDifference, matches func(*app.NodeView, string) bool) ([]differenceOf, error) {
+func (w *Web) differencesOf(v *visit, found []app.NodeDifference, matches func(*app.NodeView, string) bool) ([]nodeDifference, error) {
 	var owners []id.Member
 	for i := range found {
 		for _, side := range []*app.NodeView{found[i].Before, found[i].After} {
@@ -91,7 +91,7 @@ func (w *Web) differencesOf(v *visit, found []app.NodeDifference, matches func(*
 		return nil, err
 	}
 	linked := v.may("chargeback", "read")
-	var list []differenceOf
+	var list []nodeDifference
 	for i := range found {
 		d := &found[i]
 		fits := func(side *app.NodeView) bool { return side != nil && matches(side, names[side.Owner]) }
@@ -103,14 +103,14 @@ func (w *Web) differencesOf(v *visit, found []app.NodeDifference, matches func(*
 	return list, nil
 }
 
-func differenceWords(d *app.NodeDifference, names map[id.Member]string, linked bool) differenceOf {
-	shown, one := d.After, differenceOf{What: nodeChanged}
+func differenceWords(d *app.NodeDifference, names map[id.Member]string, linked bool) nodeDifference {
+	shown, one := d.After, nodeDifference{What: nodeChanged}
 	switch {
 	case d.Before == nil:
 		one.What = nodeCreated
 		for _, field := range nodeFields() {
 			if text := fieldText(d.After, field, names); text != "" {
-				one.Fields = append(one.Fields, fieldOf{Field: field, After: text})
+				one.Fields = append(one.Fields, nodeField{Field: field, After: text})
 			}
 		}
 	case d.After == nil:
@@ -120,7 +120,7 @@ func differenceWords(d *app.NodeDifference, names map[id.Member]string, linked b
 			one.What = nodeMoved
 		}
 		for _, field := range d.Fields {
-			one.Fields = append(one.Fields, fieldOf{field, fieldText(d.Before, field, names), fieldText(d.After, field, names)})
+			one.Fields = append(one.Fields, nodeField{field, fieldText(d.Before, field, names), fieldText(d.After, field, names)})
 		}
 	}
 	one.Code, one.Name = shown.Code, shown.Name
@@ -169,8 +169,8 @@ func fieldText(n *app.NodeView, field string, names map[id.Member]string) string
 	return ""
 }
 
-// fieldWords names a field for people.
-func fieldWords(field string) string {
+// nodeFieldWords names a field for people.
+func nodeFieldWords(field string) string {
 	switch field {
 	case "parent_code":
 		return "parent"
@@ -236,13 +236,13 @@ func dimensionLines(d hierarchy.Dimensions) []string {
 	return lines
 }
 
-func differencesSheet(list []differenceOf) *sheet {
+func differencesSheet(list []nodeDifference) *sheet {
 	out := newSheet("code", "name", "what", "field", "before", "after")
 	for i := range list {
 		d := &list[i]
 		fields := d.Fields
 		if len(fields) == 0 {
-			fields = []fieldOf{{}}
+			fields = []nodeField{{}}
 		}
 		for _, f := range fields {
 			_ = out.Write([]string{cell(d.Code), cell(d.Name), d.What, f.Field, cell(f.Before), cell(f.After)})

@@ -91,7 +91,7 @@ func opTitle(o *hierarchy.Operation) string {
 	case hierarchy.OpCapitalization:
 		return ui.Words(string(o.Capitalization)) + " " + o.Code
 	case hierarchy.OpOwner, hierarchy.OpEntity, hierarchy.OpGLAccount, hierarchy.OpKind, hierarchy.OpDimensions:
-		return "Change the " + fieldWords(string(o.Op)) + " of " + o.Code
+		return "Change the " + nodeFieldWords(string(o.Op)) + " of " + o.Code
 	}
 	return o.Code
 }

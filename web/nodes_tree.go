@@ -147,7 +147,7 @@ type treeView struct {
 	MayChange      bool
 	MayFollow      bool // nodes have pages for the actor
 	Notches        string
-	Differences    []differenceOf
+	Differences    []nodeDifference
 	Compared       bool
 	MoreDifferent  int
 	DifferenceWord string
