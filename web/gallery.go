@@ -31,6 +31,7 @@ type galleryView struct {
 	Content      []fieldDiff
 	Impact       impactView
 	Case         *caseView
+	Differences  []nodeDifference
 }
 
 // showGallery shows every component in every state, with made-up values.
@@ -57,6 +58,12 @@ func gallery(frame ui.Frame) *galleryView {
 			column.Parts = append(column.Parts, chart.Part{Permille: 20 + 10*((n+series)%12), Series: series})
 		}
 		v.Stacks = append(v.Stacks, column)
+	}
+	for _, what := range []string{nodeCreated, nodeMoved, nodeChanged, nodeRetired, "unchanged", "missing"} {
+		v.Differences = append(v.Differences, nodeDifference{
+			Code: "CC-1", Name: "Made up", URL: "/_gallery", What: what,
+			Fields: []nodeField{{Field: "parent_code", Before: "BU-10", After: "BU-20"}, {Field: "owner", After: "Somebody"}, {Field: "gl_account", Before: "6410"}},
+		})
 	}
 	at := time.Date(2026, 11, 23, 14, 2, 0, 0, time.UTC)
 	for _, outcome := range []string{app.UpstreamWorks, app.UpstreamFailing, app.UpstreamRefused, app.UpstreamForeign, app.UpstreamUnreached} {

@@ -57,7 +57,7 @@ var errCrossOrigin = fault.New(fault.KindForbidden, "cross_origin", "This form w
 
 const (
 	maxForm = 64 << 10
-	// maxPlanForm holds a plan's file as a form sends it: each comma takes three bytes.
+	// maxPlanForm holds the file of a plan or of a hierarchy as a form sends it: each comma takes three bytes.
 	maxPlanForm = 8 << 20
 	// maxRulesForm holds a company's rules as a form sends them: most of JSON takes three bytes.
 	maxRulesForm = 1 << 20
@@ -68,7 +68,7 @@ const (
 // formLimit bounds the body of a page's form.
 func formLimit(path string) int64 {
 	switch path {
-	case "/plan", "/plan/check":
+	case "/plan", "/plan/check", "/nodes/import":
 		return maxPlanForm
 	case "/rules/edit":
 		return maxRulesForm

@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"tollbook/app"
 	"tollbook/app/hierarchy"
+	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/web/chart"
 	"tollbook/web/ui"
@@ -31,6 +35,19 @@ type nodeView struct {
 	TrendWords     string
 	Lists          []nodeList
 	Requests       string
+	Evidence       []ui.Fact
+	Gaps           []string // what an auditor will ask for and is not there
+	Dimensions     []string
+	Operations     []link // that may be proposed
+	Line           []momentView
+	Earlier        int // moments beyond those shown
+}
+
+// momentView is what a node was, is or will be for a span.
+type momentView struct {
+	Words, Held, Maker, Reason string
+	Change                     link
+	Tag                        figureTag
 }
 
 type nodeMonth struct {
@@ -84,6 +101,9 @@ func (w *Web) showNode(v *visit) error {
 	view.Figures = nodeFigures(&s, q)
 	view.trend(&s, q, home)
 	view.lists(&s, q)
+	if err := w.fillLine(v, view); err != nil {
+		return err
+	}
 	if err := nodeSheet(&s).prints(v, &view.Frame, "/nodes/:node/months.csv", nodeFile(v, &s, q)); err != nil {
 		return err
 	}
@@ -162,21 +182,90 @@ func (v *nodeView) lists(s *app.NodeStory, q monthQuery) {
 	}, false)
 }
 
-// heldWords says from when to when a version holds.
-func heldWords(step hierarchy.Version) string {
-	if step.EffectiveTo.IsZero() {
-		return "from " + ui.Day(step.EffectiveFrom) + " on"
+// maxMoments bounds the timeline on the page to the latest.
+const maxMoments = 50
+
+// fillLine tells the node's life, newest first: what is planned, what is, what was.
+func (w *Web) fillLine(v *visit, view *nodeView) error {
+	n := &view.Story.NodeView
+	if n.Capitalization == hierarchy.Capitalize || n.Evidence != (hierarchy.Evidence{}) {
+		view.Evidence, view.Gaps = evidenceFacts(&n.Evidence), n.Evidence.Gaps()
 	}
-	return "from " + ui.Day(step.EffectiveFrom) + " until " + ui.Day(step.EffectiveTo)
+	view.Dimensions = dimensionLines(n.Dimensions)
+	if v.may("node", "propose") && n.Code != hierarchy.SuspenseCode {
+		for _, c := range opChoices() {
+			view.Operations = append(view.Operations, link{Label: c.Label, URL: changeNodeURL(c.Op, n.Code)})
+		}
+		at := slices.IndexFunc(view.Operations, func(l link) bool { return l.URL == changeNodeURL(hierarchy.OpCreate, n.Code) })
+		view.Operations[at] = link{Label: "Create a node below it", URL: changeNodeURL(hierarchy.OpCreate, "") + "&parent=" + url.QueryEscape(n.Code)}
+	}
+	line, err := w.areas.Nodes.Timeline(v.Request().Context(), v.who, n.Code, view.Query.AsOf)
+	if err != nil {
+		return err
+	}
+	var owners []id.Member
+	for i := range line.Moments {
+		owners = append(owners, line.Moments[i].Version.Owner)
+	}
+	names, err := w.areas.Members.Owners(v.Request().Context(), v.who, owners)
+	if err != nil {
+		return err
+	}
+	for i := range slices.Backward(line.Moments) {
+		if len(view.Line) == maxMoments {
+			view.Earlier = i + 1
+			break
+		}
+		m := momentOf(&line.Moments[i], names, w.cfg.Now())
+		if v.may("change", "read") && line.Moments[i].Change.Number > 0 {
+			m.Change.URL = "/changes/" + line.Moments[i].Change.ID.String()
+		}
+		view.Line = append(view.Line, m)
+	}
+	return nil
 }
 
-// stepWords says what a version made of a node.
-func stepWords(s *app.NodeStep) string {
-	words := s.Code + " " + s.Name
-	if s.ParentCode != "" {
-		words += ", below " + s.ParentCode
+func momentOf(m *app.NodeMoment, names map[id.Member]string, now time.Time) momentView {
+	one := momentView{Held: heldWords(m.From, m.To), Maker: makerWords(m.Change.Maker), Reason: m.Change.Reason}
+	if m.Change.Number > 0 {
+		one.Change.Label = changeNumber(m.Change.Number)
 	}
-	return words
+	switch {
+	case m.From.After(now):
+		one.Tag = figureTag{ui.ToneNext, "…", "Planned"}
+	case !m.To.IsZero() && !m.To.After(now):
+		one.Tag = figureTag{ui.TonePlain, "", "Over"}
+	default:
+		one.Tag = figureTag{ui.ToneOK, "✓", "In force"}
+	}
+	view := &app.NodeView{Version: m.Version, ParentCode: m.ParentCode}
+	one.Words = m.Version.Code + " " + m.Version.Name
+	if m.ParentCode != "" {
+		one.Words += ", below " + m.ParentCode
+	}
+	if !m.There {
+		one.Words, one.Tag.Word = "Retired: it is there no more", "Retired"
+	}
+	if len(m.Fields) > 0 {
+		var words []string
+		for _, field := range m.Fields {
+			text := fieldText(view, field, names)
+			if text == "" {
+				text = "none"
+			}
+			words = append(words, nodeFieldWords(field)+" "+text)
+		}
+		one.Words = ui.Words(strings.Join(words, "; "))
+	}
+	return one
+}
+
+// heldWords says from when to when something holds.
+func heldWords(from, to time.Time) string {
+	if to.IsZero() {
+		return "from " + ui.Day(from) + " on"
+	}
+	return "from " + ui.Day(from) + " until " + ui.Day(to)
 }
 
 // exportNode is the trend as a file.

@@ -91,7 +91,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages(), w.nodePages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
@@ -140,6 +140,18 @@ func (w *Web) rulePages() []Route {
 		w.page(http.MethodGet, "/rules/replay", w.showReplay, "rule", "read"),
 		w.page(http.MethodGet, "/rules/replay.csv", w.exportReplay, "rule", "read"),
 		w.page(http.MethodGet, "/rules/test", w.showTest, "rule", "read"),
+	}
+}
+
+// nodePages are the pages of the hierarchy and of what is proposed about it.
+func (w *Web) nodePages() []Route {
+	return []Route{
+		w.page(http.MethodGet, "/nodes", w.showTree, "node", "read"),
+		w.page(http.MethodGet, "/nodes.csv", w.exportTree, "node", "read"),
+		w.page(http.MethodGet, "/nodes/change", w.askNodeChange, "node", "propose"),
+		w.page(http.MethodPost, "/nodes/change", w.writeNodeChange, "node", "propose"),
+		w.page(http.MethodGet, "/nodes/import", w.askNodeImport, "node", "propose"),
+		w.page(http.MethodPost, "/nodes/import", w.importNodes, "node", "propose"),
 	}
 }
 

@@ -129,6 +129,9 @@ func (v *visit) frame(title string) ui.Frame {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()
 	}
+	if v.may("node", "read") {
+		add("Hierarchy", "/nodes")
+	}
 	if v.may("key", "read") {
 		add("Virtual keys", "/keys")
 	}

@@ -54,7 +54,9 @@ func fields() []string {
 }
 
 // beside are the columns that exports carry for people.
-func beside() []string { return []string{"version", "path", "id", "effective_from", "effective_to"} }
+func beside() []string {
+	return []string{"version", "path", "id", "effective_from", "effective_to", "period", "own_usd", "total_usd"}
+}
 
 // File is a hierarchy as somebody wants it.
 type File struct {

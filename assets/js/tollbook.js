@@ -147,7 +147,130 @@ function step(by) {
   links[next].focus();
 }
 
+// A row of the hierarchy is moved by dragging it onto another, or by the keyboard: m, the
+// arrows, Enter. Either leads to the page that says what a move does: nothing moves here.
+const nodes = document.querySelector("table[data-nodes]");
+let moving = null;
+
+function nodeRows() {
+  return [...nodes.tBodies[0].rows];
+}
+
+function leads(row, to) {
+  const address = new URL(nodes.dataset.change, location.href);
+  address.searchParams.set("code", row.dataset.code);
+  address.searchParams.set("parent", to.dataset.code);
+  location.assign(address);
+}
+
+function point(row) {
+  for (const other of nodeRows()) other.classList.toggle("target", other === row);
+  row?.scrollIntoView({ block: "nearest" });
+}
+
+function endMove(text) {
+  moving?.row.classList.remove("moving");
+  point(null);
+  status.textContent = text;
+  moving = null;
+}
+
+function beginMove() {
+  const row = document.activeElement?.closest("table[data-nodes] tbody tr");
+  if (!row?.draggable) return;
+  moving = { row, at: nodeRows().indexOf(row) };
+  row.classList.add("moving");
+  status.textContent = `Moving ${row.dataset.code}. Choose what it goes below with the arrows, then Enter. Escape ends it.`;
+}
+
+function chooseParent(key) {
+  const rows = nodeRows();
+  if (key === "Escape") {
+    endMove("It stays where it is");
+    return;
+  }
+  if (key === "Enter") {
+    if (rows[moving.at] !== moving.row) leads(moving.row, rows[moving.at]);
+    return;
+  }
+  const by = key === "ArrowUp" ? -1 : 1;
+  let next = moving.at + by;
+  if (rows[next] === moving.row) next += by;
+  if (!rows[next]) return;
+  moving.at = next;
+  point(rows[next]);
+  status.textContent = `Below ${rows[next].dataset.code} ${rows[next].querySelector("[data-row]")?.textContent ?? ""}`;
+}
+
+if (nodes) {
+  let dragged = null;
+  for (const row of nodeRows()) row.draggable = row.querySelector('td a[href*="op=move"]') !== null;
+  const over = (event) => event.target.closest?.("tbody tr");
+  nodes.addEventListener("dragstart", (event) => {
+    dragged = over(event);
+    if (!dragged) return;
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", dragged.dataset.code);
+    dragged.classList.add("moving");
+  });
+  nodes.addEventListener("dragover", (event) => {
+    const row = over(event);
+    if (!dragged || !row || row === dragged) return;
+    event.preventDefault();
+    point(row);
+  });
+  nodes.addEventListener("drop", (event) => {
+    const row = over(event);
+    if (!dragged || !row || row === dragged) return;
+    event.preventDefault();
+    leads(dragged, row);
+  });
+  nodes.addEventListener("dragend", () => {
+    dragged?.classList.remove("moving");
+    dragged = null;
+    point(null);
+  });
+  nodes.addEventListener("keydown", (event) => {
+    if (!moving || !["ArrowUp", "ArrowDown", "Enter", "Escape"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    chooseParent(event.key);
+  });
+  nodes.addEventListener("focusout", (event) => {
+    if (moving && !nodes.contains(event.relatedTarget)) endMove("");
+  });
+}
+
+// A slider goes from one instant at which the hierarchy turns to the next, and fills the
+// field that is sent.
+for (const slider of document.querySelectorAll("[data-slider]")) {
+  const field = document.getElementById(slider.dataset.slider);
+  const range = slider.querySelector("input");
+  const shown = slider.querySelector("output");
+  const turns = slider.dataset.notches.split(" ");
+  range.max = String(turns.length - 1);
+  const now = turns.indexOf("");
+  let at = turns.indexOf(field.value);
+  if (at < 0) at = turns.findLastIndex((turn) => turn !== "" && turn <= field.value);
+  range.value = String(Math.max(at, 0));
+  const words = () => {
+    const turn = turns[Number(range.value)];
+    shown.textContent = turn === "" ? "now" : turn + (Number(range.value) > now ? ", planned" : "");
+    range.setAttribute("aria-valuetext", shown.textContent);
+  };
+  words();
+  range.addEventListener("input", () => {
+    field.value = turns[Number(range.value)];
+    words();
+  });
+  range.addEventListener("change", () => range.form.requestSubmit());
+  slider.hidden = turns.length < 2;
+}
+
 const actions = {
+  m: () => {
+    if (nodes) beginMove();
+  },
   "/": () => {
     const field = document.querySelector("[data-search]");
     field?.focus();

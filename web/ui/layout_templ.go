@@ -991,7 +991,7 @@ func help() templ.Component {
 			templ_7745c5c3_Var42 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 79, "<dialog id=\"help\" aria-labelledby=\"help-title\"><h2 id=\"help-title\">Keyboard</h2><dl class=\"keys\"><dt><span class=\"kbd\">/</span></dt><dd>Search</dd><dt><span class=\"kbd\">j</span> <span class=\"kbd\">k</span></dt><dd>Next and previous row</dd><dt><span class=\"kbd\">Enter</span></dt><dd>Open the row</dd><dt><span class=\"kbd\">?</span></dt><dd>This help</dd></dl><label class=\"check\"><input type=\"checkbox\" id=\"keys-on\" checked> Single-key shortcuts on</label><form method=\"dialog\"><button class=\"btn\">Close</button></form></dialog>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 79, "<dialog id=\"help\" aria-labelledby=\"help-title\"><h2 id=\"help-title\">Keyboard</h2><dl class=\"keys\"><dt><span class=\"kbd\">/</span></dt><dd>Search</dd><dt><span class=\"kbd\">j</span> <span class=\"kbd\">k</span></dt><dd>Next and previous row</dd><dt><span class=\"kbd\">Enter</span></dt><dd>Open the row</dd><dt><span class=\"kbd\">m</span></dt><dd>Move the row, in the hierarchy</dd><dt><span class=\"kbd\">?</span></dt><dd>This help</dd></dl><label class=\"check\"><input type=\"checkbox\" id=\"keys-on\" checked> Single-key shortcuts on</label><form method=\"dialog\"><button class=\"btn\">Close</button></form></dialog>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
