@@ -204,10 +204,7 @@ func (w *Web) proposeRules(v *visit, form *rulesForm, rules *attribution.Rules) 
 		form.fail(err)
 		return w.rulesEditor(v, form, rules, nil)
 	}
-	if err != nil {
-		return err
-	}
-	return v.Redirect(http.StatusSeeOther, "/rules?proposed="+made.ID.String())
+	return v.proposed(made, err, "/rules")
 }
 
 // save takes the rule that is open into the rules; one that cannot be stays open as typed.
