@@ -33,8 +33,8 @@ test('the engineering admin proposes attribution rules and finance sees what the
   await expect(page.getByLabel('Why')).toHaveValue('agreed with the platform team');
   await expectAccessible(page);
   await page.getByRole('button', { name: 'Propose', exact: true }).click();
-  await expect(page.getByText('waits for a decision')).toBeVisible();
-  await expect(page.getByRole('table').first()).toContainText('agreed with the platform team');
+  await expect(page).toHaveURL(/\/changes\/chg_/);
+  await expect(page.getByText('agreed with the platform team').first()).toBeVisible();
 
   const other = await (await browser.newContext()).newPage();
   await signIn(other, 'finance_admin');
