@@ -40,7 +40,8 @@ type VoteView struct {
 	Reason    string
 	Basis     approval.Basis
 	DecidedAt time.Time
-	Edited    bool // it was about a former content
+	Edited    bool        // it was about a former content
+	Decision  id.Decision // that their issuer confirmed; zero where none was asked
 }
 
 // RemarkView is something said about a change, or done about its waiting.
@@ -239,7 +240,11 @@ func (a *Approvals) fill(tx *db.Tx, room *room, shown *CaseView, kind governed, 
 	for i := range shown.May.For {
 		shown.May.For[i].Name = hands[shown.May.For[i].Member.String()].Name
 	}
-	shown.steps(open, votes, asked, hands)
+	confirmed, err := tx.ConfirmedVotes(shown.ID)
+	if err != nil {
+		return err
+	}
+	shown.steps(open, votes, asked, hands, confirmed)
 	for i := range remarks {
 		r := &remarks[i]
 		shown.Remarks = append(shown.Remarks, RemarkView{Kind: r.Kind, Who: hands[r.Actor], Body: r.Body, RecordedAt: r.RecordedAt.UTC()})
@@ -258,7 +263,7 @@ func (a *Approvals) fill(tx *db.Tx, room *room, shown *CaseView, kind governed, 
 }
 
 // steps puts approvals where they belong.
-func (c *CaseView) steps(open *approval.Case, votes []db.VoteRow, asked [][]id.Member, hands map[string]Hand) {
+func (c *CaseView) steps(open *approval.Case, votes []db.VoteRow, asked [][]id.Member, hands map[string]Hand, confirmed map[id.Vote]id.Decision) {
 	undecided, turn := open.Open(), open.Turn()
 	for i, step := range c.Terms.Policy.Steps {
 		view := StepView{Step: step, Open: slices.Contains(undecided, i), Turn: c.Open() && slices.Contains(turn, i)}
@@ -273,7 +278,7 @@ func (c *CaseView) steps(open *approval.Case, votes []db.VoteRow, asked [][]id.M
 		v := &votes[i]
 		one := VoteView{
 			Who: hands[v.MemberID.String()], For: hands[v.ForMemberID.String()], Reason: v.Reason, Basis: approval.Basis(v.Basis), DecidedAt: v.DecidedAt.UTC(),
-			Edited: hex.EncodeToString(v.Digest) != c.DigestText(),
+			Decision: confirmed[v.VoteID], Edited: hex.EncodeToString(v.Digest) != c.DigestText(),
 		}
 		if one.Edited || v.Void || v.Step >= len(c.Steps) {
 			c.Void = append(c.Void, one)

@@ -45,6 +45,7 @@ type caseView struct {
 	EditURL string // of a better form than the text; empty: there is none
 	Forms   caseForms
 	Once    string
+	Confirm *confirmPart // nil: approving asks no issuer
 }
 
 // pricesPart is what a change of prices does, line by line.
@@ -142,6 +143,9 @@ func (w *Web) casePage(v *visit, status int, forms caseForms) error {
 		view.Log = logQuery{Subject: c.ID.String()}.url("/log")
 	}
 	view.History = v.caseHistory(&shown)
+	if view.Confirm, err = w.confirmPart(v, &shown); err != nil {
+		return err
+	}
 	if !forms.Edit.Open {
 		view.Forms.Edit = editOf(c)
 	}
@@ -348,6 +352,9 @@ func (v *visit) ender(c *app.ChangeView) link {
 func (v *visit) voteEvent(vote *app.VoteView, words, url string) caseEvent {
 	if vote.For.Name != "" {
 		words += " for " + vote.For.Name
+	}
+	if !vote.Decision.IsZero() {
+		words, url = words+", confirmed by the issuer", decisionURL(vote.Decision)
 	}
 	return caseEvent{vote.DecidedAt, v.hand(vote.Who), words, vote.Reason, url}
 }

@@ -309,6 +309,9 @@ func voteWords(v *app.VoteView) string {
 	if v.Basis == approval.BasisSole {
 		words += ", the only one who may"
 	}
+	if !v.Decision.IsZero() {
+		words += ", confirmed by the issuer"
+	}
 	return words
 }
 

@@ -50,34 +50,52 @@ func (w *Web) confirmPage(v *visit, status int, form confirmForm) error {
 	if err != nil {
 		return errPageAbsent
 	}
-	ctx := v.Request().Context()
-	shown, err := w.areas.Approvals.Case(ctx, v.who, change)
+	shown, err := w.areas.Approvals.Case(v.Request().Context(), v.who, change)
 	if err != nil {
 		return err
 	}
-	issuer, err := w.areas.SignIns.Own(ctx, v.who)
-	if err != nil && !errors.Is(err, app.ErrDecisionIssuer) {
+	part, err := w.confirmPart(v, &shown)
+	if err != nil {
 		return err
 	}
-	view := &confirmView{Frame: v.frame("Approve and confirm"), Case: shown, What: changedWords(&shown.ChangeView), Issuer: issuer.Name, Form: form}
+	view := &confirmView{Frame: v.frame("Approve and confirm"), Case: shown, What: changedWords(&shown.ChangeView), Form: form}
 	switch {
 	case !shown.Open():
 		view.Why = "It is " + string(shown.State) + " already: nobody decides about it any more."
-	case !shown.Terms.Policy.FreshSignIn:
+	case part == nil:
 		view.Why = app.ErrNotFresh.Message
-	case !w.areas.Approvals.Signs():
-		view.Why = app.ErrUnsigned.Message
-	case err != nil:
-		view.Why = app.ErrDecisionIssuer.Message
+	case part.Why != "":
+		view.Why = part.Why
 	case !shown.May.Approve && len(shown.May.For) == 0:
 		view.Why = shown.May.Why
 	default:
-		view.May = true
+		view.May, view.Issuer = true, part.Issuer
 	}
 	if view.Form.Digest == "" {
 		view.Form.Digest = shown.DigestText()
 	}
 	return render(v, status, confirmPage(view))
+}
+
+// confirmPart is what approving a change asks of an issuer, on the change's page.
+type confirmPart struct {
+	Issuer string // its name
+	Why    string // why it cannot be asked; empty: it can
+}
+
+// confirmPart is nil where approving asks no issuer.
+func (w *Web) confirmPart(v *visit, c *app.CaseView) (*confirmPart, error) {
+	if !c.Open() || !c.Terms.Policy.FreshSignIn || v.who.Kind != app.ActorPerson {
+		return nil, nil
+	}
+	if !w.areas.Approvals.Signs() {
+		return &confirmPart{Why: app.ErrUnsigned.Message}, nil
+	}
+	issuer, err := w.areas.SignIns.Own(v.Request().Context(), v.who)
+	if errors.Is(err, app.ErrDecisionIssuer) {
+		return &confirmPart{Why: app.ErrDecisionIssuer.Message}, nil
+	}
+	return &confirmPart{Issuer: issuer.Name}, err
 }
 
 // changedWords says what a change does.
@@ -281,7 +299,7 @@ func decidedTitle(state app.DecisionState) string {
 	return "What was to be decided"
 }
 
-func verdictWords(d *app.DecisionView) string {
+func decisionVerdict(d *app.DecisionView) string {
 	words := ui.Words(d.Document.Verdict)
 	if d.Step != "" {
 		words += ", step “" + d.Step + "”"

@@ -129,9 +129,13 @@ func TestAnApprovalIsConfirmedAtTheIssuer(t *testing.T) {
 		require.Contains(t, body, text)
 	}
 	// The pages that decide without a sign-in do not.
-	res, _ = d.send(t, client, d.site+"/prices/changes/"+d.change.ID.String()+"/decision", url.Values{"digest": {d.change.DigestText()}, "verdict": {"approve"}, "reason": {"x"}})
+	res, _ = d.send(t, client, d.site+"/changes/"+d.change.ID.String()+"/decision", url.Values{"digest": {d.change.DigestText()}, "verdict": {"approve"}, "reason": {"x"}})
 	require.Equal(t, 409, res.StatusCode)
 	require.Equal(t, approval.StateProposed, d.state(t, d.change))
+
+	_, body = open(t, client, d.site+"/changes/"+d.change.ID.String())
+	require.Regexp(t, `formaction="/changes/chg_[0-9a-f]+/confirm">Approve[^<]* and confirm with Test issuer<`, body)
+	require.Contains(t, body, "nothing while it is away")
 
 	away, page := d.atIssuer(t, client, d.change)
 	address, err := url.Parse(away)
@@ -153,6 +157,9 @@ func TestAnApprovalIsConfirmedAtTheIssuer(t *testing.T) {
 		require.Contains(t, body, text)
 	}
 	require.Equal(t, approval.StateApplied, d.state(t, d.change))
+	_, body = open(t, client, d.site+"/changes/"+d.change.ID.String())
+	require.Contains(t, body, "confirmed by the issuer")
+	require.Contains(t, body, strings.TrimPrefix(page, d.site), "its history leads to the evidence")
 
 	res, body = open(t, client, page+"/evidence.zip")
 	require.Equal(t, 200, res.StatusCode)

@@ -29,10 +29,12 @@ test('approves with a fresh sign-in, which an export proves with the issuer’s 
   await signIn(page, 'finance_admin');
   await page.goto(`${web_url}/changes/${rename.id}/confirm`);
   await expectAccessible(page);
+  await page.goto(`${web_url}/changes/${rename.id}`);
+  await expectAccessible(page);
   const approve = async () => {
-    await page.goto(`${web_url}/changes/${rename.id}/confirm`);
-    await page.getByLabel('Why').fill('agreed with the depot');
-    await page.getByRole('button', { name: /^Approve and confirm with / }).click();
+    await page.goto(`${web_url}/changes/${rename.id}`);
+    await page.getByLabel('Why', { exact: true }).fill('agreed with the depot');
+    await page.getByRole('button', { name: /^Approve.* and confirm with / }).click();
     await expect(page.getByRole('heading', { name: 'Sign in again' })).toBeVisible();
   };
 
@@ -99,6 +101,6 @@ async function propose(request: APIRequestContext, token: string | undefined, as
 /** Decides as the person of a page, by the form that their session may send. */
 async function decide(page: Page, change: Change): Promise<void> {
   const form = { digest: change.digest, verdict: 'approve', reason: 'agreed' };
-  const answer = await page.request.post(`${card().web_url}/prices/changes/${change.id}/decision`, { form, maxRedirects: 0 });
+  const answer = await page.request.post(`${card().web_url}/changes/${change.id}/decision`, { form, maxRedirects: 0 });
   expect(answer.status(), await answer.text()).toBe(303);
 }
