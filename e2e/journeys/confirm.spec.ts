@@ -33,7 +33,7 @@ test('approves with a fresh sign-in, which an export proves with the issuer’s 
   await expectAccessible(page);
   const approve = async () => {
     await page.goto(`${web_url}/changes/${rename.id}`);
-    await page.getByLabel('Why', { exact: true }).fill('agreed with the depot');
+    await page.getByRole('textbox', { name: 'Why' }).fill('agreed with the depot');
     await page.getByRole('button', { name: /^Approve.* and confirm with / }).click();
     await expect(page.getByRole('heading', { name: 'Sign in again' })).toBeVisible();
   };
