@@ -37,8 +37,19 @@ func (a *Approvals) draftPolicies(tx *db.Tx, _ Actor, payload []byte, from time.
 	if !from.IsZero() && from.Before(tx.Now) {
 		return draft{}, fault.Invalid("effective_from", "policies_backdated", "Policies take effect when they are approved, or later.")
 	}
+	_, version, err := inForcePolicies(tx)
+	if err != nil {
+		return draft{}, err
+	}
+	if policies.BaseVersion != nil && *policies.BaseVersion != version {
+		return draft{}, errPoliciesMoved
+	}
+	policies.BaseVersion = &version
 	return draft{payload: policies, effective: from}, a.people(tx, policies)
 }
+
+// errPoliciesMoved keeps a list that was made on another from dropping what was decided since.
+var errPoliciesMoved = fault.New(fault.KindConflict, "policies_moved", "Other policies were approved since these were written. Look at those and propose yours again.")
 
 // people refuses policies that name a member who is not there, or a node.
 func (a *Approvals) people(tx *db.Tx, p approval.Policies) error {
@@ -74,6 +85,13 @@ func (a *Approvals) applyPolicies(tx *db.Tx, c approval.Change) error {
 	}
 	if err := a.people(tx, policies); err != nil {
 		return err
+	}
+	_, version, err := inForcePolicies(tx)
+	if err != nil {
+		return err
+	}
+	if policies.BaseVersion == nil || *policies.BaseVersion != version {
+		return errPoliciesMoved
 	}
 	_, err = tx.AddPolicies(c.Payload, from, c.ID)
 	return err

@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -398,8 +397,8 @@ func TestSeveralAreDecidedEachForItself(t *testing.T) {
 	h := build(t)
 	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
 	var choices []app.Choice
-	for i := range 3 {
-		change := h.propose(t, fin, policy(fmt.Sprintf(`{"code":"p%d","kinds":["prices"],%s}`, i, oneStep)))
+	for _, ask := range []app.Ask{policy(oneStepFor("prices")), discount(1000), app.AskKeyMove(h.one.key.ID, "CC-2", nil, time.Time{}, "moved"), policy(oneStepFor("node"))} {
+		change := h.propose(t, fin, ask)
 		choices = append(choices, app.Choice{Change: change.ID, Seen: change.Digest})
 	}
 	own := h.propose(t, cfo, policy(`{"code":"own","kinds":["prices"],`+oneStep+`}`))
@@ -411,8 +410,8 @@ func TestSeveralAreDecidedEachForItself(t *testing.T) {
 	for _, d := range done {
 		codes = append(codes, codeOf(d.Err))
 	}
-	require.Equal(t, []string{"", "digest_changed", "", "self_approval"}, codes)
-	require.EqualValues(t, 2, h.number(t, `select max(version) from policy_version where tenant_id = $1`, h.one.tenant))
+	require.Equal(t, []string{"", "digest_changed", "", "policies_moved", "self_approval"}, codes)
+	require.EqualValues(t, 1, h.number(t, `select max(version) from policy_version where tenant_id = $1`, h.one.tenant))
 	_, err = h.approvals.RuleAll(t.Context(), cfo, nil, approval.VerdictApprove, "x")
 	require.Equal(t, "changes_count", codeOf(err))
 }

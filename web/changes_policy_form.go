@@ -358,7 +358,12 @@ func (w *Web) editPolicies(v *visit) error {
 		return err
 	}
 	form := &policiesForm{JSON: v.QueryParam("form") == "json", Once: secret.Mint("form_").Reveal()}
-	policies, text := editor.book.Policies, editor.book.Document
+	policies := editor.book.Policies
+	policies.BaseVersion = &editor.book.Version
+	text, err := json.Marshal(policies)
+	if err != nil {
+		return err
+	}
 	if v.QueryParam("change") != "" {
 		change, err := id.ParseChange(v.QueryParam("change"))
 		if err != nil {

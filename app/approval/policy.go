@@ -17,6 +17,9 @@ import (
 // the one it is held to, for good.
 type Policies struct {
 	List []Policy `json:"policies"`
+	// BaseVersion is the version the list was made on: another one in force means that
+	// somebody decided about the policies since.
+	BaseVersion *int `json:"base_version,omitempty"`
 }
 
 // Policy says who decides about changes of some kinds, in which steps.

@@ -15,7 +15,13 @@ func Codes() []string {
 		// What it was about.
 		"book_empty", "book_factor", "book_fraction", "book_gap", "book_line", "book_overlap", "book_size", "book_syntax",
 		"change_absent", "change_state", "digest_changed", "discount_day", "discount_range", "kind_unknown", "price_version_absent", "prices_absent",
-		"prices_moved", "prices_payload", "policy_version_absent", "change_must_wait", "issuer_domains", "policies_backdated", "issuer_client", "plan_effective", "account_unclear", "upstream_loop", "slug_syntax", "last_owner", "roles_same", "plan_same", "delegation_absent", "upstream_same", "issuer_absent", "mapping_known", "mappings_many", "account_state", "plan_version_absent", "change_expired", "email_syntax", "payload_syntax", "issuer_name", "last_issuer", "issuers_many", "member_absent", "account_linked", "roles_many", "role_scope", "group_text", "upstream_credential", "change_not_revisable", "change_same", "policy_step", "policy_kinds", "policy_who", "policy_steps", "not_maker", "policy_twice", "policy_amount", "pair_needed", "policy_floor", "policy_escalation", "policy_code", "not_asked", "policies_many", "policy_role", "decided_already", "policy_days", "step_later", "change_needs_nobody", "policies_syntax", "prices_same", "self_approval", "verdict_unknown",
+		"prices_moved", "prices_payload", "policy_version_absent", "change_must_wait", "issuer_domains", "policies_backdated", "issuer_client", "plan_effective",
+		"account_unclear", "upstream_loop", "slug_syntax", "last_owner", "roles_same", "plan_same", "delegation_absent", "upstream_same", "issuer_absent", "mapping_known",
+		"mappings_many", "account_state", "plan_version_absent", "change_expired", "email_syntax", "payload_syntax", "issuer_name", "last_issuer", "issuers_many",
+		"member_absent", "account_linked", "roles_many", "role_scope", "group_text", "upstream_credential", "change_not_revisable", "change_same", "policy_step",
+		"policy_kinds", "policy_who", "policy_steps", "not_maker", "policy_twice", "policy_amount", "pair_needed", "policy_floor", "policy_escalation", "policy_code",
+		"not_asked", "policies_many", "policy_role", "decided_already", "policy_days", "step_later", "change_needs_nobody", "policies_syntax", "prices_same", "self_approval",
+		"verdict_unknown",
 		"cost_center_absent", "earlier_until_late", "earlier_until_past", "expires_past", "key_absent", "key_expired", "key_of_sign_ins", "key_revoked", "key_secrets_many",
 		"label_length", "model_name", "models_many", "node_absent", "project_absent", "projects_many", "reason_missing", "requests_per_minute_range", "row_refused", "taken",
 		"backdating_needs_adjustments", "capitalization_unknown", "child_unassigned", "children_live", "children_unknown", "code_syntax", "code_taken", "cost_center_ends", "dimension_name",
@@ -33,6 +39,8 @@ func Codes() []string {
 		"fresh_sign_in",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
+		// Kinds of changes that others decide about.
+		"policies_moved",
 		// Us.
 		"database_unavailable",
 	}

@@ -19,7 +19,7 @@ import (
 func behind() []string {
 	return []string{
 		"../../app/access.go", "../../app/approval", "../../app/approvals.go", "../../app/approvals_decide.go", "../../app/approvals_terms.go", "../../app/approvals_policies.go", "../../app/changes.go", "../../app/changes_payload.go",
-		"../../app/members_govern.go", "../../app/members_roles.go", "../../app/members_groups.go", "../../app/signins_govern.go", "../../app/signins_issuers.go", "../../app/tenants_govern.go", "../../app/tenants.go",
+		"../../app/members_govern.go", "../../app/members_roles.go", "../../app/members_groups.go", "../../app/signins_govern.go", "../../app/signins_issuers.go", "../../app/tenants_govern.go", "../../app/tenants.go", //nolint:misspell // names of files
 		"../../app/plans.go", "../../app/plans_govern.go", "../../app/plan", "../../app/keys_move.go", "../../app/prices.go", "../../app/pricing", "../../app/chargeback.go", "../../app/idempotency.go", "../../app/keys.go", "../../app/keys_models.go", "../../app/keys_rotate.go", "../../app/reports.go",
 		"../../app/hierarchy", "../../app/nodes.go", "../../app/nodes_change.go", "../../app/nodes_impact.go", "../../app/nodes_read.go",
 		"../../app/attribution", "../../app/rules.go", "../../app/rules_replay.go", "../../app/rules_tester.go", "../../app/id", "../../db/errors.go", "../../db/keys.go", ".",
