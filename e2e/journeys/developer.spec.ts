@@ -7,7 +7,7 @@ test('sees the own requests only', async ({ page }) => {
   await signIn(page, 'developer');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('My requests');
   await expect(page.getByText(/^My spend, /)).toBeVisible();
-  await expect(page.getByRole('navigation', { name: 'Main' }).getByRole('link')).toHaveText(['Requests', 'Sessions', 'Spend explorer', 'Connect Claude Code']);
+  await expect(page.getByRole('navigation', { name: 'Main' }).getByRole('link')).toHaveText(['Requests', 'Sessions', 'Spend explorer', 'Hierarchy', 'Connect Claude Code']);
   await expectAccessible(page);
   await page.locator('tbody a[data-row]').first().click();
   await expect(page.getByText('ada.4100@meridian.example')).toBeVisible();

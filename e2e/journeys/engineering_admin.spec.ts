@@ -47,7 +47,7 @@ test('moves a project by the keyboard and proposes it', async ({ page }) => {
 test('moves by dragging, and by the form alone', async ({ page }) => {
   await signIn(page, 'engineering_admin');
   await page.goto(card().web_url + '/nodes');
-  await page.getByRole('row', { name: /Dispatch rewrite/ }).dragTo(page.getByRole('row', { name: /Telemetry/ }));
+  await page.getByRole('row', { name: /Dispatch rewrite/ }).dragTo(page.locator('#n-CC-5200'));
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Move P-5100-03 to CC-5200');
 
   await page.goto(card().web_url + '/nodes');
