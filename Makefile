@@ -17,7 +17,7 @@ demo: ## the whole product on one port with seeded data (ARGS="--listen 127.0.0.
 
 test: ## every test, with the race detector; installs what it needs and says so
 	@scripts/setup-test
-	go test -race -timeout 20m ./...
+	go test -race -timeout 45m ./...
 
 test-clients: ## real API clients, among them Claude Code, through the gateway
 	@scripts/check-go
