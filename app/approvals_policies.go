@@ -44,7 +44,6 @@ func (a *Approvals) draftPolicies(tx *db.Tx, _ Actor, payload []byte, from time.
 	if policies.BaseVersion != nil && *policies.BaseVersion != version {
 		return draft{}, errPoliciesMoved
 	}
-	policies.BaseVersion = &version
 	return draft{payload: policies, effective: from}, a.people(tx, policies)
 }
 
@@ -90,7 +89,7 @@ func (a *Approvals) applyPolicies(tx *db.Tx, c approval.Change) error {
 	if err != nil {
 		return err
 	}
-	if policies.BaseVersion == nil || *policies.BaseVersion != version {
+	if policies.BaseVersion != nil && *policies.BaseVersion != version {
 		return errPoliciesMoved
 	}
 	_, err = tx.AddPolicies(c.Payload, from, c.ID)

@@ -169,6 +169,7 @@ func unopened() map[string]string {
 		"/t/:slug/*":                 "leads to another page; live_test.go opens it",
 		"/connect/first":             "asked for by the script of /connect; TestPages opens it",
 		"/login/:slug":               "opened by a command line; logins_test.go does",
+		"/changes/:id/confirm":       "a form's own address where a policy asks the issuer; confirm_test.go opens it",
 		"/log/:id/proof":             "linked where a signed head covers the record; log_test.go opens it",
 		"/log/keys.txt":              "linked where a key has signed; log_test.go opens it",
 		"/api/v1/changes/:id":        "asked by programs; changes_test.go does",

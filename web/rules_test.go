@@ -153,7 +153,7 @@ func TestAProposalOfRulesIsWrittenWithoutScripts(t *testing.T) {
 	sent := step(page.body, "propose", "reason", "the board", "from", "2026-11-24")
 	require.Equal(t, http.StatusSeeOther, sent.status, sent.body)
 	waiting := b.ask(request(http.MethodGet, sent.header.Get("Location"), ""))
-	require.Contains(t, waiting.body, "waits for a decision")
+	require.Contains(t, waiting.body, "Waits for a decision")
 	require.Contains(t, waiting.body, "the board")
 	require.Contains(t, waiting.body, "acme small models", "nothing has changed")
 	require.NotContains(t, waiting.body, "The rocket")

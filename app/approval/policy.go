@@ -17,8 +17,8 @@ import (
 // the one it is held to, for good.
 type Policies struct {
 	List []Policy `json:"policies"`
-	// BaseVersion is the version the list was made on: another one in force means that
-	// somebody decided about the policies since.
+	// BaseVersion is the version the list was made on, where its maker says so: another one in
+	// force then means that somebody decided about the policies since.
 	BaseVersion *int `json:"base_version,omitempty"`
 }
 
