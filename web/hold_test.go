@@ -160,20 +160,22 @@ func overTLS(c *web.Config) { c.PublicURL = &url.URL{Scheme: "https", Host: "tol
 // unopened are pages that no link of a test's world leads to, and why.
 func unopened() map[string]string {
 	return map[string]string{
-		"/sign-in/:slug/:issuer":     "leads to an issuer that answers; signin_test.go opens it",
-		"/sign-in/callback/:company": "comes back from an issuer; signup_test.go does",
-		"/sign-up/start":             "leads to an issuer that answers; signup_test.go opens it",
-		"/sign-up/company":           "opened by whom the issuer vouched for; signup_test.go does",
-		"/join/:code":                "an invitation's link is shown once; people_test.go opens it",
-		"/t/:slug":                   "leads to another page; live_test.go opens it",
-		"/t/:slug/*":                 "leads to another page; live_test.go opens it",
-		"/connect/first":             "asked for by the script of /connect; TestPages opens it",
-		"/login/:slug":               "opened by a command line; logins_test.go does",
-		"/changes/:id/confirm":       "a form's own address where a policy asks the issuer; confirm_test.go opens it",
-		"/log/:id/proof":             "linked where a signed head covers the record; log_test.go opens it",
-		"/log/keys.txt":              "linked where a key has signed; log_test.go opens it",
-		"/api/v1/changes/:id":        "asked by programs; changes_test.go does",
-		"/problems/:code":            "linked from the API's problems; TestPages opens it",
+		"/sign-in/:slug/:issuer":      "leads to an issuer that answers; signin_test.go opens it",
+		"/sign-in/callback/:company":  "comes back from an issuer; signup_test.go does",
+		"/sign-up/start":              "leads to an issuer that answers; signup_test.go opens it",
+		"/sign-up/company":            "opened by whom the issuer vouched for; signup_test.go does",
+		"/join/:code":                 "an invitation's link is shown once; people_test.go opens it",
+		"/t/:slug":                    "leads to another page; live_test.go opens it",
+		"/t/:slug/*":                  "leads to another page; live_test.go opens it",
+		"/connect/first":              "asked for by the script of /connect; TestPages opens it",
+		"/login/:slug":                "opened by a command line; logins_test.go does",
+		"/changes/:id/confirm":        "a form's own address where a policy asks the issuer; confirm_test.go opens it",
+		"/decisions/:id":              "linked where an issuer confirmed; confirm_test.go opens it",
+		"/decisions/:id/evidence.zip": "linked where an issuer confirmed; confirm_test.go opens it",
+		"/log/:id/proof":              "linked where a signed head covers the record; log_test.go opens it",
+		"/log/keys.txt":               "linked where a key has signed; log_test.go opens it",
+		"/api/v1/changes/:id":         "asked by programs; changes_test.go does",
+		"/problems/:code":             "linked from the API's problems; TestPages opens it",
 	}
 }
 
