@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/casbin/casbin/v2"
 	"github.com/casbin/casbin/v2/model"
@@ -39,6 +40,36 @@ type Access struct {
 	duties   []Duty
 	rights   []right
 	denied   map[Role][]right
+	answers  answers
+}
+
+// answers are what Casbin said: the matrix is fixed with the binary and names no tenant,
+// so that the same roles have the same answer everywhere, and a page asks for dozens.
+type answers struct {
+	mu   sync.RWMutex
+	kept map[question]bool
+}
+
+type question struct{ roles, object, action string }
+
+// maxAnswers bounds what is kept: there are about as many questions as rows in the
+// matrix for each set of roles somebody holds.
+const maxAnswers = 8192
+
+func (a *answers) recall(q question) (allowed, known bool) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	allowed, known = a.kept[q]
+	return allowed, known
+}
+
+func (a *answers) keep(q question, allowed bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.kept == nil || len(a.kept) >= maxAnswers {
+		a.kept = make(map[question]bool)
+	}
+	a.kept[q] = allowed
 }
 
 // NewAccess loads the role matrix.
@@ -111,8 +142,16 @@ func (a *Access) may(tenant id.Tenant, grants []Grant, object, action string) bo
 	for _, g := range grants {
 		roles.WriteString(string(g.Role) + ",")
 	}
-	allowed, err := a.enforcer.Enforce(roles.String(), tenant.String(), object, action)
-	return err == nil && allowed
+	q := question{roles: roles.String(), object: object, action: action}
+	if allowed, known := a.answers.recall(q); known {
+		return allowed
+	}
+	allowed, err := a.enforcer.Enforce(q.roles, tenant.String(), object, action)
+	if err != nil {
+		return false
+	}
+	a.answers.keep(q, allowed)
+	return allowed
 }
 
 // denies says whether a role takes the right to approve away, whatever another role of the

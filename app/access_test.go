@@ -26,6 +26,7 @@ func rights(t *testing.T) (all [][2]string) {
 		if fields := strings.Split(strings.TrimSpace(line), ", "); fields[0] == "p" {
 			require.Len(t, fields, 6, line)
 			require.Contains(t, app.Roles(), app.Role(fields[1]), line)
+			require.Equal(t, "*", fields[2], "answers are kept for every tenant alike: %s", line)
 			require.Contains(t, []string{"allow", "deny"}, fields[5], line)
 			if right := [2]string{fields[3], fields[4]}; !slices.Contains(all, right) {
 				all = append(all, right)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +25,7 @@ type form struct {
 // forms are a page's forms by the route that takes them.
 func (w *world) forms(s seen) map[string]form {
 	found := map[string]form{}
-	for _, text := range regexp.MustCompile(`(?is)<form\b.*?</form>`).FindAllString(s.got.body, -1) {
+	for _, text := range pattern(`(?is)<form\b.*?</form>`).FindAllString(s.got.body, -1) {
 		head, body, _ := strings.Cut(text, ">")
 		one := form{method: http.MethodGet, fields: url.Values{}}
 		if strings.Contains(strings.ToLower(head), `method="post"`) {
@@ -36,7 +35,7 @@ func (w *world) forms(s seen) map[string]form {
 		if action := attributes(head, "action"); len(action) > 0 {
 			target = action[0]
 		}
-		for _, field := range regexp.MustCompile(`(?is)<(?:input|textarea|button|select)\b[^>]*>(?:\s*<option.*?</select>)?`).FindAllString(body, -1) {
+		for _, field := range pattern(`(?is)<(?:input|textarea|button|select)\b[^>]*>(?:\s*<option.*?</select>)?`).FindAllString(body, -1) {
 			for _, name := range attributes(field, "name") {
 				value := "to test"
 				if values := slices.DeleteFunc(attributes(field, "value"), func(v string) bool { return v == "" }); len(values) > 0 {
@@ -68,7 +67,8 @@ func (w *world) learn(t *testing.T) known {
 			k.queries[path] = append(k.queries[path], name)
 		}
 	}
-	for _, role := range everybody() {
+	// Between them these are offered every form; the others' pages are among theirs.
+	for _, role := range []app.Role{app.RoleTenantOwner, app.RoleFinanceAdmin, app.RoleEngineeringAdmin, app.RoleDeveloper} {
 		w.walker(t, w.one, role).walk(func(s seen) {
 			for route, f := range w.forms(s) {
 				if k.fields[route] == nil {
@@ -165,7 +165,7 @@ func TestGarbageIsRefused(t *testing.T) {
 		may, others := makers(access, route, w.one)
 		w.hold(t, route, may, attempts)
 		for _, role := range others {
-			w.hold(t, route, role, attempts[:5])
+			w.hold(t, route, role, attempts[:2])
 		}
 	}
 }
@@ -360,7 +360,7 @@ func (w *world) bodyFields(t *testing.T, route web.Route) []string {
 	}
 	got := w.do(request(http.MethodGet, "/api/v1/openapi.json", ""))
 	require.NoError(t, json.Unmarshal([]byte(got.body), &document))
-	path := regexp.MustCompile(`:([a-z_]+)`).ReplaceAllString(route.Path, "{$1}")
+	path := pattern(`:([a-z_]+)`).ReplaceAllString(route.Path, "{$1}")
 	body := document.Paths[path][strings.ToLower(route.Method)].RequestBody.Content["application/json"].Schema
 	if name, named := strings.CutPrefix(body.Ref, "#/components/schemas/"); named {
 		body = document.Components.Schemas[name]
@@ -413,5 +413,5 @@ func TestGarbageInAddresses(t *testing.T) {
 
 // fill puts a text into every parameter of a route.
 func fill(path, text string) string {
-	return regexp.MustCompile(`:[a-z_]+`).ReplaceAllLiteralString(path, text)
+	return pattern(`:[a-z_]+`).ReplaceAllLiteralString(path, text)
 }
