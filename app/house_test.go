@@ -21,7 +21,7 @@ import (
 	"tollbook/db/dbtest"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) { dbtest.RecordedMain(m) }
 
 // clock is the database's and the areas' one clock: it moves a millisecond with
 // every look, as real ones do, and further when a test says so.

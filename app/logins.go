@@ -303,8 +303,11 @@ func (l *Logins) Refresh(ctx context.Context, refresh secret.Text) (Issued, erro
 		}
 		var err error
 		issued, err = l.issue(tx, row.LoginID, row.ExpiresAt)
+		if err != nil {
+			return err
+		}
 		issued.Person, issued.CostCenter, issued.CenterName = who.Name, node.Code, node.Name
-		return err
+		return tx.AppendAudit(auditlog.Record{Action: "login.refreshed", Actor: who.ID(), Subject: row.LoginID.String(), Detail: map[string]any{"cost_center": node.Code}})
 	})
 	return issued, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/approval"
+	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/pricing"
@@ -232,6 +233,7 @@ func TestWhoeverIsBehindATokenIsItsMaker(t *testing.T) {
 		}
 		change, err := tx.Changes(db.ChangeFilter{Kinds: []string{"member"}, Limit: 1})
 		require.NoError(t, err)
+		require.NoError(t, tx.AppendAudit(auditlog.Record{Action: "test.noted", Actor: "test"}))
 		return tx.GrantRole(db.NewGrant{Version: id.NewVersion(tx.Now), Member: second, Role: string(app.RoleFinanceAdmin), From: tx.Now, Change: change[0].ChangeID})
 	}))
 	change, err := h.approvals.Propose(t.Context(), bot, app.AskDiscount(1000, time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), "from the contract system"), "once")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tollbook/app/approval"
+	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
@@ -165,7 +166,12 @@ func (t *Tenants) Renew(ctx context.Context) error {
 		if len(row.KeySealed) > 0 && !t.ring.Stale(row.KeySealed) {
 			continue
 		}
-		if err := t.db.InTenant(ctx, row.TenantID, func(tx *db.Tx) error { return keepPseudonyms(tx, t.ring, nil) }); err != nil {
+		if err := t.db.InTenant(ctx, row.TenantID, func(tx *db.Tx) error {
+			if err := keepPseudonyms(tx, t.ring, nil); err != nil {
+				return err
+			}
+			return tx.AppendAudit(auditlog.Record{Action: "tenant.pseudonyms_sealed", Actor: string(ActorSystem), Subject: row.TenantID.String(), Detail: map[string]any{"made": len(row.KeySealed) == 0}})
+		}); err != nil {
 			return fmt.Errorf("renew tenant %s: %w", row.TenantID, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/pricing"
@@ -100,7 +101,8 @@ func TestPriceVersionsAreNumberedPerTenant(t *testing.T) {
 		require.NoError(t, tx.SQL().QueryRow(`select change_id from change order by number limit 1`).Scan(&change))
 		version, err := tx.AddPriceVersion(pricing.VendorList(), [32]byte{1}, change)
 		require.Equal(t, 2, version)
-		return err
+		require.NoError(t, err)
+		return tx.AppendAudit(auditlog.Record{Action: "test.noted", Actor: "test"})
 	}))
 	require.NoError(t, h.clone.InTenant(t.Context(), h.two.tenant, func(tx *db.Tx) error {
 		version, err := tx.PriceVersion()

@@ -32,7 +32,7 @@ import (
 	"tollbook/jobs/deliver"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) { dbtest.RecordedMain(m) }
 
 // house is what the workers work with, two companies, and a mail server.
 type house struct {

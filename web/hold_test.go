@@ -151,7 +151,7 @@ var patterns sync.Map //nolint:gochecknoglobals // a cache of the test binary
 
 func pattern(text string) *regexp.Regexp {
 	if known, ok := patterns.Load(text); ok {
-		return known.(*regexp.Regexp) //nolint:forcetypeassert // nothing else is stored
+		return known.(*regexp.Regexp)
 	}
 	compiled := regexp.MustCompile(text)
 	patterns.Store(text, compiled)

@@ -41,7 +41,7 @@ func logFamilies() []logFamily {
 			{"session.ended", "Session ended"}, {"session.left", "Left for another company"}, {"sessions.ended", "Other sessions ended"},
 		}},
 		{"Command line logins", "login.", []logWord{
-			{"login.allowed", "Login allowed"}, {"login.denied", "Login denied"}, {"login.began", "Login began"}, {"login.switched", "Login switched"}, {"login.ended", "Login ended"},
+			{"login.allowed", "Login allowed"}, {"login.denied", "Login denied"}, {"login.began", "Login began"}, {"login.switched", "Login switched"}, {"login.refreshed", "Login’s credential renewed"}, {"login.ended", "Login ended"},
 		}},
 		{"Roles from groups", "role.", []logWord{
 			{"role.mapping_refused", "Role from a group refused"}, {"role.last_owner_kept", "Last tenant owner kept"},
@@ -56,7 +56,7 @@ func logFamilies() []logFamily {
 			{"log.verified", "Log checked"}, {"log.broken", "Log found broken"}, {"log.key_used", "Log key first used"}, {"log.exported", "Log exported"},
 		}},
 		{"Company", "tenant.", []logWord{
-			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"},
+			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"}, {"tenant.pseudonyms_sealed", "Pseudonym key sealed anew"},
 		}},
 		{"Operator", "operator.", []logWord{
 			{"operator.job_retry", "Operator retried jobs"}, {"operator.job_cancel", "Operator canceled jobs"}, {"operator.job_delete", "Operator deleted jobs"},

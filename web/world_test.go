@@ -23,6 +23,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/approval"
+	"tollbook/app/auditlog"
 	"tollbook/app/confirmation"
 	"tollbook/app/id"
 	"tollbook/app/notice"
@@ -35,7 +36,7 @@ import (
 	"tollbook/web"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) { dbtest.RecordedMain(m) }
 
 var update = flag.Bool("update", false, "write golden files instead of comparing") //nolint:gochecknoglobals // a test flag
 
@@ -293,6 +294,7 @@ func (w *world) decision(t *testing.T, c *company) {
 			DecisionID: decision, ChangeID: c.change.ID, MemberID: who.Member, IssuerID: c.issuer, Digest: digest[:], Document: canonical, Reason: c.slug + " agreed",
 			StateHash: []byte("x"), TicketSealed: []byte("x"), ExpiresAt: document.ExpiresAt(),
 		}))
+		require.NoError(t, tx.AppendAudit(auditlog.Record{Action: "change.decision_asked", Actor: who.ID(), Subject: c.change.ID.String()}))
 		_, err := tx.EndDecision(decision, app.ErrIssuerAway.Code)
 		return err
 	}))

@@ -27,10 +27,16 @@ const template = "tollbook_template"
 
 // Main runs a package's tests with a Postgres behind them; call it from TestMain.
 func Main(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(run(m, false))
 }
 
-func run(m *testing.M) int {
+// RecordedMain is Main for tests of use cases: a transaction that writes to a tenant's
+// tables and leaves no record in the log does not commit.
+func RecordedMain(m *testing.M) {
+	os.Exit(run(m, true))
+}
+
+func run(m *testing.M, recorded bool) int {
 	dir, err := os.MkdirTemp("", "tollbook-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make a folder for the test database:", err)
@@ -45,19 +51,21 @@ func run(m *testing.M) int {
 	}
 	defer started.Stop() //nolint:errcheck // the process ends here
 	server.Server = started
-	if err := makeTemplate(ctx); err != nil {
+	if err := makeTemplate(ctx, recorded); err != nil {
 		fmt.Fprintln(os.Stderr, "make the template database:", err)
 		return 1
 	}
 	return m.Run()
 }
 
-func makeTemplate(ctx context.Context) error {
+func makeTemplate(ctx context.Context, recorded bool) error {
 	if err := admin(ctx, "postgres", "create database "+template); err != nil {
 		return err
 	}
-	_, err := db.Migrate(ctx, server.DSN(template, "tollbook"))
-	return err
+	if _, err := db.Migrate(ctx, server.DSN(template, "tollbook")); err != nil || !recorded {
+		return err
+	}
+	return watchRecords(ctx, server.DSN(template, "tollbook"))
 }
 
 func admin(ctx context.Context, database, statement string) error {
