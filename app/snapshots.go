@@ -66,7 +66,7 @@ type TenantSnapshot struct {
 	// Rules is the version of the company's attribution rules in force; 0 where it has none.
 	Rules int64
 	// Upcoming are the instants at which it has to be built anew, in order: the hierarchy
-	// turns, and what keys charge with it, or other rules take effect.
+	// turns, other rules take effect, a key charges something else, another provider is asked.
 	Upcoming []time.Time
 }
 
@@ -203,8 +203,13 @@ func (s *Snapshots) build(row db.SnapshotTenant, now time.Time) (*TenantSnapshot
 		return nil, err
 	}
 	t.Rules = program.Version()
-	t.Upcoming = append(t.Upcoming, ruleInstants(row.Rules, now)...)
+	for _, at := range append(ruleInstants(row.Rules, now), row.Turns...) {
+		if at.After(now) { // a snapshot from a file may be older than what it names
+			t.Upcoming = append(t.Upcoming, at.UTC())
+		}
+	}
 	slices.SortFunc(t.Upcoming, time.Time.Compare)
+	t.Upcoming = slices.CompactFunc(t.Upcoming, time.Time.Equal)
 	labels := NewLabels(s.ring)
 	for _, k := range row.Keys {
 		key := &SnapshotKey{ID: k.KeyID, Facts: attribution.Facts{CostCenter: k.NodeID, Credential: credential(labels, &k)}, RequestsPerMinute: k.RequestsPerMinute, Developer: k.DeveloperID, Label: k.LabelSealed}

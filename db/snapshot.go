@@ -37,6 +37,7 @@ type SnapshotTenant struct {
 	Keys             []SnapshotKey       `gorm:"-"`
 	Versions         []hierarchy.Version `gorm:"-"`
 	Rules            []RuleVersionRow    `gorm:"-"` // in force, and to come; by version
+	Turns            []time.Time         `gorm:"-"` // when keys charge something else, and when another provider is asked; to come, in order
 }
 
 // Snapshot reads all tenants, or one, at one instant.
@@ -90,7 +91,30 @@ func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 		}
 		one.Versions = append(one.Versions, v)
 	}
+	if err := t.turns(at, t.named(only)); err != nil {
+		return nil, err
+	}
 	return tenants, t.rules(at, t.named(only))
+}
+
+// turns are the instants at which what was decided of keys and providers takes effect.
+func (t *SystemTx) turns(tenants map[id.Tenant]*SnapshotTenant, named map[string]any) error {
+	var rows []struct {
+		TenantID      id.Tenant
+		EffectiveFrom time.Time
+	}
+	if err := t.scan("read turns of keys and providers", &rows, `select tenant_id, effective_from from key_assignment
+			where effective_from > @now and (cast(@only as uuid) is null or tenant_id = @only )
+		union select tenant_id, effective_from from upstream where effective_from > @now and (cast(@only as uuid) is null or tenant_id = @only )
+		order by effective_from`, named); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if one := tenants[row.TenantID]; one != nil {
+			one.Turns = append(one.Turns, row.EffectiveFrom)
+		}
+	}
+	return nil
 }
 
 // credentials are those of people who signed in: with the person, and with what their
