@@ -107,13 +107,9 @@ func (k *Keys) create(tx *db.Tx, who Actor, want NewKey, reason string) (MadeKey
 	made := MadeKey{ID: id.NewKey(tx.Now), Label: want.Label, CostCenter: want.CostCenter, Secret: secret.Mint(keyPrefix)}
 	fresh := db.FreshKey{ID: made.ID, Label: want.Label, ExpiresAt: want.ExpiresAt, Models: want.Models, RequestsPerMinute: want.RequestsPerMinute}
 	fresh.Hash, fresh.Hint = k.stored(made.Secret)
-	p := proposal{kind: changeKey, payload: want.payload(fresh), reason: reason}
-	made.Change, err = k.changes.change(tx, who, p, func(c approval.Change) error {
-		if err := tx.AddKey(fresh, c.ID); err != nil {
-			return err
-		}
-		return tx.AssignKey(id.NewVersion(tx.Now), made.ID, node.Node, projects, c.EffectiveFrom, c.ID)
-	})
+	p := proposal{kind: changeKey, payload: want.payload(fresh, node.Node, projects), reason: reason}
+	nothing := func(approval.Change) error { return nil } // the payload has all there is
+	made.Change, err = k.changes.issue(tx, who, p, nothing, func(c approval.Change) error { return k.applyKey(tx, c) })
 	return made, err
 }
 
@@ -142,21 +138,15 @@ func (want *NewKey) check(now time.Time) error {
 }
 
 // payload is what the change says of the key: everything but its secret.
-func (want *NewKey) payload(fresh db.FreshKey) map[string]any {
-	payload := map[string]any{
-		"key": fresh.ID.String(), "label": want.Label, "cost_center": want.CostCenter, "projects": want.Projects,
-		"key_hash": hex.EncodeToString(fresh.Hash[:]), "hint": fresh.Hint,
+func (want *NewKey) payload(fresh db.FreshKey, node id.Node, projects []id.Node) keyPayload {
+	p := keyPayload{
+		Key: fresh.ID, Label: want.Label, CostCenter: want.CostCenter, Projects: append([]string{}, want.Projects...), Node: node, ProjectIDs: append([]id.Node{}, projects...),
+		Hash: hex.EncodeToString(fresh.Hash[:]), Hint: fresh.Hint, Models: want.Models, RequestsPerMinute: want.RequestsPerMinute,
 	}
 	if !want.ExpiresAt.IsZero() {
-		payload["expires_at"] = want.ExpiresAt.UTC().Format(time.RFC3339)
+		p.ExpiresAt = want.ExpiresAt.UTC().Format(time.RFC3339Nano)
 	}
-	if len(want.Models) > 0 {
-		payload["models"] = want.Models
-	}
-	if want.RequestsPerMinute > 0 {
-		payload["requests_per_minute"] = want.RequestsPerMinute
-	}
-	return payload
+	return p
 }
 
 // reach resolves what a key may charge and refuses what lies outside the maker's

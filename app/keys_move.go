@@ -15,8 +15,10 @@ import (
 	"tollbook/db"
 )
 
-// govern tells the funnel of the change that has a virtual key charge another cost center.
+// govern tells the funnel of the changes of what a virtual key charges: from its making
+// on, where a company's policy says so, and when it charges something else.
 func (k *Keys) govern() {
+	k.changes.govern(changeKey, governed{checks: "finance", lock: (*db.Tx).LockNodes, draft: askedInPlace, apply: k.applyKey, impact: k.keyImpact})
 	k.changes.govern(changeKeyMove, governed{
 		checks: "finance", floor: approval.FloorSecond, dated: true, revisable: true, lock: (*db.Tx).LockNodes, draft: k.draftMove, apply: k.applyMove, impact: k.moveImpact,
 	})

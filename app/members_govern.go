@@ -19,6 +19,8 @@ import (
 func (m *Members) govern() {
 	m.changes.govern(changeRoles, governed{checks: "access", revisable: true, lock: (*db.Tx).LockPeople, draft: m.draftRoles, apply: m.applyRoles, impact: m.rolesImpact})
 	m.changes.govern(changeMapping, governed{checks: "access", revisable: true, lock: (*db.Tx).LockPeople, draft: m.draftMapping, apply: m.applyMapping, impact: m.mappingImpact})
+	m.changes.govern(changeToken, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: askedInPlace, apply: m.applyToken, impact: m.tokenImpact})
+	m.changes.govern(changeInvitation, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: askedInPlace, apply: m.applyInvitation, impact: m.invitationImpact})
 	m.changes.govern(changeMappingEnd, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: m.draftMappingEnd, apply: m.applyMappingEnd, impact: m.mappingEndImpact})
 }
 

@@ -50,6 +50,7 @@ type MadeInvitation struct {
 	Name      string
 	ExpiresAt time.Time
 	Code      secret.Text `json:"-"` // stored answers carry it apart, sealed
+	Change    approval.Change
 }
 
 type rememberedInvitation struct {
@@ -109,13 +110,16 @@ func (m *Members) invite(tx *db.Tx, who Actor, want NewInvitation, reason string
 		InvitationID: invitation, IssuerID: want.Issuer, NameSealed: m.ring.Seal(purposeName, invitation.String(), []byte(want.Name)),
 		EmailSealed: m.ring.Seal(purposeEmail, invitation.String(), []byte(want.Email)), Role: string(want.Role), NodeID: node, ExpiresAt: made.ExpiresAt,
 	}
-	payload := map[string]any{
-		"invitation": invitation.String(), "issuer": want.Issuer.String(), "role": row.Role, "node": node.String(), "expires_at": made.ExpiresAt.Format(time.RFC3339),
-	}
-	_, err = m.changes.change(tx, who, proposal{kind: changeInvitation, payload: payload, reason: reason}, func(c approval.Change) error {
-		row.ChangeID = c.ID
-		return tx.AddInvitation(&row, m.codes.Current(made.Code.Reveal()))
-	})
+	payload := invitationPayload{Invitation: invitation, Issuer: want.Issuer, Role: row.Role, Node: node, ExpiresAt: made.ExpiresAt.Format(time.RFC3339Nano)}
+	hash := m.codes.Current(made.Code.Reveal())
+	made.Change, err = m.changes.issue(tx, who, proposal{kind: changeInvitation, payload: payload, reason: reason},
+		func(c approval.Change) error {
+			return m.keepInvited(tx, c, invitedDocument{Name: row.NameSealed, Email: row.EmailSealed, Hash: hash[:]})
+		},
+		func(c approval.Change) error {
+			row.ChangeID = c.ID
+			return tx.AddInvitation(&row, hash)
+		})
 	return made, err
 }
 

@@ -36,6 +36,7 @@ type MadeToken struct {
 	Label     string
 	ExpiresAt time.Time
 	Secret    secret.Text `json:"-"` // stored answers carry it apart, sealed
+	Change    approval.Change
 }
 
 // AddToken makes an API token for a member as one change; its secret is seen once.
@@ -90,14 +91,13 @@ func (m *Members) makeToken(tx *db.Tx, who Actor, want NewToken, reason string) 
 	}
 	plain := secret.Mint(tokenPrefix)
 	made := MadeToken{ID: id.NewToken(tx.Now), Label: want.Label, ExpiresAt: tx.Now.Add(want.Life), Secret: plain}
-	payload := map[string]any{
-		"token": made.ID.String(), "member": want.Member.String(), "label": want.Label, "roles": want.Roles, "expires_at": made.ExpiresAt.Format(time.RFC3339),
-	}
-	_, err = m.changes.change(tx, who, proposal{kind: changeToken, payload: payload, reason: reason}, func(c approval.Change) error {
-		return tx.AddToken(db.NewToken{
-			ID: made.ID, Member: want.Member, Label: want.Label, Hash: m.tokens.Current(plain.Reveal()), Roles: joinRoles(want.Roles), ExpiresAt: made.ExpiresAt, Change: c.ID,
-		})
-	})
+	payload := tokenPayload{Token: made.ID, Member: want.Member, Label: want.Label, Roles: want.Roles, ExpiresAt: made.ExpiresAt.Format(time.RFC3339Nano)}
+	hash := m.tokens.Current(plain.Reveal())
+	made.Change, err = m.changes.issue(tx, who, proposal{kind: changeToken, payload: payload, reason: reason},
+		func(c approval.Change) error {
+			return tx.KeepSealed(c.ID, m.ring.Seal(purposeAsked, c.ID.String(), hash[:]))
+		},
+		func(c approval.Change) error { return addToken(tx, payload, hash, c) })
 	return made, err
 }
 

@@ -111,7 +111,7 @@ func TestChangesPages(t *testing.T) {
 		{name: "of prices to who may not see them", role: app.RoleEngineeringAdmin, target: prices, status: 404},
 		{name: "to a stranger", role: app.RoleDeveloper, target: page, status: 403},
 		{name: "another company's", role: app.RoleController, target: "/changes/" + w.two.edited.ID.String(), status: 404},
-		{name: "of a kind nobody decides about", role: app.RoleController, target: "/changes/" + w.one.key.Change.ID.String(), status: 404},
+		{name: "that nobody had to decide about", role: app.RoleController, target: "/changes/" + w.one.key.Change.ID.String(), status: 200, must: []string{"Applied", "AC-11"}},
 		{name: "no change", role: app.RoleController, target: "/changes/lost", status: 404},
 		{name: "policies before the first", role: app.RoleAnalyst, target: "/changes/policies", status: 200, must: []string{"No policy yet", "Where no policy fits", "A second person whose role may approve it"}, mustNo: []string{"Propose other policies"}},
 		{name: "no such version", role: app.RoleAnalyst, target: "/changes/policies?version=9", status: 404},

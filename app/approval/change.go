@@ -116,6 +116,9 @@ func (c Change) Revise(document []byte, reason string, effective time.Time, atta
 	return next, err
 }
 
+// Waits says that nobody has decided yet.
+func (c Change) Waits() bool { return c.State == StateProposed }
+
 // Move returns the change in its next state, refusing moves that do not exist and
 // content that differs from its digest.
 func (c Change) Move(to State) (Change, error) {

@@ -76,6 +76,7 @@ type MadeKey struct {
 	ExpiresAt  *Instant `json:"expires_at"`
 	Secret     string   `json:"secret" doc:"What Claude Code presents. It is shown here and never again."`
 	Change     string   `json:"change" doc:"The id of the change that made it."`
+	State      string   `json:"state" enum:"applied,proposed" doc:"Applied: gateways accept it within a second. Proposed: a policy has somebody decide; it works once the change is approved, and never if that is refused."`
 }
 
 // NoQuery is the query of an endpoint that takes none.
@@ -102,7 +103,7 @@ func (a *API) createKey(c *call, _ NoQuery, want NewKey) (MadeKey, error) {
 	}
 	return MadeKey{
 		ID: made.ID.String(), Label: made.Label, CostCenter: made.CostCenter, Projects: projects, ExpiresAt: instantOrNil(ask.ExpiresAt.Truncate(time.Microsecond)),
-		Secret: made.Secret.Reveal(), Change: made.Change.ID.String(),
+		Secret: made.Secret.Reveal(), Change: made.Change.ID.String(), State: string(made.Change.State),
 	}, nil
 }
 
