@@ -25,14 +25,29 @@ test('approves with a fresh sign-in, which an export proves with the issuer’s 
   });
   expect(rename.state).toBe('proposed');
 
+  // A project moves below the depot, with what it costs from then on.
+  const before = await spend(request, 'CC-5100', 'P-5100-03');
+  expect(before.path).toContain('CC-5100');
+  const move = await propose(request, tokens.engineering_admin, {
+    kind: 'node', payload: { operations: [{ op: 'move', code: 'P-5100-03', parent_code: 'CC-5300' }] }, reason: 'the depot books itself now',
+  });
+  expect(move.state).toBe('proposed');
+  const engineer = await (await browser.newContext()).newPage();
+  await signIn(engineer, 'engineering_admin');
+  await engineer.goto(`${web_url}/changes/${move.id}`);
+  await expect(engineer.getByRole('button', { name: /^Approve/ })).toHaveCount(0);
+  const alone = await engineer.request.post(`${web_url}/changes/${move.id}/decision`, { form: { digest: move.digest, verdict: 'approve', reason: 'mine' }, maxRedirects: 0 });
+  expect([403, 409, 422]).toContain(alone.status());
+  await engineer.close();
+
   const complaints = watch(page);
   await signIn(page, 'finance_admin');
   await page.goto(`${web_url}/changes/${rename.id}/confirm`);
   await expectAccessible(page);
   await page.goto(`${web_url}/changes/${rename.id}`);
   await expectAccessible(page);
-  const approve = async () => {
-    await page.goto(`${web_url}/changes/${rename.id}`);
+  const approve = async (change = rename) => {
+    await page.goto(`${web_url}/changes/${change.id}`);
     await page.getByRole('textbox', { name: 'Why' }).fill('agreed with the depot');
     await page.getByRole('button', { name: /^Approve.* and confirm with / }).click();
     await expect(page.getByRole('heading', { name: 'Sign in again' })).toBeVisible();
@@ -53,6 +68,17 @@ test('approves with a fresh sign-in, which an export proves with the issuer’s 
   await expectAccessible(page);
   const [evidence] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download the evidence' }).click()]);
   expect(evidence.suggestedFilename()).toMatch(/^tollbook-meridian-dcn_[0-9a-f]{32}\.zip$/);
+
+  await page.goto(`${web_url}/changes/${move.id}`);
+  await expect(page.getByText(/\$\d[\d,]*\.\d\d/).first()).toBeVisible(); // what it would have moved
+  await expectAccessible(page);
+  await approve(move);
+  await page.getByRole('button', { name: /Ingrid Solberg/ }).click();
+  await expect(page.getByRole('heading', { name: 'Decision confirmed' })).toBeVisible();
+  const after = await spend(request, 'CC-5300', 'P-5100-03');
+  expect(after.path).toContain('CC-5300');
+  expect(after.path).not.toContain('CC-5100');
+  expect((await placed(request, before.id)).path, 'what was charged stays').toBe(before.path);
   expect(complaints).toEqual([]);
 
   // The auditor takes the month home.
@@ -84,6 +110,30 @@ test('approves with a fresh sign-in, which an export proves with the issuer’s 
   expect(() => verify('--issuer-keys', join(dir, 'strangers.json'))).toThrow(/do not hold key/);
   await auditor.close();
 });
+
+/** Sends a request for a project, and waits until it is charged. */
+async function spend(request: APIRequestContext, key: string, project: string): Promise<{ id: string; path: string }> {
+  const { gateway_url, virtual_keys } = card();
+  let event = '';
+  // A gateway follows a decision within a second.
+  await expect.poll(async () => {
+    const answer = await request.post(`${gateway_url}/v1/messages`, {
+      headers: { 'x-api-key': virtual_keys[key] ?? '', 'anthropic-version': '2023-06-01', 'x-tollbook-project': project },
+      data: { model: 'claude-haiku-4-5', max_tokens: 20, messages: [{ role: 'user', content: 'Where does this go?' }] },
+    });
+    event = answer.headers()['x-tollbook-request-id'] ?? '';
+    return [answer.status(), answer.headers()['x-tollbook-cost-center']].join(' ');
+  }, { timeout: 15_000 }).toBe(`200 ${project}`);
+  await expect.poll(async () => (await placed(request, event)).path, { timeout: 15_000 }).not.toBe('');
+  return placed(request, event);
+}
+
+async function placed(request: APIRequestContext, event: string): Promise<{ id: string; path: string }> {
+  const { web_url, api_tokens } = card();
+  const answer = await request.get(`${web_url}/api/v1/usage?node=BU-20&limit=200`, { headers: { authorization: `Bearer ${api_tokens.auditor}` } });
+  const row = (await answer.json()).data.find((one: { id: string }) => one.id === event);
+  return { id: event, path: row?.node?.path ?? '' };
+}
 
 async function nodeId(request: APIRequestContext, code: string): Promise<string> {
   const { web_url, api_tokens } = card();
