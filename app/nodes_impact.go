@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tollbook/app/approval"
+	"tollbook/app/attribution"
 	"tollbook/app/fault"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
@@ -248,8 +249,7 @@ func (e *nodeEffect) plan(tx *db.Tx, replayed map[id.Node]hierarchy.Replayed, at
 	return nil
 }
 
-// rest counts what else a change touches. Rules that name nodes are counted here, too, as
-// soon as there are any.
+// rest counts what else a change touches: virtual keys, and attribution rules.
 func (e *nodeEffect) rest(tx *db.Tx, replayed map[id.Node]hierarchy.Replayed, at time.Time) error {
 	var touched []id.Node
 	for node, r := range replayed {
@@ -266,5 +266,40 @@ func (e *nodeEffect) rest(tx *db.Tx, replayed map[id.Node]hierarchy.Replayed, at
 		seen[row.KeyID] = true
 	}
 	e.Keys = len(seen)
-	return err
+	if err != nil {
+		return err
+	}
+	return e.rules(tx, replayed, at)
+}
+
+// rules counts the rules in force then that charge what the change touches, and says what
+// becomes of those that charge a node it takes away.
+func (e *nodeEffect) rules(tx *db.Tx, replayed map[id.Node]hierarchy.Replayed, at time.Time) error {
+	row, found, err := tx.RulesAt(at, tx.Now)
+	if err != nil || !found {
+		return err
+	}
+	rules, err := attribution.Parse(row.Document)
+	if err != nil {
+		return fmt.Errorf("read rules %d: %w", row.Version, err)
+	}
+	var orphans []string
+	for i := range rules.Rules {
+		rule := &rules.Rules[i]
+		touched, orphan := false, false
+		for _, part := range rule.To {
+			r, there := replayed[part.Node]
+			touched, orphan = touched || there && (r.Moved() || r.Gone), orphan || there && r.Gone
+		}
+		if touched {
+			e.Rules++
+		}
+		if orphan {
+			orphans = append(orphans, rule.Code)
+		}
+	}
+	if len(orphans) > 0 {
+		e.Sentence += fmt.Sprintf(" Rules that charge what retires: %s. What they would charge to it goes to suspense until the rules change.", strings.Join(orphans, ", "))
+	}
+	return nil
 }

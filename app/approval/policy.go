@@ -136,6 +136,8 @@ func (p *Policy) validate(known map[string]Floor, roles []string) error {
 		return fault.Invalid("code", "policy_code", "A policy's code is 1 to 40 small letters, digits, dashes or underscores, and not %q; %.60q is not.", RuleDefault, p.Code)
 	case len(p.Kinds) == 0 || len(p.Kinds) > len(known):
 		return fault.Invalid("kinds", "policy_kinds", "Policy %s names the kinds it is for, or %q.", p.Code, AnyKind)
+	case p.FreshSignIn && len(p.Steps) == 0:
+		return fault.Invalid("fresh_sign_in", "policy_fresh", "Policy %s asks for a fresh sign-in, and nobody decides by it: give it a step.", p.Code)
 	case len(p.Steps) > maxSteps:
 		return fault.Invalid("steps", "policy_steps", "Policy %s has more than %d steps.", p.Code, maxSteps)
 	case p.ExpireDays < 1 || p.ExpireDays > maxDays:

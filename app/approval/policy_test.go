@@ -33,6 +33,7 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 		`{"policies":[{"code":"a","kinds":[],"steps":[` + step + `],"expire_days":9}]}`:                                                                        "policy_kinds",
 		`{"policies":[{"code":"a","kinds":["cat"],"steps":[` + step + `],"expire_days":9}]}`:                                                                   "kind_unknown",
 		`{"policies":[{"code":"a","kinds":["node"],"steps":[],"expire_days":9}]}`:                                                                              "policy_floor",
+		`{"policies":[{"code":"a","kinds":["plan"],"steps":[],"expire_days":9,"fresh_sign_in":true}]}`:                                                         "policy_fresh",
 		`{"policies":[{"code":"a","kinds":["*"],"steps":[],"expire_days":9}]}`:                                                                                 "policy_floor",
 		`{"policies":[{"code":"a","kinds":["issuer"],"steps":[],"expire_days":9}]}`:                                                                            "policy_floor",
 		`{"policies":[{"code":"a","kinds":["node"],"steps":[` + step + `],"expire_days":0}]}`:                                                                  "policy_days",

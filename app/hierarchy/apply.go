@@ -352,6 +352,9 @@ func (w *work) recode(node id.Node, code string) error {
 	if holder, taken := w.codes[code]; taken && holder != node {
 		return fault.Invalid("new_code", "code_taken", "Code %s is taken on %s.", code, w.At.Format(time.DateOnly))
 	}
+	if reserved(code) {
+		return fault.Invalid("new_code", "code_reserved", "The code %s is the name of a tool of Tollbook. Choose another.", code)
+	}
 	if code == SuspenseCode || !codeForm.MatchString(code) {
 		return fault.Invalid("new_code", "code_syntax", "A code is 1 to 40 letters, digits, dots, dashes or underscores, and not %s; %.60q is not one.", SuspenseCode, code)
 	}

@@ -165,6 +165,8 @@ func TestOperationsAreRefusedWhereTheyStand(t *testing.T) {
 		"member_unwanted operations[1].entity":                     `{"op":"rename","code":"CC-1","name":"x","entity":"US01"}`,
 		"code_syntax operations[1].code":                           `{"op":"rename","code":"C C","name":"x"}`,
 		"code_syntax operations[1].new_code":                       `{"op":"recode","code":"CC-1","new_code":"C C"}`,
+		"code_reserved operations[1].new_code":                     `{"op":"recode","code":"CC-1","new_code":"import"}`,
+		"code_reserved operations[1].code":                         `{"op":"create","code":"change","name":"x","kind":"project"}`,
 		"name_length operations[1].name":                           `{"op":"rename","code":"CC-1","name":"a\u0000b"}`,
 		"node_absent operations[1].code":                           `{"op":"rename","code":"CC-7","name":"x"}`,
 		"code_taken operations[1].new_code":                        `{"op":"recode","code":"CC-1","new_code":"CC-2"}`,

@@ -86,6 +86,9 @@ const (
 
 var codeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
 
+// reserved are codes whose page would be another's: below /nodes these are tools.
+func reserved(code string) bool { return code == "change" || code == "import" }
+
 // Validate checks one version by itself.
 func (v Version) Validate() error {
 	switch {

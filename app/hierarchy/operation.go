@@ -235,6 +235,9 @@ func (o *Operation) values() error {
 	if !codeForm.MatchString(o.Code) {
 		return fault.Invalid("code", "code_syntax", "A code is 1 to 40 letters, digits, dots, dashes or underscores; %.60q is not.", o.Code)
 	}
+	if o.Op == OpCreate && reserved(o.Code) {
+		return fault.Invalid("code", "code_reserved", "The code %s is the name of a tool of Tollbook. Choose another.", o.Code)
+	}
 	if !printable(o.Name, maxNameBytes) || strings.TrimSpace(o.Name) != o.Name {
 		return fault.Invalid("name", "name_length", "A name has 1 to %d bytes on one line and no spaces around it.", maxNameBytes)
 	}

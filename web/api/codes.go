@@ -19,7 +19,7 @@ func Codes() []string {
 		"account_unclear", "upstream_loop", "slug_syntax", "last_owner", "roles_same", "plan_same", "delegation_absent", "upstream_same", "issuer_absent", "mapping_known",
 		"mappings_many", "account_state", "plan_version_absent", "change_expired", "email_syntax", "payload_syntax", "issuer_name", "last_issuer", "issuers_many",
 		"member_absent", "account_linked", "roles_many", "role_scope", "group_text", "upstream_credential", "change_not_revisable", "change_same", "policy_step",
-		"policy_kinds", "policy_who", "policy_steps", "not_maker", "policy_twice", "policy_amount", "pair_needed", "policy_floor", "policy_escalation", "policy_code",
+		"policy_kinds", "policy_fresh", "code_reserved", "asked_in_place", "policy_who", "policy_steps", "not_maker", "policy_twice", "policy_amount", "pair_needed", "policy_floor", "policy_escalation", "policy_code",
 		"not_asked", "policies_many", "policy_role", "decided_already", "policy_days", "step_later", "change_needs_nobody", "policies_syntax", "prices_same", "self_approval",
 		"verdict_unknown",
 		"cost_center_absent", "earlier_until_late", "earlier_until_past", "expires_past", "key_absent", "key_expired", "key_of_sign_ins", "key_revoked", "key_secrets_many",
