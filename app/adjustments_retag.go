@@ -85,11 +85,12 @@ func (f *RetagFilter) requests() (RequestFilter, error) {
 	return out, nil
 }
 
-// Retag is what a maker sends: some requests, or a filter that keeps them, and where they
-// are charged from then on.
+// Retag is what a maker sends: some requests, a filter that keeps them, or the list of
+// another change, and where they are charged from then on.
 type Retag struct {
 	Requests []id.Event   `json:"requests,omitempty"`
 	Filter   *RetagFilter `json:"filter,omitempty"`
+	Listed   string       `json:"requests_sha256,omitempty"` // the digest of a list that a change named before
 	// Seen is the digest of the requests that the maker looked at, where a filter chose them:
 	// if others have come since, nothing is proposed.
 	Seen string             `json:"seen_sha256,omitempty"`
@@ -204,24 +205,9 @@ type selection struct {
 
 // chosen reads the requests that a maker names, all of which the maker may see.
 func (a *Adjustments) chosen(tx *db.Tx, who Actor, asked *Retag, scope []id.Node) (*selection, error) {
-	events := asked.Requests
-	switch {
-	case (len(events) == 0) == (asked.Filter == nil), len(events) > MaxRetag:
-		return nil, errRetagWhat
-	case asked.Filter != nil:
-		filter, err := asked.Filter.requests()
-		if err != nil {
-			return nil, err
-		}
-		if events, err = a.reports.Matching(tx, who, filter, MaxRetag+1); err != nil {
-			return nil, err
-		}
-		if len(events) > MaxRetag {
-			return nil, errRetagMany
-		}
-		if len(events) == 0 {
-			return nil, fault.Invalid("filter", "retag_none", "No request matches.")
-		}
+	events, err := a.named(tx, who, asked)
+	if err != nil {
+		return nil, err
 	}
 	s, err := selected(tx, events)
 	if err != nil {
@@ -240,6 +226,58 @@ func (a *Adjustments) chosen(tx *db.Tx, who Actor, asked *Retag, scope []id.Node
 		}
 	}
 	return s, openBooks(tx, s.rows)
+}
+
+// named lists the ids of what a maker names, in one of three ways.
+func (a *Adjustments) named(tx *db.Tx, who Actor, asked *Retag) ([]id.Event, error) {
+	ways := 0
+	for _, used := range []bool{len(asked.Requests) > 0, asked.Filter != nil, asked.Listed != ""} {
+		if used {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1, len(asked.Requests) > MaxRetag:
+		return nil, errRetagWhat
+	case asked.Listed != "":
+		return listed(tx, asked.Listed)
+	case asked.Filter == nil:
+		return asked.Requests, nil
+	}
+	filter, err := asked.Filter.requests()
+	if err != nil {
+		return nil, err
+	}
+	events, err := a.reports.Matching(tx, who, filter, MaxRetag+1)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(events) > MaxRetag:
+		return nil, errRetagMany
+	case len(events) == 0:
+		return nil, fault.Invalid("filter", "retag_none", "No request matches.")
+	}
+	return events, nil
+}
+
+// listed reads a list of requests by its digest.
+func listed(tx *db.Tx, digest string) ([]id.Event, error) {
+	named, err := hex.DecodeString(digest)
+	if err != nil || len(named) != sha256.Size {
+		return nil, errSelection
+	}
+	document, err := tx.RequestSelection([sha256.Size]byte(named))
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(document); !bytes.Equal(sum[:], named) {
+		return nil, errSelection
+	}
+	var events []id.Event
+	if err := json.Unmarshal(document, &events); err != nil {
+		return nil, fmt.Errorf("read requests %s: %w", digest, err)
+	}
+	return events, nil
 }
 
 func requestAbsent(event id.Event) error {
@@ -375,20 +413,9 @@ func proposedRetag(tx *db.Tx, c *approval.Change) (retagPayload, *selection, err
 	if err := stored(*c, &said); err != nil {
 		return said, nil, err
 	}
-	named, err := hex.DecodeString(said.Document)
-	if err != nil || len(named) != sha256.Size {
-		return said, nil, errSelection
-	}
-	document, err := tx.RequestSelection([sha256.Size]byte(named))
+	events, err := listed(tx, said.Document)
 	if err != nil {
 		return said, nil, err
-	}
-	if digest := sha256.Sum256(document); !bytes.Equal(digest[:], named) {
-		return said, nil, errSelection
-	}
-	var events []id.Event
-	if err := json.Unmarshal(document, &events); err != nil {
-		return said, nil, fmt.Errorf("read requests of %s: %w", c.ID, err)
 	}
 	s, err := selected(tx, events)
 	return said, s, err
@@ -449,7 +476,7 @@ func (a *Adjustments) retagImpact(tx *db.Tx, c approval.Change) (approval.Impact
 	if err != nil {
 		return approval.Impact{}, err
 	}
-	out := approval.Impact{Month: said.Periods[len(said.Periods)-1]}
+	out := approval.Impact{Month: said.Periods[len(said.Periods)-1], Exact: true}
 	nodes := map[id.Node]*approval.NodeImpact{}
 	keys := map[id.Key]bool{}
 	for i := range list {
@@ -468,7 +495,9 @@ func (a *Adjustments) retagImpact(tx *db.Tx, c approval.Change) (approval.Impact
 		}
 	}
 	slices.SortFunc(out.Touches, func(a, b id.Node) int { return strings.Compare(a.UUID(), b.UUID()) })
-	slices.SortFunc(out.Nodes, func(a, b approval.NodeImpact) int { return strings.Compare(a.Path+"\x00"+a.Node.UUID(), b.Path+"\x00"+b.Node.UUID()) })
+	slices.SortFunc(out.Nodes, func(a, b approval.NodeImpact) int {
+		return strings.Compare(a.Path+"\x00"+a.Node.UUID(), b.Path+"\x00"+b.Node.UUID())
+	})
 	out.Sentence = said.sentence(len(list), &out.Moved)
 	return out, nil
 }

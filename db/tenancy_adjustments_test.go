@@ -46,7 +46,9 @@ func (s *scene) adjustmentBatch(tx *db.Tx) *db.AdjustmentBatch {
 
 func readingAdjustments() map[string]query {
 	return map[string]query{
-		"LyingUsage": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.LyingUsage([]id.Event{theirs.rated.Event.ID}) }},
+		"LyingUsage": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.LyingUsage([]id.Event{theirs.rated.Event.ID})
+		}},
 		"UsageIDs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			events, err := tx.UsageIDs(db.UsageFilter{Limit: 500})
 			if len(events) != 1 || events[0] != mine.rated.Event.ID {
