@@ -148,7 +148,7 @@ func (a *Adjustments) seal(tx *db.Tx, batch *db.AdjustmentBatch, list []db.Adjus
 	}
 	batch.Count, batch.Root, batch.Canonical = len(list), auditlog.Root(leaves), a.zip.EncodeAll(lines, nil)
 	return tx.AppendAudit(auditlog.Record{
-		ID: batch.Record, Action: auditlog.AdjustmentBatch, Actor: string(ActorSystem), Subject: batch.ID.String(),
+		ID: batch.Record, Action: "adjustment.batch", Actor: string(ActorSystem), Subject: batch.ID.String(),
 		Detail: map[string]any{
 			"change": batch.Change.String(), "delta_pico": batch.Delta.Digits(), "kind": string(batch.Kind), "period": batch.Posting.String(),
 			"requests": batch.Count, "root": hex.EncodeToString(batch.Root[:]),

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"tollbook/app/approval"
 	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/app/period"
@@ -93,6 +94,10 @@ type PostedAdjustments struct {
 	Count  int64
 	Delta  money.Sum // of all of them: zero unless prices changed
 	LastAt time.Time
+	// EndedAt is when a job had posted all of them; zero: not yet, or no job has to.
+	EndedAt time.Time
+	// Follows says that a job moves what was charged since the change's effective instant.
+	Follows bool
 }
 
 // Posted sums what a change has posted, for who may read changes.
@@ -106,9 +111,27 @@ func (a *Adjustments) Posted(ctx context.Context, who Actor, change id.Change) (
 		if err != nil {
 			return err
 		}
-		posted.Count, posted.LastAt = sum.Adjustments, orZero(sum.LastAt)
-		posted.Delta, err = money.SumOfPico(sum.DeltaPico)
+		posted.Count, posted.LastAt, posted.EndedAt = sum.Adjustments, orZero(sum.LastAt), orZero(sum.EndedAt)
+		if posted.Delta, err = money.SumOfPico(sum.DeltaPico); err != nil {
+			return err
+		}
+		posted.Follows, err = follows(tx, change)
 		return err
 	})
 	return posted, err
+}
+
+// follows says whether charges follow a change: one of the hierarchy, that was applied and
+// takes effect before that.
+func follows(tx *db.Tx, change id.Change) (bool, error) {
+	row, err := tx.Change(change)
+	if err != nil || row.Kind != changeNode || row.State != string(approval.StateApplied) {
+		return false, err
+	}
+	view, err := changeView(&row)
+	if err != nil {
+		return false, err
+	}
+	said, err := proposed(tx, &view.Change)
+	return said.TakesEffect != whenDecided && len(said.Operations) > 0 && view.EffectiveFrom.Before(view.MovedAt), err
 }

@@ -369,7 +369,7 @@ func (f *flush) seal(tx *db.Tx, batch *db.Batch, rated []pricing.Rated) error {
 		store = tx.StoreAudit
 	}
 	if err := store(auditlog.Record{
-		ID: batch.Record, Action: auditlog.UsageBatch, Actor: "system", Subject: batch.ID.String(),
+		ID: batch.Record, Action: "usage.batch", Actor: "system", Subject: batch.ID.String(),
 		Detail: map[string]any{
 			"amount_pico": batch.Amount.Digits(), "first": first.String(), "last": last.String(), "period": batch.Posting.String(),
 			"requests": batch.Requests, "root": hex.EncodeToString(batch.Root[:]),

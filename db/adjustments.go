@@ -114,6 +114,28 @@ func (t *Tx) LyingUsage(events []id.Event) ([]LyingRow, error) {
 	return rows, err
 }
 
+// LyingIn lists requests that began in a span and lie, in part or whole, at one of some
+// placements, oldest first and behind one of them: at most so many.
+func (t *Tx) LyingIn(from, to time.Time, at []id.Placement, after id.Event, limit int) ([]LyingRow, error) {
+	list := strings.Join(uuids(at), ",")
+	s := &statement{text: `select ` + lyingColumns + ` from usage_event u ` + latestAdjustment + ` where u.tenant_id = ?`, args: []any{t.Tenant}}
+	s.and("u.occurred_at >= ? and u.occurred_at < ?", from, to)
+	if !after.IsZero() {
+		s.and("(u.occurred_at, u.event_id) > (?, ?::uuid)", after.Time(), after)
+	}
+	s.and(`(case when a.sequence is null then u.placement_id else a.placement_id end = any(string_to_array(?, ',')::uuid[])
+		or exists (select from jsonb_array_elements(case when a.sequence is null then u.split else a.split end) part where right(part->>'placement', 32)::uuid = any(string_to_array(?, ',')::uuid[])))`, list, list)
+	s.add(" order by u.occurred_at, u.event_id limit ?", limit)
+	var rows []LyingRow
+	err := t.scan("read requests as they lie", &rows, s.text, s.args...)
+	return rows, err
+}
+
+// EndAdjustments notes that a change has posted all it had to.
+func (t *Tx) EndAdjustments(change id.Change) error {
+	return t.exec("end adjustments", `insert into adjustment_end (tenant_id, change_id, recorded_at) values ($1, $2, $3) on conflict do nothing`, t.Tenant, change, t.Now)
+}
+
 // AdjustmentBatch is what one change posts into one month at once.
 type AdjustmentBatch struct {
 	ID        id.Batch
@@ -302,12 +324,14 @@ type AdjustmentSum struct {
 	Adjustments int64
 	DeltaPico   string
 	LastAt      *time.Time // when the last was posted; nil: none
+	EndedAt     *time.Time // when a job had posted all of them; nil: not yet, or none has to
 }
 
 // AdjustmentsOf sums what a change has posted.
 func (t *Tx) AdjustmentsOf(change id.Change) (AdjustmentSum, error) {
 	var s AdjustmentSum
-	_, err := t.row("sum adjustments", []any{&s.Adjustments, &s.DeltaPico, &s.LastAt}, `select coalesce(sum(adjustments), 0)::bigint, coalesce(sum(delta_pico), 0)::text, max(recorded_at)
+	_, err := t.row("sum adjustments", []any{&s.Adjustments, &s.DeltaPico, &s.LastAt, &s.EndedAt}, `select coalesce(sum(adjustments), 0)::bigint, coalesce(sum(delta_pico), 0)::text, max(recorded_at),
+			(select recorded_at from adjustment_end where tenant_id = $1 and change_id = $2)
 		from adjustment_batch where tenant_id = $1 and change_id = $2`, t.Tenant, change)
 	return s, err
 }

@@ -35,6 +35,7 @@ func (s *scene) adjustments(t *testing.T, tx *db.Tx) {
 	require.NoError(t, tx.AddAdjustments(batch, list))
 	require.NoError(t, tx.RollAdjusted(list, s.month))
 	require.NoError(t, tx.AddRequestSelection([]byte(s.mark("selection"))))
+	require.NoError(t, tx.EndAdjustments(s.change.ID))
 	s.adjustment = batch.ID
 }
 
@@ -49,6 +50,9 @@ func readingAdjustments() map[string]query {
 		"LyingUsage": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.LyingUsage([]id.Event{theirs.rated.Event.ID})
 		}},
+		"LyingIn": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.LyingIn(theirs.month.Start(), theirs.month.End(), []id.Placement{theirs.placement.ID}, id.Event{}, 50)
+		}},
 		"UsageIDs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			events, err := tx.UsageIDs(db.UsageFilter{Limit: 500})
 			if len(events) != 1 || events[0] != mine.rated.Event.ID {
@@ -59,7 +63,7 @@ func readingAdjustments() map[string]query {
 		"Adjustments": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Adjustments(theirs.rated.Event.ID) }},
 		"AdjustmentsOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			sum, err := tx.AdjustmentsOf(theirs.change.ID)
-			if sum.Adjustments != 0 || sum.DeltaPico != "0" || sum.LastAt != nil {
+			if sum.Adjustments != 0 || sum.DeltaPico != "0" || sum.LastAt != nil || sum.EndedAt != nil {
 				err = errors.Join(errors.New("another's adjustments"), err)
 			}
 			return nil, err
@@ -101,6 +105,7 @@ func writingAdjustments() map[string]query {
 			line := attribution.Portion{Share: usage.Share{Placement: theirs.placement.ID, PPM: usage.Whole}, Requests: 1}
 			return onlyError(tx.RollAdjusted([]db.Adjusted{{Was: &rows[0], Lines: []attribution.Portion{line}}}, mine.month))
 		}},
+		"EndAdjustments": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.EndAdjustments(theirs.change.ID)) }},
 		"AddRequestSelection": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddRequestSelection([]byte(theirs.mark("selection"))))
 		}},

@@ -190,8 +190,13 @@ func (w *Web) postedBy(v *visit, c *app.ChangeView) (string, error) {
 		return "", nil
 	}
 	posted, err := w.areas.Adjustments.Posted(v.Request().Context(), v.who, c.ID)
-	if err != nil || posted.Count == 0 {
+	switch {
+	case err != nil, posted.Count == 0 && !posted.Follows:
 		return "", err
+	case posted.Follows && posted.EndedAt.IsZero():
+		return "What was charged since it takes effect is being moved: " + ui.Plural(posted.Count, "adjustment") + " posted so far.", nil
+	case posted.Follows:
+		return "What was charged since it takes effect has moved: " + ui.Plural(posted.Count, "adjustment") + " posted, complete on " + ui.Minute(posted.EndedAt) + ".", nil
 	}
 	words := ui.Plural(posted.Count, "adjustment") + " posted, the last on " + ui.Minute(posted.LastAt)
 	if posted.Delta.Sign() != 0 {

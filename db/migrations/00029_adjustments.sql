@@ -120,3 +120,14 @@ create table request_selection (
 );
 select make_tenant_table('request_selection', 'select, insert');
 select make_append_only('request_selection', false);
+
+-- When a change had posted all that it had to: what is done in parts ends with it.
+create table adjustment_end (
+  tenant_id uuid not null references tenant,
+  change_id uuid not null,
+  recorded_at timestamptz not null,
+  primary key (tenant_id, change_id),
+  foreign key (tenant_id, change_id) references change
+);
+select make_tenant_table('adjustment_end', 'select, insert');
+select make_append_only('adjustment_end', false);
