@@ -25,7 +25,7 @@ type Usage struct {
 	ModelServed    *string           `json:"model_served"`
 	Node           *UsageNode        `json:"node" doc:"Null when the request is split among several; see allocations."`
 	Allocations    []Allocation      `json:"allocations" doc:"Where it is charged, with every adjustment."`
-	Recorded       []Allocation      `json:"recorded_allocations" doc:"Where it was recorded, if adjustments changed that; else null."`
+	Recorded       []Allocation      `json:"recorded_allocations" doc:"Where it was recorded, if adjustments changed that; else empty."`
 	Adjusted       *UsageAdjusted    `json:"adjusted" doc:"Its latest adjustment; null where there is none."`
 	Key            UsageKey          `json:"key"`
 	Developer      *Developer        `json:"developer" doc:"Null when none was declared."`
@@ -144,7 +144,7 @@ func usageOf(r *app.Request) Usage {
 			CacheWrite1h: r.Tokens[usage.ClassCacheWrite1h], CacheRead: r.Tokens[usage.ClassCacheRead],
 		},
 		Charges: []Charge{}, Amount: r.Amount.String(), ListAmount: r.List.String(), PriceVersion: r.PriceVersion,
-		Attribution: Attribution{Rule: r.Rule, Change: textOrNil(r.Change.String()), Snapshot: r.Snapshot}, Tags: r.Tags, Flags: r.Flags, Allocations: []Allocation{},
+		Attribution: Attribution{Rule: r.Rule, Change: textOrNil(r.Change.String()), Snapshot: r.Snapshot}, Tags: r.Tags, Flags: r.Flags, Allocations: []Allocation{}, Recorded: []Allocation{},
 	}
 	if r.RuleVersion > 0 {
 		u.Attribution.Version = &r.RuleVersion
@@ -163,7 +163,7 @@ func usageOf(r *app.Request) Usage {
 	}
 	u.Allocations = append(u.Allocations, allocationsOf(r.Allocations)...)
 	if a := r.Adjusted; a != nil {
-		u.Recorded = allocationsOf(r.Recorded)
+		u.Recorded = append(u.Recorded, allocationsOf(r.Recorded)...)
 		u.Adjusted = &UsageAdjusted{Kind: a.Kind, Change: a.Change.String(), Times: a.Times, PostedAt: Instant{a.At}}
 	}
 	if len(r.Allocations) == 1 {
