@@ -75,6 +75,9 @@ type Allocation struct {
 	Amount    money.Pico
 }
 
+// ClassAdjustment is the line of a charge that a settled price adds.
+const ClassAdjustment = "price_adjustment"
+
 // Adjusted is what changed where a request is charged, or for how much.
 type Adjusted struct {
 	Times  int    // how often; this is the last
@@ -395,6 +398,9 @@ func (r *Reports) request(row *db.UsageRow, places map[id.Placement]placed) (Req
 	}
 	one.Recorded, one.RecordedAmount = one.Allocations, one.Amount
 	one.Amount, one.State = money.Pico(row.AdjustedChargePico), row.AdjustedState
+	if one.Amount != one.RecordedAmount { // so that the lines come to the charge
+		one.Charges = append(one.Charges, ClassCharge{Class: ClassAdjustment, Amount: one.Amount - one.RecordedAmount})
+	}
 	one.Adjusted = &Adjusted{Times: row.AdjustedSequence, Kind: row.AdjustedKind, Change: row.AdjustedChangeID, Number: row.AdjustedNumber, At: orZero(row.AdjustedAt)}
 	one.Allocations, err = allocations(row.EventID, row.AdjustedPlacementID, row.AdjustedSplit, one.Amount, places)
 	return one, err

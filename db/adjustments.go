@@ -131,6 +131,34 @@ func (t *Tx) LyingIn(from, to time.Time, at []id.Placement, after id.Event, limi
 	return rows, err
 }
 
+// UnpricedRow is a request whose price is provisional as it lies now, with what pricing it
+// again needs.
+type UnpricedRow struct {
+	LyingRow
+
+	ModelServed *string
+	Speed       *string
+	Geography   *string
+	Tier        *string
+	Lines       *string
+	Flags       *string // separated by the unit separator, 0x1f
+}
+
+// Unpriced lists requests whose price is provisional, in months that are not locked, oldest
+// first and behind one of them: at most so many.
+func (t *Tx) Unpriced(after id.Event, limit int) ([]UnpricedRow, error) {
+	s := &statement{text: `select ` + lyingColumns + `, u.model_served, u.speed, u.geography, u.tier, u.lines::text as lines, array_to_string(u.flags, E'\x1f') as flags
+		from usage_event u ` + latestAdjustment + ` where u.tenant_id = ? and u.state = 'unpriced' and u.state <> 'complete' and coalesce(a.state, u.state) = 'unpriced'
+		and not exists (select from period p where p.tenant_id = u.tenant_id and p.month = u.posting_period and p.state = 'locked')`, args: []any{t.Tenant}}
+	if !after.IsZero() {
+		s.and("(u.occurred_at, u.event_id) > (?, ?::uuid)", after.Time(), after)
+	}
+	s.add(" order by u.occurred_at, u.event_id limit ?", limit)
+	var rows []UnpricedRow
+	err := t.scan("list unpriced requests", &rows, s.text, s.args...)
+	return rows, err
+}
+
 // EndAdjustments notes that a change has posted all it had to.
 func (t *Tx) EndAdjustments(change id.Change) error {
 	return t.exec("end adjustments", `insert into adjustment_end (tenant_id, change_id, recorded_at) values ($1, $2, $3) on conflict do nothing`, t.Tenant, change, t.Now)

@@ -377,11 +377,13 @@ func (f *UsageFilter) narrow(tenant id.Tenant, s *statement) {
 	if f.Model != "" {
 		s.and("coalesce(u.model_served, u.model_requested) = ?", f.Model)
 	}
-	if len(f.States) > 0 {
+	switch {
+	case f.unfinished():
 		s.and("u.state in ?", f.States)
-	}
-	if f.unfinished() {
 		s.and("u.state <> 'complete'") // said in so many words: a partial index waits for it
+		s.and("not " + settled)
+	case len(f.States) > 0:
+		s.and("(u.state in ? or "+settled+")", f.States)
 	}
 	if f.Undeclared {
 		s.and("u.developer_id is null")
@@ -397,6 +399,9 @@ func (f *UsageFilter) narrow(tenant id.Tenant, s *statement) {
 		s.and("(u.occurred_at, u.event_id) < (?, ?::uuid)", f.BeforeAt, f.BeforeID)
 	}
 }
+
+// settled says whether an adjustment made the price of a request final.
+const settled = `exists (select from adjustment a where a.tenant_id = u.tenant_id and a.occurred_at = u.occurred_at and a.event_id = u.event_id and a.kind = 'price' and a.state = 'complete')`
 
 // narrowRarely adds the conditions that no index of usage_event answers alone.
 func (f *UsageFilter) narrowRarely(tenant id.Tenant, s *statement) {

@@ -53,6 +53,7 @@ func readingAdjustments() map[string]query {
 		"LyingIn": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.LyingIn(theirs.month.Start(), theirs.month.End(), []id.Placement{theirs.placement.ID}, id.Event{}, 50)
 		}},
+		"Unpriced": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Unpriced(id.Event{}, 50) }},
 		"UsageIDs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			events, err := tx.UsageIDs(db.UsageFilter{Limit: 500})
 			if len(events) != 1 || events[0] != mine.rated.Event.ID {

@@ -19,6 +19,7 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &proposePrices{prices: prices})
 	river.AddWorker(workers, &tendChanges{approvals: approvals})
 	river.AddWorker(workers, &moveCharges{adjustments: adjustments})
+	river.AddWorker(workers, &settlePrices{adjustments: adjustments})
 	river.AddWorker(workers, &notifyChange{notices: notices})
 	river.AddWorker(workers, &deliverNotice{notices: notices, office: office})
 	return workers

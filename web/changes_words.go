@@ -206,7 +206,11 @@ func retagTitle(payload []byte) string {
 	if !ok {
 		return kindWords("retag")
 	}
-	return "Re-tag " + ui.Plural(said.Count, "request") + " to " + said.to()
+	what := "Re-tag " + ui.Plural(said.Count, "request")
+	if len(said.To) == 1 {
+		return what + " to " + said.to()
+	}
+	return what + ": " + said.to()
 }
 
 func retagDiff(payload []byte) []fieldDiff {

@@ -248,7 +248,7 @@ func (w *Web) retagLook(v *visit, view *retagView, status *int) error {
 		{Label: "Period", Value: strings.Join(months, ", "), Notes: []link{{Label: "open; a closed one would refuse them"}}},
 	}
 	if look.Moved > 0 {
-		view.Figures[1].Notes = append(view.Figures[1].Notes, link{Label: "; " + ui.Count(int64(look.Moved)) + " of them moved before"})
+		view.Figures[1].Notes = append(view.Figures[1].Notes, link{Label: "(" + ui.Count(int64(look.Moved)) + " of them moved before)"})
 	}
 	for _, s := range look.From {
 		row := retagSource{RetagSource: s}

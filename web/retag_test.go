@@ -70,7 +70,7 @@ func TestRequestsAreRetaggedFromTheList(t *testing.T) {
 	require.Equal(t, change, again.header.Get("Location"))
 
 	page := w.see(t, w.one, app.RoleEngineeringAdmin, change)
-	require.Contains(t, page.body, "Re-tag 2 requests to 75% to AC-20, 25% to AC-P1")
+	require.Contains(t, page.body, "Re-tag 2 requests: 75% to AC-20, 25% to AC-P1")
 	require.NotContains(t, page.body, `value="approve"`, "who proposed it does not decide")
 	w.decide(t, app.RoleFinanceAdmin, change)
 	page = w.see(t, w.one, app.RoleFinanceAdmin, change)

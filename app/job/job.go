@@ -70,6 +70,16 @@ type MoveCharges struct {
 // Kind implements River's JobArgs.
 func (MoveCharges) Kind() string { return "move_charges" }
 
+// SettlePrices posts adjustments for requests whose price was provisional and is known now:
+// by the change that applied a price book, or once a day.
+type SettlePrices struct {
+	Tenant string `json:"tenant"`
+	Change string `json:"change,omitempty"`
+}
+
+// Kind implements River's JobArgs.
+func (SettlePrices) Kind() string { return "settle_prices" }
+
 // NotifyChange works out who is to be told of an event of a change: what a record of the
 // audit log says happened.
 type NotifyChange struct {

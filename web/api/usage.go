@@ -84,7 +84,7 @@ type Tokens struct {
 
 // Charge is one line of what a request costs.
 type Charge struct {
-	Class    string `json:"class"`
+	Class    string `json:"class" doc:"A token class, a server tool, a billed step; price_adjustment for what a settled price adds to the rest."`
 	Quantity int64  `json:"quantity"`
 	RatePico int64  `json:"rate_pico" doc:"Pico-dollars (1e-12 USD) for one."`
 	Amount   string `json:"amount" format:"decimal"`
