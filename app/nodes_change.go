@@ -243,13 +243,10 @@ func (n *Nodes) apply(tx *db.Tx, c approval.Change) error {
 		return err
 	}
 	at := c.EffectiveFrom
-	switch {
-	case said.TakesEffect == whenDecided:
+	if said.TakesEffect == whenDecided {
 		at = tx.Now
-	default:
-		if err := (&governed{dated: true}).dates(tx, at); err != nil {
-			return err
-		}
+	} else if err := (&governed{dated: true}).dates(tx, at); err != nil {
+		return err
 	}
 	versions, err := tx.NodeVersions()
 	if err != nil {

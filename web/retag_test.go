@@ -42,12 +42,12 @@ func TestRequestsAreRetaggedFromTheList(t *testing.T) {
 		return got
 	}
 	for text, bad := range map[string]url.Values{
-		"No node has the code":       {"to_code": {"AC-99"}, "reason": {"x"}},
-		"come to 60.0000 percent":    {"to_code": {"AC-20", "AC-P1"}, "to_percent": {"30", "30"}, "reason": {"x"}},
-		"A share is a percentage":    {"to_code": {"AC-20", "AC-P1"}, "to_percent": {"half", "30"}, "reason": {"x"}},
-		"Say which node":             {"reason": {"x"}},
-		"charged there already":      {"to_code": {"AC-11"}, "reason": {"x"}},
-		"Other requests match now":   {"to_code": {"AC-20"}, "reason": {"x"}, "seen": {strings.Repeat("0", 64)}},
+		"No node has the code":     {"to_code": {"AC-99"}, "reason": {"x"}},
+		"come to 60.0000 percent":  {"to_code": {"AC-20", "AC-P1"}, "to_percent": {"30", "30"}, "reason": {"x"}},
+		"A share is a percentage":  {"to_code": {"AC-20", "AC-P1"}, "to_percent": {"half", "30"}, "reason": {"x"}},
+		"Say which node":           {"reason": {"x"}},
+		"charged there already":    {"to_code": {"AC-11"}, "reason": {"x"}},
+		"Other requests match now": {"to_code": {"AC-20"}, "reason": {"x"}, "seen": {strings.Repeat("0", 64)}},
 	} {
 		got := send("propose", bad)
 		require.Equal(t, 422, got.status, text)
