@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -55,8 +56,14 @@ func (a *Adjustments) Look(ctx context.Context, who Actor, asked Retag) (RetagLo
 			}
 			look.Periods = append(look.Periods, month)
 		}
-		return s.sources(&look)
+		if err := s.sources(&look); err != nil {
+			return err
+		}
+		return errPreview // so that nothing of it stays
 	})
+	if errors.Is(err, errPreview) {
+		err = nil
+	}
 	return look, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"tollbook/app/approval"
 	"tollbook/app/attribution"
+	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
@@ -82,11 +83,25 @@ func (a *Adjustments) MoveCharges(ctx context.Context, tenant id.Tenant, change 
 			state = MoveWaits
 		default:
 			state = MoveEnded
-			return tx.EndAdjustments(change)
+			return endMoves(tx, change)
 		}
 		return nil
 	})
 	return state, err
+}
+
+// endMoves notes, and records, that all is posted that had to be.
+func endMoves(tx *db.Tx, change id.Change) error {
+	sum, err := tx.AdjustmentsOf(change)
+	if err != nil {
+		return err
+	}
+	if err := tx.AppendAudit(auditlog.Record{
+		Action: "adjustment.ended", Actor: string(ActorSystem), Subject: change.String(), Detail: map[string]any{"kind": string(db.AdjustMove), "requests": sum.Adjustments},
+	}); err != nil {
+		return err
+	}
+	return tx.EndAdjustments(change)
 }
 
 // flushedThrough is the instant before which every request is in the ledger, as far as the

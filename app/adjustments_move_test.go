@@ -176,6 +176,21 @@ func TestTheJobWaitsForJournals(t *testing.T) {
 	h.proved(t, h.one)
 }
 
+// TestWhereNothingWasChargedTheJobEndsAtOnce leaves a record all the same.
+func TestWhereNothingWasChargedTheJobEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	applied := h.reorganize(t, november(5), movesP1)
+	require.Equal(t, 1, h.movedAlong(t, applied.ID))
+	require.EqualValues(t, 1, h.records(t, h.one.tenant, "adjustment.ended"))
+	posted, err := h.adjusts.Posted(t.Context(), h.one.who, applied.ID)
+	require.NoError(t, err)
+	require.True(t, posted.Follows && !posted.EndedAt.IsZero())
+	shown, err := h.nodes.Preview(t.Context(), h.person(t, h.one, app.RoleEngineeringAdmin, "eng"), operations(november(6), `{"op":"rename","code":"P-1","name":"Other"}`).Payload, november(6))
+	require.NoError(t, err, "a preview writes nothing")
+	require.Len(t, shown.Operations, 1)
+}
+
 // TestARetaggedRequestFollowsItsNewNode moves the node that a request was re-tagged to.
 func TestARetaggedRequestFollowsItsNewNode(t *testing.T) {
 	t.Parallel()

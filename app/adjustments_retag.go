@@ -248,7 +248,7 @@ func (a *Adjustments) named(tx *db.Tx, who Actor, asked *Retag) ([]id.Event, err
 	if err != nil {
 		return nil, err
 	}
-	events, err := a.reports.Matching(tx, who, filter, MaxRetag+1)
+	events, err := a.reports.matching(tx, who, filter, MaxRetag+1)
 	switch {
 	case err != nil:
 		return nil, err

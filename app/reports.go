@@ -169,9 +169,9 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 	return page, err
 }
 
-// Matching lists the ids of requests that a filter keeps and the actor may see, newest
+// matching lists the ids of requests that a filter keeps and the actor may see, newest
 // first: at most so many.
-func (r *Reports) Matching(tx *db.Tx, who Actor, f RequestFilter, limit int) ([]id.Event, error) {
+func (r *Reports) matching(tx *db.Tx, who Actor, f RequestFilter, limit int) ([]id.Event, error) {
 	filter, err := r.filter(who, f)
 	if err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func logFamilies() []logFamily {
 			{"role.mapping_refused", "Role from a group refused"}, {"role.last_owner_kept", "Last tenant owner kept"},
 		}},
 		{"Usage and sums", "", []logWord{
-			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"sums.proved", "Sums compared"},
+			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
@@ -244,6 +244,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		return link{short, url}
 	}
 	switch {
+	case e.Action == "adjustment.ended":
+		one := shown("change", "/changes/"+e.Subject)
+		one.Label = d.count("requests", "request")
+		return one
 	case prefix == "chg":
 		return v.aboutChange(d)
 	case e.Action == "usage.batch":
@@ -318,6 +322,8 @@ func inShort(e *app.LogEntry) string {
 		return d.changed()
 	case e.Action == "usage.batch":
 		return d.spent()
+	case e.Action == "adjustment.ended":
+		return lower(adjustedWords(d.text("kind"))) + ", all of them"
 	case e.Action == "adjustment.batch":
 		return lower(adjustedWords(d.text("kind"))) + ", in the books of " + d.text("period")
 	case e.Action == "sums.proved":
