@@ -113,6 +113,10 @@ func (w *Web) writeRetag(v *visit) error {
 		Node: get("node"), Key: get("key"), Developer: get("developer"), Model: get("model"), Session: get("session"), State: get("state"),
 		From: get("from"), To: get("to"), RequestID: get("request_id"), Tag: get("tag"), Rule: get("rule"), Min: get("min"), Max: get("max"),
 	})
+	if !form.All && len(form.IDs) == 0 {
+		form.trouble = trouble{"Choose the requests first.", "requests"}
+		return w.retagPage(v, http.StatusUnprocessableEntity, form, false)
+	}
 	if sent.Get("step") != "propose" {
 		return w.retagPage(v, http.StatusOK, form, true)
 	}
