@@ -65,7 +65,7 @@ func arrows() map[string][]string {
 		"app/export":      base,
 		"app/branding":    base,
 		"app/notice":      base,
-		"app/attribution": append(slices.Clone(base), "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
+		"app/attribution": append(slices.Clone(base), "app/money", "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
 		"app/auditlog":    base,
 		"app/approval":    append(slices.Clone(base), "app/auditlog", "app/money"), // sideways: a payload has canonical bytes, an impact is dollars
 		"db/postgres":     nil,

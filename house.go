@@ -53,6 +53,7 @@ type house struct {
 	views     *app.Views
 	settled   *app.Settings
 	signUps   *app.SignUps
+	adjusts   *app.Adjustments
 }
 
 // assemble opens the database and makes every area.
@@ -95,6 +96,10 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	if h.metering, err = app.NewMetering(h.db); err != nil {
+		h.db.Close()
+		return nil, err
+	}
+	if h.adjusts, err = app.NewAdjustments(h.db, h.access, h.changes, h.reports); err != nil {
 		h.db.Close()
 		return nil, err
 	}
@@ -151,7 +156,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts,
 		})
 		if err != nil {
 			return p, err
@@ -177,7 +182,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, office))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, office))
 		if err == nil {
 			started.Store(&stop)
 		}

@@ -102,7 +102,7 @@ func due(tx *db.Tx, vendor string) error {
 		jobs = append(jobs, job.SignLog{Tenant: tenant})
 	}
 	if tx.Now.Hour() >= proveHour { // once a day: the jobs are unique in it
-		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant})
+		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant}, job.SettlePrices{Tenant: tenant})
 	}
 	for _, args := range jobs {
 		if err := tx.Enqueue(args); err != nil {

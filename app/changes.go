@@ -35,6 +35,7 @@ const (
 	changeRightEnd     = "charge_right_end"
 	changeKeySecret    = "key_secret"
 	changeKeyMove      = "key_move"
+	changeRetag        = "retag"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -83,6 +84,8 @@ func objectOf(kind string) string {
 		return "plan"
 	case changeRules:
 		return "rule"
+	case changeRetag:
+		return "retag"
 	case changeSavedView, changeSavedViewEnd:
 		return "view"
 	case changeTags:

@@ -74,6 +74,7 @@ type house struct {
 	views     *app.Views
 	settings  *app.Settings
 	signUps   *app.SignUps
+	adjusts   *app.Adjustments
 	one, two  *company
 }
 
@@ -128,6 +129,8 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.metering, err = app.NewMetering(h.clone.DB)
+	require.NoError(t, err)
+	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)
 	require.NoError(t, err)
 }
 

@@ -203,7 +203,7 @@ func (x *logExport) heads(tx *db.Tx) error {
 // one file after the other.
 func (x *logExport) rows(tx *db.Tx) error {
 	var leaves bytes.Buffer
-	var batches []string
+	var batches []batchName
 	var decisions []id.Decision
 	w, err := x.begin(auditlog.FileRecords)
 	if err != nil {
@@ -222,8 +222,8 @@ func (x *logExport) rows(tx *db.Tx) error {
 			_, _ = records.Write(rows[i].Canonical) // Flush tells
 			_ = records.WriteByte('\n')
 			leaves.WriteString(auditlog.Hash(rows[i].Leaf).String() + "\n")
-			if rows[i].Action == "usage.batch" {
-				batches = append(batches, rows[i].Subject)
+			if rows[i].Action == auditlog.UsageBatch || rows[i].Action == auditlog.AdjustmentBatch {
+				batches = append(batches, batchName{rows[i].Action, rows[i].Subject})
 			}
 			if said := confirmation.ReadSaid(rows[i].Canonical); said != nil {
 				decision, err := id.ParseDecision(said.Decision)
@@ -289,18 +289,22 @@ func (x *logExport) keySet(tx *db.Tx, base string, e *Evidence) error {
 	return errors.Join(x.put(base+confirmation.SuffixRecord, row.Canonical), x.put(base+confirmation.SuffixProof, proof))
 }
 
-func (x *logExport) usage(tx *db.Tx, batches []string) error {
+// batchName is a batch of requests, or of adjustments, that a record names.
+type batchName struct{ action, subject string }
+
+func (x *logExport) usage(tx *db.Tx, batches []batchName) error {
 	unzip, err := batchReader()
 	if err != nil {
 		return err
 	}
 	defer unzip.Close()
-	for _, subject := range batches {
+	for _, name := range batches {
+		subject := name.subject
 		batch, err := id.ParseBatch(subject)
 		if err != nil {
 			return err
 		}
-		compressed, found, err := tx.BatchBytes(batch)
+		compressed, found, err := batchBytes(tx, name.action)(batch)
 		if err != nil {
 			return err
 		}
@@ -337,7 +341,7 @@ func (x *logExport) readme() string {
 	say("%s  the log's signed head (C2SP tlog-checkpoint, a signed note)", auditlog.FileCheckpoint)
 	say("%s/ and %s/  earlier signed heads, and proofs that the log only grew since", auditlog.DirectoryHeads, auditlog.DirectoryGrowth)
 	if x.Usage {
-		say("%s/  the requests of each usage batch, whose root its record holds", auditlog.DirectoryUsage)
+		say("%s/  the requests of each usage batch, and each batch of adjustments, whose root its record holds", auditlog.DirectoryUsage)
 	}
 	say("%s/  what decisions rest on that the decider's issuer confirmed: the document they decided", confirmation.Directory)
 	say("by, the issuer's ID token, Tollbook's signature (a signed note)")

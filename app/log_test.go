@@ -143,16 +143,16 @@ func TestTamperingIsNamed(t *testing.T) {
 		"usage edited": {func(t *testing.T, h *house) {
 			t.Helper()
 			h.superuser(t, `update usage_batch set canonical = (select canonical from usage_batch b where b.tenant_id <> $1) where tenant_id = $1`, h.one.tenant)
-		}, -2, "the requests of its usage batch are not those that were hashed"},
+		}, -2, "the requests of its batch are not those that were hashed"},
 		"a number of requests edited": {func(t *testing.T, h *house) {
 			t.Helper()
 			h.superuser(t, `update audit_record set canonical = regexp_replace(convert_from(canonical, 'UTF8'), '"requests":[0-9]+', '"requests":-1')::bytea where action = 'usage.batch' and tenant_id = $1`, h.one.tenant)
 			h.superuser(t, `update audit_leaf l set leaf = sha256('\x00'::bytea || r.canonical) from audit_record r where r.record_id = l.record_id and r.action = 'usage.batch' and l.tenant_id = $1`, h.one.tenant)
-		}, -2, "the requests of its usage batch are not those that were hashed"},
+		}, -2, "the requests of its batch are not those that were hashed"},
 		"usage deleted": {func(t *testing.T, h *house) {
 			t.Helper()
 			h.superuser(t, `delete from usage_batch where tenant_id = $1`, h.one.tenant)
-		}, -2, "the usage batch it names is missing"},
+		}, -2, "the batch it names is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -167,16 +167,10 @@ func (v *verifier) record(tx *db.Tx, r *db.LogRow) error {
 	if said.ID != r.RecordID.String() || said.Action != r.Action || said.Actor != r.Actor || said.Subject != r.Subject || said.Tenant != tx.Tenant.String() || !said.At.Equal(r.RecordedAt) {
 		return bad("the columns beside its bytes say something else")
 	}
-	if said.Action == "usage.batch" {
-		why, err := v.batch(tx, said.Subject, said.Detail)
-		if err != nil {
-			return err
-		}
-		if why != "" {
-			return bad(why)
-		}
+	why, err := v.batch(tx, said.Action, said.Subject, said.Detail)
+	if err == nil && why == "" {
+		why, err = v.decision(tx, r.Canonical)
 	}
-	why, err := v.decision(tx, r.Canonical)
 	if err != nil {
 		return err
 	}
@@ -231,26 +225,31 @@ func (v *verifier) decision(tx *db.Tx, canonical []byte) (string, error) {
 	return "", nil
 }
 
-// batch compares the stored requests of a usage batch with the root its record holds.
-func (v *verifier) batch(tx *db.Tx, subject string, detail []byte) (string, error) {
+// batch compares the stored requests of a usage batch, or the stored adjustments of one of
+// those, with the root its record holds.
+func (v *verifier) batch(tx *db.Tx, action, subject string, detail []byte) (string, error) {
+	read := batchBytes(tx, action)
+	if read == nil {
+		return "", nil
+	}
 	var said struct {
 		Root     string
 		Requests int64
 	}
 	batch, err := id.ParseBatch(subject)
 	if err != nil || json.Unmarshal(detail, &said) != nil {
-		return "it names no usage batch", nil //nolint:nilerr // that is the finding
+		return "it names no batch", nil //nolint:nilerr // that is the finding
 	}
-	compressed, found, err := tx.BatchBytes(batch)
+	compressed, found, err := read(batch)
 	if err != nil {
 		return "", err
 	}
 	if !found {
-		return "the usage batch it names is missing", nil
+		return "the batch it names is missing", nil
 	}
 	lines, err := v.unzip.DecodeAll(compressed, nil)
 	if err != nil {
-		return "the requests of its usage batch cannot be read", nil //nolint:nilerr // that is the finding
+		return "the requests of its batch cannot be read", nil //nolint:nilerr // that is the finding
 	}
 	var tree auditlog.Frontier
 	for line := range bytes.Lines(lines) {
@@ -258,10 +257,21 @@ func (v *verifier) batch(tx *db.Tx, subject string, detail []byte) (string, erro
 	}
 	root := tree.Root()
 	if tree.Size() != said.Requests || hex.EncodeToString(root[:]) != said.Root {
-		return "the requests of its usage batch are not those that were hashed", nil
+		return "the requests of its batch are not those that were hashed", nil
 	}
 	v.batches++
 	return "", nil
+}
+
+// batchBytes is how the bytes behind a record's root are read; nil for a record without.
+func batchBytes(tx *db.Tx, action string) func(id.Batch) ([]byte, bool, error) {
+	switch action {
+	case auditlog.UsageBatch:
+		return tx.BatchBytes
+	case auditlog.AdjustmentBatch:
+		return tx.AdjustmentBytes
+	}
+	return nil
 }
 
 // nodes compares the tree that proofs are made from with the one recomputed.

@@ -15,6 +15,7 @@ import (
 	"tollbook/app/fault"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
+	"tollbook/app/job"
 	"tollbook/db"
 )
 
@@ -42,17 +43,16 @@ const maxPayload = 200 << 10
 const maxYearsAhead = 5
 
 var (
-	errTreeMoved  = fault.New(fault.KindConflict, "tree_moved", "The hierarchy changed since this was made. Look at it and propose it again.")
-	errNodesSame  = fault.Invalid("operations", "nodes_same", "Nothing would change: the hierarchy says the same.")
-	errFarAhead   = fault.Invalid("effective_from", "effective_far", "A change of nodes takes effect within %d years.", maxYearsAhead)
-	errDateOver   = fault.New(fault.KindConflict, "backdating_needs_adjustments", "Its effective date passed before it was decided, and charges since then lie where they were. Propose it again from a later instant.")
-	errBackdating = fault.Invalid("effective_from", "backdating_needs_adjustments",
-		"A change from an instant that is over would move charges that are booked, which takes adjustments: Tollbook does not post those yet. Leave the date out, or name an instant from now on.")
+	errTreeMoved   = fault.New(fault.KindConflict, "tree_moved", "The hierarchy changed since this was made. Look at it and propose it again.")
+	errNodesSame   = fault.Invalid("operations", "nodes_same", "Nothing would change: the hierarchy says the same.")
+	errFarAhead    = fault.Invalid("effective_from", "effective_far", "A change of nodes takes effect within %d years.", maxYearsAhead)
+	errRetiresPast = fault.New(fault.KindConflict, "retire_backdated",
+		"Nodes retire, merge and split from now on, or later: what was charged to them before stays theirs. Leave the date out, and move single requests by re-tagging them.")
 	errNodeDocument = fault.New(fault.KindConflict, "digest_changed", "The operations are not what was proposed; propose it again.")
 )
 
-// nodesDated says when a change takes effect. This is the one place that refuses an instant
-// that is over: once there are adjustments, what was charged since then is moved by them.
+// nodesDated says when a change takes effect. An instant that is over has to lie in months
+// that are open: what was charged since then is moved by adjustments.
 func nodesDated(tx *db.Tx, from time.Time) (time.Time, error) {
 	from = from.UTC().Truncate(time.Microsecond)
 	switch {
@@ -61,10 +61,7 @@ func nodesDated(tx *db.Tx, from time.Time) (time.Time, error) {
 	case from.After(tx.Now.AddDate(maxYearsAhead, 0, 0)):
 		return time.Time{}, errFarAhead
 	case from.Before(tx.Now):
-		if err := (&governed{dated: true}).dates(tx, from); err != nil {
-			return time.Time{}, err
-		}
-		return time.Time{}, errBackdating
+		return from, (&governed{dated: true}).dates(tx, from)
 	}
 	return from, nil
 }
@@ -125,6 +122,9 @@ func (s *nodeStep) take(tx *db.Tx, versions []hierarchy.Version) error {
 	s.outcome, err = hierarchy.Apply(versions, hierarchy.Request{Operations: s.operations, At: s.at, RecordedAt: tx.Now, Change: s.change, Scope: s.scope})
 	if err != nil || len(s.outcome.Leaving) == 0 {
 		return err
+	}
+	if s.at.Before(tx.Now) {
+		return errRetiresPast
 	}
 	leaving := make([]id.Node, 0, len(s.outcome.Leaving))
 	for _, l := range s.outcome.Leaving {
@@ -243,11 +243,10 @@ func (n *Nodes) apply(tx *db.Tx, c approval.Change) error {
 		return err
 	}
 	at := c.EffectiveFrom
-	switch {
-	case said.TakesEffect == whenDecided:
+	if said.TakesEffect == whenDecided {
 		at = tx.Now
-	case at.Before(tx.Now):
-		return errDateOver
+	} else if err := (&governed{dated: true}).dates(tx, at); err != nil {
+		return err
 	}
 	versions, err := tx.NodeVersions()
 	if err != nil {
@@ -269,6 +268,9 @@ func (n *Nodes) apply(tx *db.Tx, c approval.Change) error {
 		if err := step.reassign(tx, k); err != nil {
 			return err
 		}
+	}
+	if at.Before(tx.Now) { // what was charged since then lies where it did
+		return tx.Enqueue(job.MoveCharges{Tenant: tx.Tenant.String(), Change: c.ID.String()})
 	}
 	return nil
 }

@@ -47,6 +47,9 @@ func (n *Nodes) impact(tx *db.Tx, c approval.Change) (approval.Impact, error) {
 		return gone, nil
 	}
 	effect, err := step.effect(tx, versions)
+	if at.Before(tx.Now) {
+		effect.Sentence += " What was charged since " + at.UTC().Format("2006-01-02 15:04 UTC") + " moves along once it is decided: a job posts adjustments, and says here when it is done."
+	}
 	return effect.Impact, err
 }
 

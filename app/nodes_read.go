@@ -235,9 +235,14 @@ func (n *Nodes) Preview(ctx context.Context, who Actor, payload []byte, from tim
 	var shown NodePreview
 	// Not a reading transaction: what refuses a closed month holds it.
 	err = n.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		shown, err = n.preview(tx, who, operations, from)
-		return err
+		if shown, err = n.preview(tx, who, operations, from); err != nil {
+			return err
+		}
+		return errPreview // so that nothing of it stays
 	})
+	if errors.Is(err, errPreview) {
+		err = nil
+	}
 	return shown, err
 }
 

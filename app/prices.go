@@ -14,6 +14,7 @@ import (
 	"tollbook/app/approval"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/job"
 	"tollbook/app/money"
 	"tollbook/app/pricing"
 	"tollbook/db"
@@ -177,6 +178,9 @@ func (p *Prices) apply(tx *db.Tx, c approval.Change) error {
 	}
 	version, err := tx.AddPriceVersion(proposal.Document, [32]byte(proposal.VendorDigest), c.ID)
 	if err != nil {
+		return err
+	}
+	if err := tx.Enqueue(job.SettlePrices{Tenant: tx.Tenant.String(), Change: c.ID.String()}); err != nil {
 		return err
 	}
 	return p.overtake(tx, c.ID, fmt.Sprintf("price book %d was applied; this was proposed on %d", version, now.version))

@@ -75,6 +75,20 @@ type Allocation struct {
 	Amount    money.Pico
 }
 
+// ClassAdjustment is the line of a charge that a settled price adds.
+const ClassAdjustment = "price_adjustment"
+
+// Adjusted is what changed where a request is charged, or for how much.
+type Adjusted struct {
+	Times  int    // how often; this is the last
+	Kind   string // of db's kinds: retag, move or price
+	Change id.Change
+	Number int64 // of the change
+	At     time.Time
+	Reason string // of the change, where it is told
+	Delta  money.Pico
+}
+
 // ClassCharge is one line of a request's charge.
 type ClassCharge struct {
 	Class    string
@@ -98,7 +112,9 @@ type Request struct {
 	HTTPStatus        int
 	ModelRequested    string
 	ModelServed       string
-	Allocations       []Allocation
+	Allocations       []Allocation // where it is charged now
+	Recorded          []Allocation // where it was recorded, if adjustments changed that; else nil
+	Adjusted          *Adjusted    // its latest adjustment; nil: none
 	Key               id.Key
 	KeyLabel          string
 	Developer         string // the label, or empty when undeclared or erased
@@ -110,7 +126,8 @@ type Request struct {
 	DiscountBps       int64
 	Batch             id.Batch
 	Posting           period.Month
-	Amount            money.Pico
+	Amount            money.Pico // as adjusted
+	RecordedAmount    money.Pico // as recorded, where it was adjusted
 	List              money.Pico
 	PriceVersion      int
 	Rule              string
@@ -152,6 +169,20 @@ func (r *Reports) Requests(ctx context.Context, who Actor, f RequestFilter) (Req
 	return page, err
 }
 
+// matching lists the ids of requests that a filter keeps and the actor may see, newest
+// first: at most so many.
+func (r *Reports) matching(tx *db.Tx, who Actor, f RequestFilter, limit int) ([]id.Event, error) {
+	filter, err := r.filter(who, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.complete(tx, f, &filter); err != nil {
+		return nil, err
+	}
+	filter.Limit = limit
+	return tx.UsageIDs(filter)
+}
+
 // complete reads what a filter names: a developer, a node.
 func (r *Reports) complete(tx *db.Tx, f RequestFilter, out *db.UsageFilter) error {
 	if err := tx.LimitStatements(readLimit); err != nil {
@@ -181,7 +212,8 @@ func (r *Reports) requests(tx *db.Tx, rows []db.UsageRow, within []id.Node) ([]R
 		}
 		if within != nil {
 			// Who sees a request for its share of it does not see whose the rest is.
-			one.Allocations = slices.DeleteFunc(one.Allocations, func(a Allocation) bool { return !places[a.Placement].below(within) })
+			hidden := func(a Allocation) bool { return !places[a.Placement].below(within) }
+			one.Allocations, one.Recorded = slices.DeleteFunc(one.Allocations, hidden), slices.DeleteFunc(one.Recorded, hidden)
 		}
 		list = append(list, one)
 	}
@@ -357,18 +389,38 @@ func (r *Reports) request(row *db.UsageRow, places map[id.Placement]placed) (Req
 			return one, fmt.Errorf("read tags of %s: %w", one.ID, err)
 		}
 	}
-	parts := []db.Part{{Placement: row.PlacementID, PPM: usage.Whole, Amount: one.Amount}}
-	if row.Split != nil {
+	var err error
+	if one.Allocations, err = allocations(row.EventID, row.PlacementID, row.Split, one.Amount, places); err != nil {
+		return one, err
+	}
+	if row.AdjustedSequence == 0 {
+		return one, nil
+	}
+	one.Recorded, one.RecordedAmount = one.Allocations, one.Amount
+	one.Amount, one.State = money.Pico(row.AdjustedChargePico), row.AdjustedState
+	if one.Amount != one.RecordedAmount { // so that the lines come to the charge
+		one.Charges = append(one.Charges, ClassCharge{Class: ClassAdjustment, Amount: one.Amount - one.RecordedAmount})
+	}
+	one.Adjusted = &Adjusted{Times: row.AdjustedSequence, Kind: row.AdjustedKind, Change: row.AdjustedChangeID, Number: row.AdjustedNumber, At: orZero(row.AdjustedAt)}
+	one.Allocations, err = allocations(row.EventID, row.AdjustedPlacementID, row.AdjustedSplit, one.Amount, places)
+	return one, err
+}
+
+// allocations reads where a request lies: at one placement, or split among several.
+func allocations(event id.Event, placement id.Placement, split *string, amount money.Pico, places map[id.Placement]placed) ([]Allocation, error) {
+	parts := []db.Part{{Placement: placement, PPM: usage.Whole, Amount: amount}}
+	if split != nil {
 		parts = nil
-		if err := json.Unmarshal([]byte(*row.Split), &parts); err != nil {
-			return one, fmt.Errorf("read split of %s: %w", one.ID, err)
+		if err := json.Unmarshal([]byte(*split), &parts); err != nil {
+			return nil, fmt.Errorf("read split of %s: %w", event, err)
 		}
 	}
+	list := make([]Allocation, 0, len(parts))
 	for _, p := range parts {
 		at := places[p.Placement]
-		one.Allocations = append(one.Allocations, Allocation{Node: at.node, Code: at.code, Path: at.path, Placement: p.Placement, PPM: p.PPM, Amount: p.Amount})
+		list = append(list, Allocation{Node: at.node, Code: at.code, Path: at.path, Placement: p.Placement, PPM: p.PPM, Amount: p.Amount})
 	}
-	return one, nil
+	return list, nil
 }
 
 func deref(text *string) string {

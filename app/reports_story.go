@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/db"
 )
 
@@ -23,6 +24,8 @@ type Story struct {
 	Record     id.Record // of the flush that posted it
 	Sequence   int64     // the record's place in the audit log
 	Placed     bool      // false while the record waits for its place
+	// History is every adjustment of the request, the first one first.
+	History []Adjusted
 }
 
 // Request tells all of one request; found is false when there is none, or when it is
@@ -56,7 +59,18 @@ func (r *Reports) Request(ctx context.Context, who Actor, event id.Event) (Story
 		if story.Placed {
 			story.Sequence = *rest.Sequence
 		}
-		return nil
+		return story.history(tx)
 	})
 	return story, found, err
+}
+
+func (s *Story) history(tx *db.Tx) error {
+	if s.Adjusted == nil {
+		return nil
+	}
+	rows, err := tx.Adjustments(s.ID)
+	for _, r := range rows {
+		s.History = append(s.History, Adjusted{Times: r.Sequence, Kind: r.Kind, Change: r.ChangeID, Number: r.Number, At: r.RecordedAt.UTC(), Reason: r.Reason, Delta: money.Pico(r.DeltaPico)})
+	}
+	return err
 }

@@ -121,11 +121,16 @@ func (h *house) openDoor(ctx context.Context, b *books) (*frontDoor, error) {
 	members := app.NewMembers(h.db, changes, h.areas.ring)
 	signIns := app.NewSignIns(h.db, changes, members, h.areas.ring)
 	plans := app.NewPlans(h.db, h.areas.access, changes, h.areas.ring)
+	reports := app.NewReports(h.db, h.areas.access, h.areas.ring)
+	adjustments, err := app.NewAdjustments(h.db, h.areas.access, changes, reports)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := web.New(web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: doorHost}, Log: h.log, Now: time.Now, Version: "bench", HTTPClient: &http.Client{Timeout: time.Second},
 	}, web.Areas{
 		Tenants: h.areas.tenants, SignIns: signIns, Members: members, Nodes: h.areas.nodes, Keys: h.areas.keys,
-		Reports:   app.NewReports(h.db, h.areas.access, h.areas.ring),
+		Reports: reports, Adjustments: adjustments,
 		Approvals: app.NewApprovals(h.db, h.areas.access, changes, members, h.areas.ring), Prices: app.NewPrices(h.db, h.areas.access, changes, pricing.VendorList()),
 		Rules: app.NewRules(h.db, h.areas.access, changes, h.areas.ring),
 		Plans: plans, Views: app.NewViews(h.db, h.areas.access, changes), Rights: app.NewRights(h.db, h.areas.access, changes, h.areas.ring),

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"tollbook/app/attribution"
 	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/app/period"
@@ -78,6 +79,27 @@ func tallyClasses(r *pricing.Rated, into map[classDay]*classTally) error {
 	return nil
 }
 
+// addClasses takes one line of an adjustment apart by token class.
+func addClasses(into map[classDay]*classTally, at classDay, line *attribution.Portion) {
+	one := func(class string, tokens int64, amount money.Pico) {
+		if tokens == 0 && amount == 0 {
+			return
+		}
+		at.class = class
+		sum := into[at]
+		if sum == nil {
+			sum = &classTally{}
+			into[at] = sum
+		}
+		sum.tokens += tokens
+		sum.amount.Add(amount)
+	}
+	for class := range usage.ClassCount {
+		one(class.String(), line.Tokens[class], line.Classes[class])
+	}
+	one(variance.Other, 0, line.Other)
+}
+
 func (t *Tx) rollClasses(rated []pricing.Rated, posting period.Month) error {
 	sums := map[classDay]*classTally{}
 	for i := range rated {
@@ -85,6 +107,10 @@ func (t *Tx) rollClasses(rated []pricing.Rated, posting period.Month) error {
 			return err
 		}
 	}
+	return t.rollClassSums(sums, posting)
+}
+
+func (t *Tx) rollClassSums(sums map[classDay]*classTally, posting period.Month) error {
 	keys := make([]classDay, 0, len(sums))
 	for k := range sums {
 		keys = append(keys, k)

@@ -139,6 +139,8 @@ func (e *Exploring) fromRequests(tenant id.Tenant) (string, []any) {
 		inner.add(" union all ")
 		e.part(tenant, inner, true)
 	}
+	inner.add(" union all ")
+	e.adjusted(tenant, inner)
 	var sums []string
 	for _, class := range exploredClasses() {
 		sums = append(sums, fmt.Sprintf("sum(%[1]s_tokens)::bigint as %[1]s_tokens, sum(%[1]s_pico)::text as %[1]s_pico", class))
@@ -188,6 +190,31 @@ func (e *Exploring) part(tenant id.Tenant, s *statement, split bool) {
 		s.and("u.split is not null")
 	case e.placed():
 		s.and("u.split is null")
+	}
+}
+
+// adjusted adds what adjustments of the requests moved: what left, below zero, and what
+// arrived.
+func (e *Exploring) adjusted(tenant id.Tenant, s *statement) {
+	s.add("select ")
+	for i, g := range e.By {
+		e.grouped(s, g, "l.placement_id")
+		s.add([]string{" as a, ", " as b, "}[i])
+	}
+	s.add("l.requests, l.errors")
+	var all []string
+	for _, class := range exploredClasses() {
+		all = append(all, "l."+class+"_tokens")
+		s.add(", l." + class + "_tokens, l." + class + "_pico")
+	}
+	s.add(", "+strings.Join(all, " + ")+`, l.charge_pico from adjustment_line l
+		join usage_event u on u.tenant_id = l.tenant_id and u.occurred_at = l.occurred_at and u.event_id = l.event_id where l.tenant_id = ?`, tenant)
+	s.and("l.occurred_at >= ? and l.occurred_at < ?", e.From, e.To)
+	f := e.UsageFilter
+	f.Node, f.Within = id.Node{}, nil
+	f.narrow(tenant, s)
+	for _, nodes := range e.subtrees() {
+		s.and(`l.placement_id in (select placement_id from placement where tenant_id = ? and ancestor_ids && string_to_array(?, ',')::uuid[])`, tenant, nodeList(nodes))
 	}
 }
 

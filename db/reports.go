@@ -85,16 +85,18 @@ type Control struct {
 	Misplaced int64
 }
 
-// BatchControl sums what was flushed into a month: an independent total that
-// costs one index scan.
+// BatchControl sums what was flushed into a month and what adjustments made of it: an
+// independent total that costs two index scans.
 func (t *Tx) BatchControl(m period.Month) (requests int64, pico string, err error) {
-	_, err = t.row("sum batches", []any{&requests, &pico}, `select coalesce(sum(requests), 0)::bigint, coalesce(sum(amount_pico), 0)::text
+	_, err = t.row("sum batches", []any{&requests, &pico}, `select coalesce(sum(requests), 0)::bigint, (coalesce(sum(amount_pico), 0)
+			+ (select coalesce(sum(delta_pico), 0) from adjustment_batch where tenant_id = $1 and posting_period = $2))::text
 		from usage_batch where tenant_id = $1 and posting_period = $2`, t.Tenant, m.Start())
 	return requests, pico, err
 }
 
-// ProveMonth sums a month from its events, its batches and its rollup, and compares
-// every row of the rollups with the events behind it, and the classes with those.
+// ProveMonth sums a month from its events and their adjustments, from the batches of both
+// and from its rollup, and compares every row of the rollups with the events and
+// adjustments behind it, and the classes with those.
 func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 	var c Control
 	var err error
@@ -105,7 +107,8 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 		from rollup_placement_day where tenant_id = $1 and posting_period = $2`, t.Tenant, m.Start()); err != nil {
 		return c, err
 	}
-	if _, err = t.row("sum events", []any{&c.EventRequests, &c.EventPico}, `select count(*), coalesce(sum(charge_pico), 0)::text
+	if _, err = t.row("sum events", []any{&c.EventRequests, &c.EventPico}, `select count(*), (coalesce(sum(charge_pico), 0)
+			+ (select coalesce(sum(delta_pico), 0) from adjustment where tenant_id = $1 and posting_period = $2))::text
 		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3`, t.Tenant, m.Start(), m.End()); err != nil {
 		return c, err
 	}
@@ -113,15 +116,22 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 	return c, err
 }
 
-// compareRollups counts rows of the rollups that differ from their events in charge
-// or in requests, or that only one side has. A split request counts at its first part.
-// The classes of a day, placement and model must sum to what the placements' rollup has.
-const compareRollups = `with part as (
-		select (u.occurred_at at time zone 'UTC')::date as day, coalesce(u.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id,
+// compareRollups counts rows of the rollups that differ from their events and adjustments in
+// charge or in requests, or that only one side has, and parts of adjusted requests that are
+// not what their lines add up to. A split request counts at its first part. The classes of a
+// day, placement and model must sum to what the placements' rollup has. Rules are credited
+// with what they placed when it came, whatever was moved later.
+const compareRollups = `with recorded as (
+		select u.occurred_at, u.event_id, (u.occurred_at at time zone 'UTC')::date as day, coalesce(u.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id,
 			u.key_id, coalesce(u.model_served, u.model_requested) as model, u.developer_id,
 			coalesce((s.part->>'amount_pico')::numeric, u.charge_pico) as pico, case when coalesce(s.place, 1) = 1 then 1 else 0 end as counts
 		from usage_event u left join lateral jsonb_array_elements(u.split) with ordinality as s(part, place) on true
 		where u.tenant_id = $1 and u.posting_period = $2 and u.occurred_at < $3
+	), line as (
+		select a.occurred_at, a.event_id, a.day, l.placement_id, a.key_id, a.model, a.developer_id, l.charge_pico::numeric as pico, l.requests::integer as counts
+		from adjustment a join adjustment_line l using (tenant_id, occurred_at, event_id, sequence) where a.tenant_id = $1 and a.posting_period = $2
+	), part as (
+		select * from recorded union all select * from line
 	), placed as (
 		select day, placement_id, key_id, model, sum(pico) as pico, sum(counts) as counts from part group by 1, 2, 3, 4
 	), ruled as (
@@ -129,6 +139,13 @@ const compareRollups = `with part as (
 		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3 and attribution_rule like 'rule:%' group by 1, 2, 3
 	), declared as (
 		select day, placement_id, developer_id, sum(pico) as pico, sum(counts) as counts from part where developer_id is not null group by 1, 2, 3
+	), latest as (
+		select distinct on (occurred_at, event_id) * from adjustment where tenant_id = $1 and posting_period = $2 order by occurred_at, event_id, sequence desc
+	), lying as (
+		select a.occurred_at, a.event_id, coalesce(a.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id, sum(coalesce((s.part->>'amount_pico')::numeric, a.charge_pico)) as pico
+		from latest a left join lateral jsonb_array_elements(a.split) as s(part) on true group by 1, 2, 3
+	), summed as (
+		select occurred_at, event_id, placement_id, sum(pico) as pico from part where (occurred_at, event_id) in (select occurred_at, event_id from latest) group by 1, 2, 3
 	)
 	select (select count(*) from placed p full join (select * from rollup_placement_day where tenant_id = $1 and posting_period = $2) r
 			using (day, placement_id, key_id, model) where p.pico is distinct from r.charge_pico or p.counts is distinct from r.requests)
@@ -136,6 +153,7 @@ const compareRollups = `with part as (
 			using (day, placement_id, developer_id) where d.pico is distinct from r.charge_pico or d.counts is distinct from r.requests)
 		+ (select count(*) from ruled d full join (select * from rollup_rule_day where tenant_id = $1 and posting_period = $2) r
 			using (day, rule, rule_version) where d.pico is distinct from r.charge_pico or d.counts is distinct from r.requests)
+		+ (select count(*) from lying l full join summed s using (occurred_at, event_id, placement_id) where coalesce(l.pico, 0) <> coalesce(s.pico, 0))
 		+ (select count(*) from (select day, placement_id, model, sum(charge_pico) as pico from rollup_placement_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) p
 			full join (select day, placement_id, model, sum(charge_pico) as pico from rollup_class_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) c
 			using (day, placement_id, model) where coalesce(p.pico, 0) <> coalesce(c.pico, 0))`

@@ -98,6 +98,16 @@ type UsageRow struct {
 	Flags               *string // separated by the unit separator, 0x1f
 	ReplicaID           id.Replica
 	ReplicaSequence     int64
+	// Its latest adjustment, where there is one.
+	AdjustedSequence    int // 0: none
+	AdjustedKind        string
+	AdjustedState       string
+	AdjustedPlacementID id.Placement
+	AdjustedSplit       *string
+	AdjustedChargePico  int64
+	AdjustedAt          *time.Time
+	AdjustedChangeID    id.Change
+	AdjustedNumber      int64 // of the change
 }
 
 const usageColumnsRead = `u.event_id, u.occurred_at, u.recorded_at, u.posting_period, u.batch_id, u.state, u.http_status, u.request_id, u.message_id, u.session_id, u.agent_id,
@@ -119,6 +129,23 @@ func (t *Tx) Usage(f UsageFilter) ([]UsageRow, error) {
 		return len(more), err
 	})
 	return rows, err
+}
+
+// UsageIDs lists the ids of what Usage lists.
+func (t *Tx) UsageIDs(f UsageFilter) ([]id.Event, error) {
+	var list []id.Event
+	err := t.walk(f, func(limit int, spans []span) (int, error) {
+		part := f
+		part.Limit = limit
+		s := part.rows(t.Tenant, "u.event_id, u.occurred_at, u.charge_pico", spans)
+		var more []struct{ EventID id.Event }
+		err := t.scan("list usage ids", &more, s.text, s.args...)
+		for _, r := range more {
+			list = append(list, r.EventID)
+		}
+		return len(more), err
+	})
+	return list, err
 }
 
 // walk reads up to the filter's limit of rows: at once, or of some days after the other
@@ -259,13 +286,31 @@ func (o Order) clause() string {
 	return "occurred_at desc, event_id desc"
 }
 
+// qualified is the order among rows u, where others stand beside them.
+func (o Order) qualified() string {
+	switch o {
+	case OrderOldest:
+		return "u.occurred_at, u.event_id"
+	case OrderDearest:
+		return "u.charge_pico desc, u.occurred_at desc, u.event_id desc"
+	case OrderNewest:
+	}
+	return "u.occurred_at desc, u.event_id desc"
+}
+
 // usageQuery reads the rows first and names keys and developers of what is left of them.
 func usageQuery(tenant id.Tenant, f UsageFilter, spans []span) (string, []any) {
 	s := f.rows(tenant, usageColumnsRead, spans)
-	s.text = `select u.*, k.label as key_label, d.label_sealed from (` + s.text + `) u
+	s.text = `select u.*, k.label as key_label, d.label_sealed, coalesce(a.sequence, 0) as adjusted_sequence, coalesce(a.kind, '') as adjusted_kind, coalesce(a.state, '') as adjusted_state,
+			a.placement_id as adjusted_placement_id, a.split::text as adjusted_split, coalesce(a.charge_pico, 0) as adjusted_charge_pico, a.recorded_at as adjusted_at,
+			b.change_id as adjusted_change_id, coalesce(c.number, 0) as adjusted_number
+		from (` + s.text + `) u
 		join virtual_key k on k.tenant_id = ? and k.key_id = u.key_id
-		left join developer d on d.tenant_id = ? and d.developer_id = u.developer_id order by ` + f.Order.clause()
-	s.args = append(s.args, tenant, tenant)
+		left join developer d on d.tenant_id = ? and d.developer_id = u.developer_id
+		left join lateral (select * from adjustment b where b.tenant_id = ? and b.occurred_at = u.occurred_at and b.event_id = u.event_id order by b.sequence desc limit 1) a on true
+		left join adjustment_batch b on b.tenant_id = a.tenant_id and b.batch_id = a.batch_id
+		left join change c on c.tenant_id = b.tenant_id and c.change_id = b.change_id order by ` + f.Order.qualified()
+	s.args = append(s.args, tenant, tenant, tenant)
 	return s.text, s.args
 }
 
@@ -332,11 +377,13 @@ func (f *UsageFilter) narrow(tenant id.Tenant, s *statement) {
 	if f.Model != "" {
 		s.and("coalesce(u.model_served, u.model_requested) = ?", f.Model)
 	}
-	if len(f.States) > 0 {
+	switch {
+	case f.unfinished():
 		s.and("u.state in ?", f.States)
-	}
-	if f.unfinished() {
 		s.and("u.state <> 'complete'") // said in so many words: a partial index waits for it
+		s.and("not " + settled)
+	case len(f.States) > 0:
+		s.and("(u.state in ? or "+settled+")", f.States)
 	}
 	if f.Undeclared {
 		s.and("u.developer_id is null")
@@ -352,6 +399,9 @@ func (f *UsageFilter) narrow(tenant id.Tenant, s *statement) {
 		s.and("(u.occurred_at, u.event_id) < (?, ?::uuid)", f.BeforeAt, f.BeforeID)
 	}
 }
+
+// settled says whether an adjustment made the price of a request final.
+const settled = `exists (select from adjustment a where a.tenant_id = u.tenant_id and a.occurred_at = u.occurred_at and a.event_id = u.event_id and a.kind = 'price' and a.state = 'complete')`
 
 // narrowRarely adds the conditions that no index of usage_event answers alone.
 func (f *UsageFilter) narrowRarely(tenant id.Tenant, s *statement) {
@@ -373,14 +423,26 @@ func (f *UsageFilter) narrowRarely(tenant id.Tenant, s *statement) {
 		s.and("u.charge_pico > 0")
 	}
 	for _, nodes := range f.subtrees() {
-		s.and(placedBelow, tenant, nodeList(nodes), tenant, nodeList(nodes))
+		s.below(tenant, nodes)
 	}
 }
 
-// placedBelow keeps requests with any share at or below one of the nodes.
-const placedBelow = `(u.placement_id in (select placement_id from placement where tenant_id = ? and ancestor_ids && string_to_array(?, ',')::uuid[])
+// placedBelow keeps requests with any share at or below one of the nodes: where an
+// adjustment says that they lie, or else where they were recorded. What is asked of an
+// adjusted request stands in one place, so that all others cost one look at an index.
+const placedBelow = `case when exists (select from adjustment a where a.tenant_id = u.tenant_id and a.occurred_at = u.occurred_at and a.event_id = u.event_id)
+	then exists (select from (select * from adjustment b where b.tenant_id = u.tenant_id and b.occurred_at = u.occurred_at and b.event_id = u.event_id order by b.sequence desc limit 1) a
+		left join lateral jsonb_array_elements(a.split) as s(part) on true
+		join placement p on p.tenant_id = ? and p.placement_id = coalesce(a.placement_id, right(s.part->>'placement', 32)::uuid) and p.ancestor_ids && string_to_array(?, ',')::uuid[])
+	else (u.placement_id in (select placement_id from placement where tenant_id = ? and ancestor_ids && string_to_array(?, ',')::uuid[])
 	or (u.split is not null and exists (select from jsonb_array_elements(u.split) part join placement p
-		on p.tenant_id = ? and p.placement_id = right(part->>'placement', 32)::uuid and p.ancestor_ids && string_to_array(?, ',')::uuid[])))`
+		on p.tenant_id = ? and p.placement_id = right(part->>'placement', 32)::uuid and p.ancestor_ids && string_to_array(?, ',')::uuid[]))) end`
+
+// below adds that a request lies below one of the nodes.
+func (s *statement) below(tenant id.Tenant, nodes []id.Node) {
+	list := nodeList(nodes)
+	s.and(placedBelow, tenant, list, tenant, list, tenant, list)
+}
 
 // nodeList is nodes as string_to_array reads them: a slice would become a row of
 // parameters, which no array can be made of. Nothing is below nobody.

@@ -16,7 +16,7 @@ type PlacedRow struct {
 	Project   string
 	Model     string // as requested
 	Tags      []byte // JSON, as declared; empty where not asked for or none
-	Rule      string
+	Rule      string // empty where an adjustment says where it lies
 	Placement id.Placement
 	Split     []byte // JSON, of Parts, where there is no one placement
 	Charge    int64
@@ -26,9 +26,12 @@ type PlacedRow struct {
 // no order, without holding more than some of them. Each may not ask the transaction
 // anything.
 func (t *Tx) EachPlaced(from, to time.Time, tags bool, each func(*PlacedRow) error) error {
-	rows, err := t.sql.QueryContext(t.ctx, `select occurred_at, key_id, developer_id, developer_verified, coalesce(declared_project, ''), model_requested,
-			case when $4 then tags::text end, attribution_rule, placement_id, split::text, charge_pico
-		from usage_event where tenant_id = $1 and occurred_at >= $2 and occurred_at < $3 and charge_pico <> 0`, t.Tenant, from, to, tags)
+	rows, err := t.sql.QueryContext(t.ctx, `select u.occurred_at, u.key_id, u.developer_id, u.developer_verified, coalesce(u.declared_project, ''), u.model_requested,
+			case when $4 then u.tags::text end, case when a.sequence is null then u.attribution_rule else '' end, case when a.sequence is null then u.placement_id else a.placement_id end,
+			(case when a.sequence is null then u.split else a.split end)::text, coalesce(a.charge_pico, u.charge_pico)
+		from usage_event u left join (select distinct on (occurred_at, event_id) * from adjustment where tenant_id = $1 and occurred_at >= $2 and occurred_at < $3
+			order by occurred_at, event_id, sequence desc) a on a.occurred_at = u.occurred_at and a.event_id = u.event_id
+		where u.tenant_id = $1 and u.occurred_at >= $2 and u.occurred_at < $3 and u.charge_pico <> 0`, t.Tenant, from, to, tags)
 	if err != nil {
 		return fmt.Errorf("read placed requests: %w", err)
 	}

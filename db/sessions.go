@@ -131,23 +131,24 @@ func (t *Tx) SessionSums(sessions []string, within []id.Node, developer id.Devel
 }
 
 func sessionSumsQuery(tenant id.Tenant, sessions []string, within []id.Node, developer id.Developer) (string, []any) {
-	amount := "u.charge_pico"
+	amount := "coalesce(a.charge_pico, u.charge_pico)"
 	s := &statement{}
 	if within != nil {
-		amount = `case when u.split is null then u.charge_pico else (select coalesce(sum((part->>'amount_pico')::numeric), 0) from jsonb_array_elements(u.split) part join placement p
+		amount = `case when (case when a.sequence is null then u.split else a.split end) is null then ` + amount + ` else (select coalesce(sum((part->>'amount_pico')::numeric), 0)
+			from jsonb_array_elements(case when a.sequence is null then u.split else a.split end) part join placement p
 			on p.tenant_id = ? and p.placement_id = right(part->>'placement', 32)::uuid and p.ancestor_ids && string_to_array(?, ',')::uuid[]) end`
 		s.args = append(s.args, tenant, nodeList(within))
 	}
 	s.add(`select u.session_id, min(u.occurred_at) as first_at, max(u.occurred_at) as last_at, count(*) as requests, count(distinct u.agent_id) as agents,
-		count(*) filter (where u.state = 'error') as errors, count(*) filter (where u.state not in ('error', 'complete')) as provisional,
+		count(*) filter (where u.state = 'error') as errors, count(*) filter (where coalesce(a.state, u.state) not in ('error', 'complete')) as provisional,
 		sum(u.input_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens + u.cache_read_tokens)::bigint as prompt_tokens, sum(u.output_tokens)::bigint as output_tokens,
 		sum(u.cache_read_tokens)::bigint as cache_read_tokens, sum(`+amount+`)::text as charge_pico,
 		count(distinct u.developer_id) as developers, min(u.developer_id::text) as developer_id,
 		count(distinct coalesce(u.model_served, u.model_requested)) as models, min(coalesce(u.model_served, u.model_requested)) as model
-		from usage_event u where u.tenant_id = ?`, tenant)
+		from usage_event u `+latestAdjustment+` where u.tenant_id = ?`, tenant)
 	s.and("u.session_id in ?", sessions)
 	if within != nil {
-		s.and(placedBelow, tenant, nodeList(within), tenant, nodeList(within))
+		s.below(tenant, within)
 	}
 	if !developer.IsZero() {
 		s.and("u.developer_id = ?", developer)

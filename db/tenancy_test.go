@@ -57,6 +57,7 @@ type scene struct {
 	brand      id.Version
 	view       id.View
 	batch      db.Batch
+	adjustment id.Batch
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
@@ -132,6 +133,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		require.NoError(t, tx.Remember("actor", "once", []byte(s.mark("digest")), []byte("sealed")))
 		s.usage(t, tx)
 		s.decisions(t, tx)
+		s.adjustments(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"))
@@ -297,6 +299,7 @@ func reading() map[string]query {
 	all := readingApprovals()
 	maps.Copy(all, readingNotices())
 	maps.Copy(all, readingDecisions())
+	maps.Copy(all, readingAdjustments())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
@@ -793,7 +796,7 @@ func reading() map[string]query {
 		}},
 		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			last, waiting, err := tx.LogEnd()
-			if last != 0 || waiting != 1 {
+			if last != 1 || waiting != 1 {
 				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
 			}
 			return waiting, err

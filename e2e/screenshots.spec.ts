@@ -16,6 +16,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'requests', role: 'finance_admin', open: (page) => go(page, '/requests') },
   { name: 'requests-filtered-out', role: 'finance_admin', open: (page) => go(page, '/requests?session=none-such') },
   { name: 'requests-own', role: 'developer', open: (page) => go(page, '/') },
+  { name: 'requests-retag', role: 'finance_admin', open: (page) => go(page, '/requests/retag?all=1&node=CC-4100&from=' + new Date(Date.now() - 2 * 86400e3).toISOString().slice(0, 10)) },
   { name: 'request', role: 'auditor', open: firstRequest },
   { name: 'sessions', role: 'finance_admin', open: (page) => go(page, '/sessions') },
   { name: 'session', role: 'finance_admin', open: firstSession },

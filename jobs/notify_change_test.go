@@ -119,6 +119,8 @@ func build(t *testing.T) *house {
 	prices := app.NewPrices(h.clone.DB, access, changes, pricing.VendorList())
 	records, err := app.NewLog(h.clone.DB, access, h.members, secret.NewMaster(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
+	adjustments, err := app.NewAdjustments(h.clone.DB, access, changes, app.NewReports(h.clone.DB, access, ring))
+	require.NoError(t, err)
 	for slug, tenant := range map[string]*id.Tenant{"one": &h.one, "two": &h.two} {
 		*tenant, err = tenants.Create(t.Context(), slug, "Company "+slug, time.Now().AddDate(0, -1, 0))
 		require.NoError(t, err)
@@ -139,7 +141,7 @@ func build(t *testing.T) *house {
 	require.NoError(t, err)
 	h.office = deliver.NewOffice(mail, deliver.NewHooks(true, deliver.HookWithin, time.Now))
 	h.workers = func(hooks *deliver.Hooks) *river.Workers {
-		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, deliver.NewOffice(mail, hooks))
+		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, deliver.NewOffice(mail, hooks))
 	}
 	return h
 }

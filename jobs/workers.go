@@ -9,7 +9,7 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, office *deliver.Office) *river.Workers {
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, office *deliver.Office) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
@@ -18,6 +18,8 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &verifyLog{log: log})
 	river.AddWorker(workers, &proposePrices{prices: prices})
 	river.AddWorker(workers, &tendChanges{approvals: approvals})
+	river.AddWorker(workers, &moveCharges{adjustments: adjustments})
+	river.AddWorker(workers, &settlePrices{adjustments: adjustments})
 	river.AddWorker(workers, &notifyChange{notices: notices})
 	river.AddWorker(workers, &deliverNotice{notices: notices, office: office})
 	return workers

@@ -45,6 +45,7 @@ type caseView struct {
 	EditURL string // of a better form than the text; empty: there is none
 	Forms   caseForms
 	Once    string
+	Posted  string       // what adjustments it has posted; empty: none, or its kind posts none
 	Confirm *confirmPart // nil: approving asks no issuer
 }
 
@@ -146,6 +147,9 @@ func (w *Web) casePage(v *visit, status int, forms caseForms) error {
 	if view.Confirm, err = w.confirmPart(v, &shown); err != nil {
 		return err
 	}
+	if view.Posted, err = w.postedBy(v, c); err != nil {
+		return err
+	}
 	if !forms.Edit.Open {
 		view.Forms.Edit = editOf(c)
 	}
@@ -174,7 +178,31 @@ func editOf(c *app.ChangeView) editForm {
 			form.Payload = laidOut(text)
 		}
 	}
+	if text := retagAgain(c.Payload); c.Kind == "retag" && text != nil {
+		form.Payload = laidOut(text)
+	}
 	return form
+}
+
+// postedBy says what adjustments a change has posted.
+func (w *Web) postedBy(v *visit, c *app.ChangeView) (string, error) {
+	if c.State != approval.StateApplied || (c.Kind != "retag" && c.Kind != "node" && c.Kind != "prices") {
+		return "", nil
+	}
+	posted, err := w.areas.Adjustments.Posted(v.Request().Context(), v.who, c.ID)
+	switch {
+	case err != nil, posted.Count == 0 && !posted.Follows:
+		return "", err
+	case posted.Follows && posted.EndedAt.IsZero():
+		return "What was charged since it takes effect is being moved: " + ui.Plural(posted.Count, "adjustment") + " posted so far.", nil
+	case posted.Follows:
+		return "What was charged since it takes effect has moved: " + ui.Plural(posted.Count, "adjustment") + " posted, complete on " + ui.Minute(posted.EndedAt) + ".", nil
+	}
+	words := ui.Plural(posted.Count, "adjustment") + " posted, the last on " + ui.Minute(posted.LastAt)
+	if posted.Delta.Sign() != 0 {
+		words += "; together " + ui.Dollars(&posted.Delta)
+	}
+	return words + ".", nil
 }
 
 // caseContent adds to what a change says what only its own area knows.
@@ -367,6 +395,7 @@ type impactView struct {
 	Foot     []impactRow
 	Along    string
 	Moves    string
+	Exact    bool // these very charges, no replay
 }
 
 type impactRow struct {
@@ -377,7 +406,7 @@ type impactRow struct {
 }
 
 func impactOf(i *approval.Impact) impactView {
-	view := impactView{Sentence: i.Sentence, Along: alongWords(i), Moves: movesWords(i)}
+	view := impactView{Sentence: i.Sentence, Along: alongWords(i), Moves: movesWords(i), Exact: i.Exact}
 	month, err := time.Parse("2006-01", i.Month)
 	if err != nil {
 		return view

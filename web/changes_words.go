@@ -27,6 +27,8 @@ func changeTitle(c *app.ChangeView) string {
 	switch c.Kind {
 	case "prices":
 		return pricesTitle(c.Payload)
+	case "retag":
+		return retagTitle(c.Payload)
 	case "node":
 		steps := operationsOf(c.Payload)
 		switch {
@@ -73,6 +75,8 @@ func contentOf(c *app.ChangeView) []fieldDiff {
 		}
 	case "rules":
 		list = rulesDiff(c.Payload)
+	case "retag":
+		list = retagDiff(c.Payload)
 	}
 	if len(list) > 0 {
 		return list
@@ -166,6 +170,77 @@ func (o operation) diff() fieldDiff {
 	return d
 }
 
+// retagged is what a change of where requests are charged says.
+type retagged struct {
+	Requests []string
+	Listed   string `json:"requests_sha256"`
+	Count    int64
+	Charge   string
+	Periods  []string
+	To       []retaggedTo
+}
+
+type retaggedTo struct {
+	Code string `json:"code"`
+	PPM  int64  `json:"ppm"`
+}
+
+func (r *retagged) to() string {
+	list := make([]string, 0, len(r.To))
+	for _, p := range r.To {
+		if len(r.To) == 1 {
+			return p.Code
+		}
+		list = append(list, shareOf(p.PPM)+" to "+p.Code)
+	}
+	return strings.Join(list, ", ")
+}
+
+func retaggedOf(payload []byte) (retagged, bool) {
+	var said retagged
+	return said, json.Unmarshal(payload, &said) == nil && said.Count > 0
+}
+
+func retagTitle(payload []byte) string {
+	said, ok := retaggedOf(payload)
+	if !ok {
+		return kindWords("retag")
+	}
+	what := "Re-tag " + ui.Plural(said.Count, "request")
+	if len(said.To) == 1 {
+		return what + " to " + said.to()
+	}
+	return what + ": " + said.to()
+}
+
+func retagDiff(payload []byte) []fieldDiff {
+	said, ok := retaggedOf(payload)
+	if !ok {
+		return nil
+	}
+	list := []fieldDiff{
+		{Name: "Requests", Is: []string{ui.Plural(said.Count, "request") + " of " + strings.Join(said.Periods, ", ") + ", US dollars " + said.Charge}},
+		{Name: "Charged to", Is: []string{said.to()}},
+	}
+	if said.Listed != "" {
+		list = append(list, fieldDiff{Name: "Their list, sha-256", Is: []string{said.Listed}})
+	}
+	return list
+}
+
+// retagAgain is what an edit of such a change begins with.
+func retagAgain(payload []byte) []byte {
+	said, ok := retaggedOf(payload)
+	if !ok {
+		return nil
+	}
+	text, err := json.Marshal(map[string]any{"requests_sha256": said.Listed, "to": said.To})
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
 // rulesDiff lists attribution rules in the order they are asked.
 func rulesDiff(payload []byte) []fieldDiff {
 	var said struct {
@@ -254,6 +329,9 @@ func inZone(at time.Time, zone string) string {
 func movesWords(i *approval.Impact) string {
 	if i.Month == "" || i.Moved.Sign() == 0 {
 		return ""
+	}
+	if i.Exact {
+		return ui.Dollars(&i.Moved)
 	}
 	return ui.Dollars(&i.Moved) + " a month"
 }

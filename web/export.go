@@ -122,11 +122,13 @@ func (w *Web) exportRequests(v *visit) error {
 func requestsFile(v *visit) string { return "requests-" + v.slug + ".csv" }
 
 func requestsSheet() *sheet {
-	return newSheet(
+	out := newSheet(
 		"id", "request_id", "session_id", "agent_id", "occurred_at", "state", "http_status", "model_requested", "model_served", "charged_to", "share", "key_id",
 		"key_label", "developer", "input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens",
-		"amount_usd", "price_version", "rule",
+		"amount_usd", "price_version", "rule", "adjusted_by",
 	)
+	out.version = 2 // 2 added adjusted_by; charged_to and amount_usd are as adjusted
+	return out
 }
 
 // addRequests writes rows and adds what they sum to.
@@ -139,6 +141,14 @@ func addRequests(out *sheet, rows []app.Request) {
 		}
 	}
 	out.add("amount_usd", &total)
+}
+
+// adjustedBy is the change that posted a request's latest adjustment.
+func adjustedBy(r *app.Request) string {
+	if r.Adjusted == nil {
+		return ""
+	}
+	return r.Adjusted.Change.String()
 }
 
 // writeRequest writes a line for each node a request is charged to.
@@ -157,6 +167,6 @@ func writeRequest(out *sheet, r *app.Request) {
 			cell(r.KeyLabel), cell(r.Developer),
 		}
 		line = append(line, tokens...)
-		_ = out.Write(append(line, p.Amount.String(), strconv.Itoa(r.PriceVersion), cell(r.Rule)))
+		_ = out.Write(append(line, p.Amount.String(), strconv.Itoa(r.PriceVersion), cell(r.Rule), adjustedBy(r)))
 	}
 }

@@ -47,7 +47,7 @@ func logFamilies() []logFamily {
 			{"role.mapping_refused", "Role from a group refused"}, {"role.last_owner_kept", "Last tenant owner kept"},
 		}},
 		{"Usage and sums", "", []logWord{
-			{"usage.batch", "Requests recorded"}, {"sums.proved", "Sums compared"},
+			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
@@ -95,6 +95,8 @@ type changeKind struct {
 }
 
 func always(url string) func(recordDetail) string { return func(recordDetail) string { return url } }
+
+func ownPage(d recordDetail) string { return "/changes/" + d.subject }
 
 func peopleChange(d recordDetail) string { return "/members/changes/" + d.subject }
 
@@ -150,6 +152,7 @@ func changeKinds() []changeKind {
 		{"charge_right", "right to charge", "key", always("/keys/rights")},
 		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},
 		{"prices", "prices", "price", always("/prices")},
+		{"retag", "re-tagging of requests", "change", ownPage},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -241,6 +244,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		return link{short, url}
 	}
 	switch {
+	case e.Action == "adjustment.ended":
+		one := shown("change", "/changes/"+e.Subject)
+		one.Label = d.count("requests", "request")
+		return one
 	case prefix == "chg":
 		return v.aboutChange(d)
 	case e.Action == "usage.batch":
@@ -253,6 +260,10 @@ func (v *visit) about(e *app.LogEntry) link {
 			label = "First of " + label // that is the one the link opens
 		}
 		return link{label, "/requests/" + first.String()}
+	case e.Action == "adjustment.batch":
+		one := shown("change", "/changes/"+d.text("change"))
+		one.Label = d.count("requests", "request")
+		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
 		one.Label = shorten(d.text("base_url"), 48)
@@ -311,6 +322,10 @@ func inShort(e *app.LogEntry) string {
 		return d.changed()
 	case e.Action == "usage.batch":
 		return d.spent()
+	case e.Action == "adjustment.ended":
+		return lower(adjustedWords(d.text("kind"))) + ", all of them"
+	case e.Action == "adjustment.batch":
+		return lower(adjustedWords(d.text("kind"))) + ", in the books of " + d.text("period")
 	case e.Action == "sums.proved":
 		return d.proved()
 	case family == "log":

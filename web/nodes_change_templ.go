@@ -1588,7 +1588,7 @@ func proposeForm(v *nodeChangeView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 125, "<label for=\"effective_from\">Takes effect <span class=\"muted\">(a UTC day from now on; empty: when it is decided)</span></label> <input id=\"effective_from\" name=\"effective_from\" value=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 125, "<label for=\"effective_from\">Takes effect <span class=\"muted\">(a UTC day; an earlier one only in an open month; empty: when it is decided)</span></label> <input id=\"effective_from\" name=\"effective_from\" value=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -127,9 +127,9 @@ func TestANodeIsChangedByAProposal(t *testing.T) {
 	refused := step(got.body, "propose", url.Values{"effective_from": {"2026-12-01"}})
 	require.Equal(t, 422, refused.status)
 	require.Contains(t, refused.body, `role="alert"`)
-	past := step(got.body, "propose", url.Values{"effective_from": {"2026-11-01"}, "reason": {"late"}})
-	require.Equal(t, 422, past.status)
-	require.Contains(t, past.body, "adjustments")
+	past := step(got.body, "preview", url.Values{"effective_from": {"2026-11-01"}})
+	require.Equal(t, 200, past.status)
+	require.Contains(t, past.body, "on 1 Nov 2026 00:00 UTC")
 	send := url.Values{"effective_from": {"2026-12-01"}, "reason": {"a new department"}}
 	made, again := step(got.body, "propose", send), step(got.body, "propose", send)
 	require.Equal(t, http.StatusSeeOther, made.status, made.body)

@@ -14,15 +14,17 @@ import (
 )
 
 type requestView struct {
-	Frame    ui.Frame
-	Request  *app.Story
-	Total    int64 // tokens
-	Times    []moment
-	Local    string // the start in the company's own zone; empty: that is UTC
-	Raw      string // the provider's own count, laid out
-	Flags    []flag
-	MayRules bool   // may see the company's rules
-	Prices   string // where the price book is shown; empty for who may not see it
+	Frame      ui.Frame
+	Request    *app.Story
+	Total      int64 // tokens
+	Times      []moment
+	Local      string // the start in the company's own zone; empty: that is UTC
+	Raw        string // the provider's own count, laid out
+	Flags      []flag
+	MayRules   bool   // may see the company's rules
+	MayChanges bool   // may see changes
+	Retag      string // leads to charging it elsewhere; empty for who may not propose that
+	Prices     string // where the price book is shown; empty for who may not see it
 }
 
 // moment is when something happened to a request.
@@ -54,6 +56,10 @@ func (w *Web) showRequest(v *visit) error {
 	}
 	for _, code := range story.Flags {
 		view.Flags = append(view.Flags, flag{code, flagWords(code)})
+	}
+	view.MayChanges = v.may("change", "read")
+	if v.may("retag", "propose") {
+		view.Retag = retagPath + "?id=" + story.ID.String()
 	}
 	if v.may("price", "read") {
 		view.Prices = pricesQuery{Version: story.PriceVersion, Model: pricedModel(story.ModelServedOrAsked()), Era: eraAll}.url("/prices")

@@ -137,6 +137,7 @@ type requestsView struct {
 	Nobody     bool // signed in with an address no request declares
 	GatewayURL string
 	Figures    []figure // of one's own month
+	Retag      string   // leads to re-tagging all that match; empty for who may not
 	Chips      []link   // what is chosen and has no field: leads to the list without it
 }
 
@@ -159,6 +160,9 @@ func (w *Web) showRequests(v *visit) error {
 		view.Nobody = v.who.Developer.IsZero()
 	}
 	view.Frame = v.frame(title)
+	if v.may("retag", "propose") {
+		view.Retag = q.retagURL()
+	}
 	filter, err := q.filter()
 	var page app.RequestPage
 	if err == nil {

@@ -28,6 +28,8 @@ func (w *Web) pages() []Route {
 		w.page(http.MethodGet, "/chargeback.csv", w.exportChargeback, "chargeback", "read"),
 		w.page(http.MethodGet, "/requests", w.showRequests, "usage", "read"),
 		w.page(http.MethodGet, "/requests.csv", w.exportRequests, "usage", "read"),
+		w.page(http.MethodGet, retagPath, w.askRetag, "retag", "propose"),
+		w.page(http.MethodPost, retagPath, w.writeRetag, "retag", "propose"),
 		w.page(http.MethodGet, "/requests/:id", w.showRequest, "usage", "read"),
 		w.page(http.MethodGet, "/sessions", w.showSessions, "usage", "read"),
 		w.page(http.MethodGet, "/sessions.csv", w.exportSessions, "usage", "read"),

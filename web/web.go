@@ -52,6 +52,8 @@ type Areas struct {
 	SignUps   *app.SignUps
 	Log       *app.Log
 	Notices   *app.Notices
+
+	Adjustments *app.Adjustments
 }
 
 // Web serves people and programs.

@@ -118,6 +118,8 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
+	w.areas.Adjustments, err = app.NewAdjustments(clone.DB, access, changes, w.areas.Reports)
+	require.NoError(t, err)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {

@@ -13,6 +13,9 @@ type Impact struct {
 	// Month is the month whose charges were placed again, as 2026-10; empty where no
 	// charge moves.
 	Month string
+	// Exact says that these very charges land elsewhere, and no replay of others: of
+	// several months, Month is the last.
+	Exact bool `json:",omitempty"`
 	// Moved is the charge that lands somewhere else, counted once.
 	Moved       money.Sum
 	Nodes       []NodeImpact // those whose own charge differs; by path

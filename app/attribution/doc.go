@@ -3,7 +3,8 @@
 //
 // It owns the facts a rule may look at, the tenant's rules (their document, its
 // bounds and what is wrong with it), the order in which everything is asked, and the
-// answer: placements with shares, and the rule that gave it. It does not own the
+// answer: placements with shares, and the rule that gave it; and what has to be posted
+// so that a request lies elsewhere from then on. It does not own the
 // tree (hierarchy) nor the numbered snapshot it runs on (app).
 //
 // A tenant's rules come first, in their order: the first whose conditions all hold
@@ -16,5 +17,8 @@
 // placed goes to suspense. What is known of a credential is looked at once for each
 // snapshot, and deciding allocates nothing where no project is declared.
 //
-// Words: facts, rule, condition, share, suspense.
+// A request that is restated leaves its placements and arrives at others in every figure,
+// exactly.
+//
+// Words: facts, rule, condition, share, suspense, portion.
 package attribution

@@ -185,7 +185,7 @@ func (c *Checked) records(bundle fs.FS, leaves []Hash) error {
 				return &FindingError{sequence, read.ID, why}
 			}
 		}
-		if read.Action != "usage.batch" || !usage[read.Subject] {
+		if (read.Action != UsageBatch && read.Action != AdjustmentBatch) || !usage[read.Subject] {
 			continue
 		}
 		delete(usage, read.Subject)
@@ -224,7 +224,8 @@ func readRecord(canonical []byte) recordHead {
 	return recordHead{ID: less.ID, Action: less.Action, Subject: less.Subject}
 }
 
-// batch checks the requests of one usage batch against the root its record holds.
+// batch checks the requests of one usage batch, or the adjustments of one of those, against
+// the root its record holds.
 func (c *Checked) batch(bundle fs.FS, read *recordHead) string {
 	name := path.Join(DirectoryUsage, read.Subject+".jsonl")
 	file, err := bundle.Open(name)
@@ -251,7 +252,9 @@ func (c *Checked) batch(bundle fs.FS, read *recordHead) string {
 		return "the requests in " + name + " are not those whose root the record holds"
 	}
 	c.Batches++
-	c.Requests += tree.Size()
+	if read.Action == UsageBatch {
+		c.Requests += tree.Size()
+	}
 	return ""
 }
 

@@ -16,6 +16,12 @@ import (
 // somebody did it, and which release recorded it; what it says besides is version 1.
 const Version = 2
 
+// Actions whose record holds the root of bytes that are kept beside it.
+const (
+	UsageBatch      = "usage.batch"      // requests, as they were recorded
+	AdjustmentBatch = "adjustment.batch" // requests that are charged elsewhere, or otherwise, from then on
+)
+
 // maxRecordBytes bounds one record.
 const maxRecordBytes = 1 << 20
 

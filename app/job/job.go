@@ -60,6 +60,26 @@ type TendChanges struct {
 // Kind implements River's JobArgs.
 func (TendChanges) Kind() string { return "tend_changes" }
 
+// MoveCharges posts adjustments for what was charged since the effective instant of a
+// change of the hierarchy that lies back.
+type MoveCharges struct {
+	Tenant string `json:"tenant"`
+	Change string `json:"change"`
+}
+
+// Kind implements River's JobArgs.
+func (MoveCharges) Kind() string { return "move_charges" }
+
+// SettlePrices posts adjustments for requests whose price was provisional and is known now:
+// by the change that applied a price book, or once a day.
+type SettlePrices struct {
+	Tenant string `json:"tenant"`
+	Change string `json:"change,omitempty"`
+}
+
+// Kind implements River's JobArgs.
+func (SettlePrices) Kind() string { return "settle_prices" }
+
 // NotifyChange works out who is to be told of an event of a change: what a record of the
 // audit log says happened.
 type NotifyChange struct {

@@ -91,21 +91,22 @@ func (c *Charge) add(rate money.Pico, quantity int64) (money.Pico, error) {
 	return net, err
 }
 
-const webSearch = "web_search"
+// WebSearch is the class of the line for searches of the web.
+const WebSearch = "web_search"
 
 func (b *Book) priceSearches(c *Charge, counts usage.Counts, at time.Time) error {
 	if counts.WebSearches == 0 {
 		return nil
 	}
-	unit, known := b.tool(webSearch, at)
+	unit, known := b.tool(WebSearch, at)
 	if !known {
-		c.because(reasonTool + webSearch)
+		c.because(reasonTool + WebSearch)
 	}
 	net, err := c.add(unit, counts.WebSearches)
 	if err != nil {
 		return err
 	}
-	c.Lines = append(c.Lines, Line{Class: webSearch, Quantity: counts.WebSearches, Rate: unit, Amount: net})
+	c.Lines = append(c.Lines, Line{Class: WebSearch, Quantity: counts.WebSearches, Rate: unit, Amount: net})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tollbook/app/money"
@@ -196,4 +197,12 @@ func instant(out []byte, key string, at time.Time) []byte {
 	out = append(out, `":"`...)
 	out = at.UTC().AppendFormat(out, "2006-01-02T15:04:05.000000Z")
 	return append(out, '"')
+}
+
+// Settles says whether another price book may make a provisional price final: not where the
+// provider counted what nobody understands, or where only its bill tells.
+func Settles(flags []string) bool {
+	return !slices.ContainsFunc(flags, func(flag string) bool {
+		return strings.HasPrefix(flag, reasonField) || flag == reasonCredit || flag == "counts_impossible"
+	})
 }

@@ -24,7 +24,7 @@ func Codes() []string {
 		"verdict_unknown",
 		"cost_center_absent", "earlier_until_late", "earlier_until_past", "expires_past", "key_absent", "key_expired", "key_of_sign_ins", "key_revoked", "key_secrets_many",
 		"label_length", "model_name", "models_many", "node_absent", "project_absent", "projects_many", "reason_missing", "requests_per_minute_range", "row_refused", "taken",
-		"backdating_needs_adjustments", "capitalization_unknown", "child_unassigned", "children_live", "children_unknown", "code_syntax", "code_taken", "cost_center_ends", "dimension_name",
+		"capitalization_unknown", "child_unassigned", "children_live", "children_unknown", "code_syntax", "code_taken", "cost_center_ends", "dimension_name",
 		"dimension_system", "dimension_value", "dimensions_many", "effective_far", "effective_missing", "entity_length", "evidence_category", "evidence_day", "evidence_flag",
 		"evidence_missing", "evidence_order", "evidence_share", "evidence_standard", "evidence_text", "instants_many", "keys_live", "keys_planned", "keys_to_gone", "later_change",
 		"member_missing", "member_unwanted", "merge_below", "name_length", "nodes_count", "nodes_same", "op_unknown", "operation_syntax", "operations_count", "operations_syntax",
@@ -37,6 +37,9 @@ func Codes() []string {
 		"rule_node_twice", "rule_parts", "rule_pattern", "rule_share", "rule_tag", "rule_value", "rule_values", "rule_verified", "rule_version_absent", "rule_weekday",
 		"rule_whole", "rules_backdated", "rules_many", "rules_moved", "rules_node_gone", "rules_payload", "rules_same", "rules_syntax",
 		"fresh_sign_in",
+		// Requests that are charged elsewhere.
+		"amount_syntax", "node_not_then", "parts_node", "parts_share", "parts_twice", "parts_whole", "requests_moved", "retag_dated", "retag_many", "retag_none", "retag_part",
+		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// Kinds of changes that others decide about.

@@ -24,7 +24,9 @@ type Usage struct {
 	ModelRequested string            `json:"model_requested"`
 	ModelServed    *string           `json:"model_served"`
 	Node           *UsageNode        `json:"node" doc:"Null when the request is split among several; see allocations."`
-	Allocations    []Allocation      `json:"allocations"`
+	Allocations    []Allocation      `json:"allocations" doc:"Where it is charged, with every adjustment."`
+	Recorded       []Allocation      `json:"recorded_allocations" doc:"Where it was recorded, if adjustments changed that; else empty."`
+	Adjusted       *UsageAdjusted    `json:"adjusted" doc:"Its latest adjustment; null where there is none."`
 	Key            UsageKey          `json:"key"`
 	Developer      *Developer        `json:"developer" doc:"Null when none was declared."`
 	Tokens         Tokens            `json:"tokens"`
@@ -51,6 +53,14 @@ type Allocation struct {
 	Amount    string `json:"amount" format:"decimal"`
 }
 
+// UsageAdjusted is what changed where a request is charged, or for how much.
+type UsageAdjusted struct {
+	Kind     string  `json:"kind" enum:"retag,move,price"`
+	Change   string  `json:"change" doc:"The change that posted it: /changes/{id}."`
+	Times    int     `json:"times" doc:"How often it was adjusted; this is the last."`
+	PostedAt Instant `json:"posted_at"`
+}
+
 // UsageKey is the virtual key that was presented.
 type UsageKey struct {
 	ID    string `json:"id"`
@@ -74,7 +84,7 @@ type Tokens struct {
 
 // Charge is one line of what a request costs.
 type Charge struct {
-	Class    string `json:"class"`
+	Class    string `json:"class" doc:"A token class, a server tool, a billed step; price_adjustment for what a settled price adds to the rest."`
 	Quantity int64  `json:"quantity"`
 	RatePico int64  `json:"rate_pico" doc:"Pico-dollars (1e-12 USD) for one."`
 	Amount   string `json:"amount" format:"decimal"`
@@ -134,7 +144,7 @@ func usageOf(r *app.Request) Usage {
 			CacheWrite1h: r.Tokens[usage.ClassCacheWrite1h], CacheRead: r.Tokens[usage.ClassCacheRead],
 		},
 		Charges: []Charge{}, Amount: r.Amount.String(), ListAmount: r.List.String(), PriceVersion: r.PriceVersion,
-		Attribution: Attribution{Rule: r.Rule, Change: textOrNil(r.Change.String()), Snapshot: r.Snapshot}, Tags: r.Tags, Flags: r.Flags, Allocations: []Allocation{},
+		Attribution: Attribution{Rule: r.Rule, Change: textOrNil(r.Change.String()), Snapshot: r.Snapshot}, Tags: r.Tags, Flags: r.Flags, Allocations: []Allocation{}, Recorded: []Allocation{},
 	}
 	if r.RuleVersion > 0 {
 		u.Attribution.Version = &r.RuleVersion
@@ -151,8 +161,10 @@ func usageOf(r *app.Request) Usage {
 			u.Developer.Value = r.DeveloperID.String()
 		}
 	}
-	for _, p := range r.Allocations {
-		u.Allocations = append(u.Allocations, Allocation{Node: p.Code, Placement: p.Placement.String(), Share: share(p.PPM), Amount: p.Amount.String()})
+	u.Allocations = append(u.Allocations, allocationsOf(r.Allocations)...)
+	if a := r.Adjusted; a != nil {
+		u.Recorded = append(u.Recorded, allocationsOf(r.Recorded)...)
+		u.Adjusted = &UsageAdjusted{Kind: a.Kind, Change: a.Change.String(), Times: a.Times, PostedAt: Instant{a.At}}
 	}
 	if len(r.Allocations) == 1 {
 		u.Node = &UsageNode{Code: r.Allocations[0].Code, Path: r.Allocations[0].Path}
@@ -161,6 +173,14 @@ func usageOf(r *app.Request) Usage {
 		u.Charges = append(u.Charges, Charge{Class: l.Class, Quantity: l.Quantity, RatePico: int64(l.Rate), Amount: l.Amount.String()})
 	}
 	return u
+}
+
+func allocationsOf(parts []app.Allocation) []Allocation {
+	var list []Allocation
+	for _, p := range parts {
+		list = append(list, Allocation{Node: p.Code, Placement: p.Placement.String(), Share: share(p.PPM), Amount: p.Amount.String()})
+	}
+	return list
 }
 
 // share prints parts per million as a decimal.
