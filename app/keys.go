@@ -11,6 +11,7 @@ import (
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
 	"tollbook/app/secret"
+	"tollbook/app/usage"
 	"tollbook/db"
 )
 
@@ -123,8 +124,8 @@ func (k *Keys) stored(plain secret.Text) (secret.Hash, string) {
 func (want *NewKey) check(now time.Time) error {
 	want.Label = strings.TrimSpace(want.Label)
 	switch {
-	case want.Label == "" || len(want.Label) > 200:
-		return fault.Invalid("label", "label_length", "A key needs a label of 1 to 200 bytes.")
+	case want.Label == "" || usage.Clip(want.Label, 200) != want.Label:
+		return fault.Invalid("label", "label_length", "A key needs a label of 1 to 200 bytes of printable text.")
 	case !want.ExpiresAt.IsZero() && !want.ExpiresAt.After(now):
 		return fault.Invalid("expires_at", "expires_past", "expires_at is in the past.")
 	case len(want.Projects) > maxKeyProjects:
