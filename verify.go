@@ -150,6 +150,12 @@ func report(path string, c auditlog.Checked) string {
 	if c.Batches > 0 {
 		text += fmt.Sprintf("Usage        %d requests in %d batches: those whose root the records hold\n", c.Requests, c.Batches)
 	}
+	switch m.Signer {
+	case auditlog.SignerApart:
+		text += "Signer       the installation says: apart from what serves and from the database\n"
+	case auditlog.SignerInProcess:
+		text += "Signer       in the process that serves: the operator can re-sign the unwitnessed tail\n"
+	}
 	if c.Trusted {
 		return text + "Keys         from --log-keys: whoever holds the log's secret key signed these heads\n"
 	}

@@ -60,7 +60,7 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 	if err := l.Sign(ctx, who.Tenant); err != nil {
 		return err
 	}
-	x := logExport{LogExport: ask, who: who, signs: l.Signs(), ring: l.members.ring}
+	x := logExport{LogExport: ask, who: who, signer: l.signerPlace(), ring: l.members.ring}
 	if err := l.db.ReadTenant(ctx, who.Tenant, x.find); err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 type logExport struct {
 	LogExport
 	who      Actor
-	signs    bool
+	signer   string // where the seed is
 	manifest logManifest
 	head     db.CheckpointRow
 	file     *zip.Writer
@@ -119,7 +119,7 @@ func (x *logExport) find(tx *db.Tx) error {
 	signed := min(through, x.head.Size)
 	first = min(first, signed)
 	x.manifest = logManifest{
-		BundleManifest: auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: auditlog.Origin(tx.Tenant), From: first, Through: signed, Size: x.head.Size},
+		BundleManifest: auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: auditlog.Origin(tx.Tenant), From: first, Through: signed, Size: x.head.Size, Signer: x.signer},
 		RecordedFrom:   x.From.UTC(), RecordedTo: x.To.UTC(), Records: signed - first, Usage: x.Usage, Unsigned: through - signed,
 		RunBy: x.who.ID(), RunAt: tx.Now, Version: x.Version,
 	}
@@ -358,6 +358,13 @@ func (x *logExport) readme() string {
 	say("What it does not: that what a record says is true; and whoever operates the installation")
 	say("and holds its log key could have signed another log for others, or signed again what no")
 	say("head that you hold covers. Keep the heads you are given.")
+	if x.signer == auditlog.SignerApart {
+		say("The seed of the log key is in a signer of its own, apart from what serves and from the")
+		say("database: it signs no head that does not go on from the one it signed before.")
+	} else {
+		say("The seed of the log key is in the process that serves: the operator can re-sign the")
+		say("unwitnessed tail.")
+	}
 	if x.manifest.Unsigned > 0 {
 		say("")
 		say("%d newer records of that time are not covered by a signed head and are left out.", x.manifest.Unsigned)

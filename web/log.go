@@ -272,13 +272,20 @@ func firstBad(c *app.LogCheck) string {
 }
 
 func keyControl(s *app.LogState) control {
-	if s.Signs {
-		return control{"Log key", ui.ToneOK, "✓", "signs", "A key made of TOLLBOOK_LOG_KEY signs this log’s head, apart from the master key and the database.", link{"Public keys", "/log/export#keys"}}
+	keys := link{"Public keys", "/log/export#keys"}
+	switch {
+	case !s.Signs:
+		return control{
+			"Log key", ui.ToneStop, "×", "none",
+			"Nothing is signed here. Set TOLLBOOK_SIGNER to a signer that holds the seed, or TOLLBOOK_LOG_KEY to 32 random bytes in base64 (openssl rand -base64 32), apart from the master key, and restart: the head is signed within " +
+				minutes(app.SignEvery) + ".", link{},
+		}
+	case s.Apart:
+		return control{"Log key", ui.ToneOK, "✓", "signer apart", "A signer in another process holds the seed and what it signed last: it signs no head that does not go on from that, whatever this database says.", keys}
 	}
 	return control{
-		"Log key", ui.ToneStop, "×", "none",
-		"Nothing is signed here. Set TOLLBOOK_LOG_KEY to 32 random bytes in base64 (openssl rand -base64 32), keep it apart from the master key, and restart: the head is signed within " +
-			minutes(app.SignEvery) + ".", link{},
+		"Log key", ui.ToneWarn, "!", "in this process",
+		"A key made of TOLLBOOK_LOG_KEY signs this log’s head. It is in the process that serves: the operator can re-sign the unwitnessed tail. A signer of its own (TOLLBOOK_SIGNER) cannot be made to.", keys,
 	}
 }
 

@@ -43,7 +43,15 @@ type BundleManifest struct {
 	From    int64  `json:"from"`    // the first record's sequence
 	Through int64  `json:"through"` // before this one
 	Size    int64  `json:"size"`    // of the log at the checkpoint
+	Signer  string `json:"signer"`  // where the seed of the log's keys is, as the installation says
 }
+
+// Where the seed of a log's keys is. Exports of before there was a choice do not say.
+const (
+	SignerApart     = "apart"
+	SignerInProcess = "in_process"
+	SignerNone      = "none"
+)
 
 // FindingError is the first thing that is wrong.
 type FindingError struct {
