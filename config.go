@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tollbook/app"
 	"tollbook/app/fault"
@@ -34,6 +35,8 @@ type settings struct {
 	SignUp            *app.SignUpRules // nil: nobody founds a company for themselves
 	LogKey            secret.Text      // seed of the keys that sign the audit logs' heads; empty: not here
 	Signer            *signer.Client   // signs them in another process; nil: none does
+	Witnesses         []app.Witness    // who outside sees the audit logs' heads
+	WitnessWithin     time.Duration    // after which one that has not seen a head is behind
 	SMTP              *deliver.SMTP    // nil: no mail leaves
 	PrivateHooks      bool             // webhooks may reach addresses of private networks
 	Only              []string         // web, gateway, jobs
@@ -117,6 +120,7 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	s.SignUp = e.signUp()
 	s.LogKey = e.logKey()
 	s.Signer = e.signer(s.LogKey)
+	e.witnesses(&s)
 	s.SMTP = e.smtp()
 	s.PrivateHooks = e.privateHooks()
 	if s.runs("gateway") && s.JournalDir == "" {

@@ -39,7 +39,7 @@ const manual = `Usage:
   tollbook simulate  [--listen 127.0.0.1:8090] [--data DIR] [--seed N] [--faults SPEC]
                      [--discount-bps N] [--discount-from DAY] [--report-delay TIME]
   tollbook signer    --listen unix:/PATH.sock|127.0.0.1:PORT --data DIR    holds TOLLBOOK_LOG_KEY, alone
-  tollbook verify    PATH [--log-keys FILE] [--issuer-keys FILE]
+  tollbook verify    PATH [--log-keys FILE] [--issuer-keys FILE] [--witness-keys FILE] [--checkpoint FILE]
                      an export of the audit log, checked offline; exit 1 says what is bad first
   tollbook login     [--url URL] [--device] [--cost-center CODE]    URL as ANTHROPIC_BASE_URL
   tollbook login     switch CODE | token | status | logout

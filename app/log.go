@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,14 @@ type Log struct {
 	checks  atomic.Int64 // made here since the start
 	broken  atomic.Int64 // of them, those that found a log broken
 	refused atomic.Int64 // heads that were not signed because the log was another one before
+
+	within    time.Duration // after which a witness is behind
+	witnesses []Witness
+	seen      atomic.Int64 // heads that a witness saw when asked here
+	failed    atomic.Int64 // asks that came to nothing
+	other     atomic.Int64 // of them, those where the witness had seen another log
+	mu        sync.Mutex
+	behind    map[string]bool // logs and witnesses, as they were when last asked here
 }
 
 // Checked counts, since the start, checks of logs made here, those that found one broken,
@@ -41,7 +50,7 @@ func NewLog(d *db.DB, access *Access, members *Members, seed secret.Text, log *s
 	if err != nil {
 		return nil, err
 	}
-	return &Log{db: d, access: access, members: members, signer: own, log: log}, nil
+	return &Log{db: d, access: access, members: members, signer: own, log: log, within: WitnessWithin, behind: map[string]bool{}}, nil
 }
 
 // LogQuery narrows the log; zero fields do not narrow.
@@ -86,6 +95,10 @@ type LogState struct {
 	Root     []byte // of that head
 	Keys     []string
 	Checked  *LogCheck // the newest; nil: none yet
+
+	Witnesses []WitnessState // those that are configured
+	Within    time.Duration  // after which one that has not seen a head is behind
+	Witnessed int64          // records under the largest head that one of them has seen
 }
 
 // LogCheck is what the background verifier found.
@@ -175,6 +188,13 @@ func (l *Log) state(tx *db.Tx) (LogState, error) {
 	}
 	if len(heads) == 1 {
 		s.Signed, s.SignedAt, s.Root = heads[0].Size, heads[0].RecordedAt.UTC(), heads[0].Root
+	}
+	if s.Witnesses, err = l.witnessStates(tx); err != nil {
+		return s, err
+	}
+	s.Within = l.within
+	for i := range s.Witnesses {
+		s.Witnessed = max(s.Witnessed, s.Witnesses[i].Size)
 	}
 	s.Checked, err = lastCheck(tx)
 	return s, err

@@ -60,7 +60,7 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 	if err := l.Sign(ctx, who.Tenant); err != nil {
 		return err
 	}
-	x := logExport{LogExport: ask, who: who, signer: l.signerPlace(), ring: l.members.ring}
+	x := logExport{LogExport: ask, who: who, signer: l.signerPlace(), sizes: map[int64]bool{}, ring: l.members.ring}
 	if err := l.db.ReadTenant(ctx, who.Tenant, x.find); err != nil {
 		return err
 	}
@@ -81,7 +81,10 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 type logExport struct {
 	LogExport
 	who      Actor
-	signer   string // where the seed is
+	signer   string         // where the seed is
+	sizes    map[int64]bool // of the earlier heads that are in it
+	seen     int64          // the largest head in it that a witness saw
+	saw      int            // sights in it
 	manifest logManifest
 	head     db.CheckpointRow
 	file     *zip.Writer
@@ -136,13 +139,17 @@ func (x *logExport) write(tx *db.Tx, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
+	story, err := keyStory(tx)
+	if err != nil {
+		return err
+	}
 	outside, err := auditlog.ProveSpan(x.manifest.Size, x.manifest.From, x.manifest.Through, tx.LogNodes)
 	if err != nil {
 		return err
 	}
 	for name, text := range map[string][]byte{
-		auditlog.FileManifest: manifest, auditlog.FileKeys: []byte(strings.Join(keys, "\n") + "\n"), auditlog.FileOutside: hashLines(outside),
-		auditlog.FileCheckpoint: x.head.Message, auditlog.FileReadme: []byte(x.readme()),
+		auditlog.FileManifest: manifest, auditlog.FileKeys: []byte(strings.Join(keys, "\n") + "\n"), auditlog.FileKeyStory: story, auditlog.FileOutside: hashLines(outside),
+		auditlog.FileCheckpoint: x.head.Message,
 	} {
 		if err := x.put(name, text); err != nil {
 			return err
@@ -151,7 +158,13 @@ func (x *logExport) write(tx *db.Tx, out io.Writer) error {
 	if err := x.heads(tx); err != nil {
 		return err
 	}
+	if err := x.sights(tx); err != nil {
+		return err
+	}
 	if err := x.rows(tx); err != nil {
+		return err
+	}
+	if err := x.put(auditlog.FileReadme, []byte(x.readme())); err != nil {
 		return err
 	}
 	return x.file.Close()
@@ -195,6 +208,7 @@ func (x *logExport) heads(tx *db.Tx) error {
 		if err := errors.Join(x.put(path.Join(auditlog.DirectoryHeads, name), head.Message), x.put(path.Join(auditlog.DirectoryGrowth, name), hashLines(proof))); err != nil {
 			return err
 		}
+		x.sizes[head.Size] = true
 	}
 	return nil
 }
@@ -350,8 +364,8 @@ func (x *logExport) readme() string {
 	say("Of each such decision it proves that the issuer confirmed this person, then, for this digest,")
 	say("if the key set is the issuer's: give the keys as you got them from the issuer yourself with")
 	say("--issuer-keys FILE, a list of {\"issuer\":..., \"keys\":[...]}. It does not prove that the issuer")
-	say("approved anything: Tollbook signs the decision. No witness is configured: whoever holds the")
-	say("log key could have put another key set into the log.")
+	say("approved anything: Tollbook signs the decision.")
+	x.witnessWords(say)
 	say("")
 	say("What it proves: these records are in the log at these places, none of them was changed,")
 	say("added or left out since the head was signed, and the log only grew since each earlier head.")

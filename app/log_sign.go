@@ -242,6 +242,9 @@ func (l *Log) keepHead(ctx context.Context, ask *auditlog.HeadAsk, signed *audit
 		if err := tx.AddCheckpoint(db.CheckpointRow{Size: ask.Size, Root: ask.Root[:], Message: signed.Message}); err != nil {
 			return err
 		}
+		if err := witnessJobs(tx, l.Witnesses()); err != nil {
+			return err
+		}
 		if err := useLogKeys(tx, signed.Keys); err != nil || len(before) == 0 {
 			return err
 		}

@@ -54,7 +54,9 @@ func writing() map[string]query {
 			_, err := tx.AddLogKey(theirs.mark("log key"), nil)
 			return nil, err
 		}},
-		"EndLogKey": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.EndLogKey(theirs.mark("log key"), 1)) }},
+		"EndLogKey": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.EndLogKey(theirs.mark("log key"), 1))
+		}},
 		"AddWitness": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddWitness(db.WitnessRow{Witness: theirs.mark("witness"), Kind: "log", Size: 1, Reason: "away"}))
 		}},

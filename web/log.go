@@ -200,11 +200,11 @@ type control struct {
 }
 
 func logState(s *app.LogState) *logStateView {
-	view := &logStateView{State: s, Figures: []figure{recordsFigure(s), headFigure(s), uncoveredFigure(s), checkFigure(s)}}
+	view := &logStateView{State: s, Figures: []figure{recordsFigure(s), headFigure(s), uncoveredFigure(s), unseenFigure(s), checkFigure(s)}}
 	if s.Signed > 0 {
 		view.Root = base64.StdEncoding.EncodeToString(s.Root)
 	}
-	view.Controls = []control{keyControl(s), checkControl(s), witnessControl()}
+	view.Controls = append([]control{keyControl(s), checkControl(s)}, witnessControls(s)...)
 	return view
 }
 
@@ -302,10 +302,6 @@ func checkControl(s *app.LogState) control {
 		words = fmt.Sprintf("BROKEN: the first bad record is %d: %s.", c.Sequence, c.Why)
 	}
 	return control{"Background check", ui.ToneStop, "×", "broken", words + " What is signed from here on proves nothing until somebody has looked.", link{"Its record", "/log/" + c.Record.String()}}
-}
-
-func witnessControl() control {
-	return control{"Witness", ui.ToneStop, "×", "none", "Whoever operates this installation and holds its log key can sign again what no witness outside has seen; no witness is configured.", link{}}
 }
 
 var errLogLarge = fault.New(fault.KindInvalid, "export_too_large",

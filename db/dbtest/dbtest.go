@@ -107,6 +107,13 @@ func New(t testing.TB, options ...func(*db.Config)) *Clone {
 	name := fmt.Sprintf("test_%d", server.clones.Add(1))
 	ctx := context.Background()
 	require.NoError(t, admin(ctx, "postgres", "create database "+name+" template "+template))
+	return open(t, name, options)
+}
+
+// open connects to a database as the roles that run.
+func open(t testing.TB, name string, options []func(*db.Config)) *Clone {
+	t.Helper()
+	ctx := context.Background()
 	cfg := db.Config{URL: server.DSN(name, "tollbook_app"), SystemURL: server.DSN(name, "tollbook_system"), MaxConns: 8}
 	for _, set := range options {
 		set(&cfg)
@@ -118,4 +125,14 @@ func New(t testing.TB, options ...func(*db.Config)) *Clone {
 		_ = admin(ctx, "postgres", "drop database "+name+" with (force)")
 	})
 	return &Clone{DB: opened, Name: name}
+}
+
+// Backup copies a clone as it is, as a backup of its files does. It closes the clone, and
+// opens it and the copy.
+func (c *Clone) Backup(t testing.TB, options ...func(*db.Config)) (same, backup *Clone) {
+	t.Helper()
+	c.Close()
+	name := fmt.Sprintf("test_%d", server.clones.Add(1))
+	require.NoError(t, admin(context.Background(), "postgres", "create database "+name+" template "+c.Name))
+	return open(t, c.Name, options), open(t, name, options)
 }
