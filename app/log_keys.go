@@ -54,15 +54,11 @@ func logKeys(tx *db.Tx, rows []db.LogKeyRow) ([]LogKey, error) {
 	if len(heads) == 1 {
 		now = auditlog.SignedBy(heads[0].Message, all)
 	}
-	keys, seen := make([]LogKey, 0, len(rows)), map[string]time.Time{}
+	keys, seen := make([]LogKey, 0, len(rows)), map[string]bool{}
 	for i := range rows {
 		name, _, _ := strings.Cut(rows[i].Verifier, "+")
-		key := LogKey{Verifier: rows[i].Verifier, Decisions: name != auditlog.Origin(tx.Tenant), UsedAt: rows[i].RecordedAt.UTC()}
-		if since, known := seen[name]; !known || since.Equal(key.UsedAt) { // two that began at once have none before them
-			key.First, seen[name] = true, key.UsedAt
-		}
-		// Whichever comes first in the list when two were first used in one commit, a key
-		// does not name itself.
+		key := LogKey{Verifier: rows[i].Verifier, Decisions: name != auditlog.Origin(tx.Tenant), First: !seen[name], UsedAt: rows[i].RecordedAt.UTC()}
+		seen[name] = true
 		key.EndorsedBy, _ = auditlog.Endorser(auditlog.PublicKey{Verifier: key.Verifier, Endorsed: rows[i].Endorsed}, all)
 		if rows[i].EndedAt != nil && !slices.Contains(now, key.Verifier) {
 			key.EndedAt, key.EndedSize = rows[i].EndedAt.UTC(), rows[i].EndedSize

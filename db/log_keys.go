@@ -24,12 +24,12 @@ func (t *Tx) EndLogKey(verifier string, size int64) error {
 }
 
 // LogKeyRows reads the keys that signed heads of the log or decisions, oldest first, each
-// with its latest end.
+// with its latest end. Of two that began at once, the one that names the other comes first.
 func (t *Tx) LogKeyRows() ([]LogKeyRow, error) {
 	var rows []LogKeyRow
 	err := t.scan("read keys of the log", &rows, `select k.verifier, k.endorsed, k.recorded_at, coalesce(e.size, 0) as ended_size, e.recorded_at as ended_at
 		from audit_key k left join lateral (select size, recorded_at from audit_key_end where tenant_id = k.tenant_id and verifier = k.verifier order by size desc limit 1) e on true
-		where k.tenant_id = ? order by k.recorded_at, k.verifier`, t.Tenant)
+		where k.tenant_id = ? order by k.recorded_at, coalesce(length(k.endorsed), 0), k.verifier`, t.Tenant)
 	return rows, err
 }
 

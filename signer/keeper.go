@@ -61,7 +61,7 @@ func OpenKeeper(dir string, authority *auditlog.Authority, log *slog.Logger) (*K
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the signer's directory: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names it
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the signer's directory: %w", err)
 	}
@@ -89,7 +89,7 @@ func (k *Keeper) path(tenant id.Tenant) string { return filepath.Join(k.dir, ten
 
 // read reads what was signed last; a size of nothing is a log that is not known.
 func (k *Keeper) read(tenant id.Tenant) (auditlog.Checkpoint, error) {
-	text, err := os.ReadFile(k.path(tenant)) //nolint:gosec // an id has 36 known characters
+	text, err := os.ReadFile(k.path(tenant))
 	if errors.Is(err, fs.ErrNotExist) {
 		return auditlog.Checkpoint{}, nil
 	}
@@ -110,7 +110,7 @@ func (k *Keeper) write(tenant id.Tenant, head auditlog.Checkpoint) error {
 		return fmt.Errorf("encode what is signed: %w", err)
 	}
 	scratch := k.path(tenant) + ".new"
-	file, err := os.OpenFile(scratch, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // as above
+	file, err := os.OpenFile(scratch, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep what is signed: %w", err)
 	}

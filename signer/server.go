@@ -122,5 +122,5 @@ func reply(w http.ResponseWriter, signed auditlog.Signed, err error) {
 func answer(w http.ResponseWriter, status int, body answered) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // who asked is gone, if this fails
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // who asked is gone, if this fails
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func overSocket(t *testing.T, k *signer.Keeper) *signer.Client {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
 	require.NoError(t, err)
-	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: k.Handler(secret.Text{})}} //nolint:gosec // a test's
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: k.Handler(secret.Text{})}}
 	server.Start()
 	t.Cleanup(server.Close)
 	client, err := signer.NewClient("unix:"+path, secret.Text{})
@@ -258,7 +259,7 @@ func TestAPortIsGuardedByAToken(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, post("/v1/decision", bearer, `{`))
 	require.Equal(t, http.StatusBadRequest, post("/v1/head", bearer, `{"tenant":"`+strings.Repeat("x", 70<<10)+`"}`), "more than a body's bound")
 	require.Equal(t, http.StatusNotFound, post("/v1/seed", bearer, ""))
-	response, err := http.Get(server.URL + "/healthz") //nolint:noctx // a test's
+	response, err := http.Get(server.URL + "/healthz")
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusOK, response.StatusCode, "who watches needs no token")
@@ -307,7 +308,7 @@ func TestOneSeedFollowsAnother(t *testing.T) {
 
 	first, second := alone.Keys[0].Verifier, after.Keys[0].Verifier
 	require.Equal(t, []string{second, first}, auditlog.SignedBy(both.Message, []string{second, first}))
-	told := append(both.Keys, broken.Keys...)
+	told := slices.Concat(both.Keys, broken.Keys)
 	require.Equal(t, []string{first, second}, auditlog.Trust([]string{first}, told))
 	require.Equal(t, []string{second}, auditlog.Trust([]string{second}, told), "a later key vouches for no earlier one")
 	require.Equal(t, []string{broken.Keys[0].Verifier}, auditlog.Trust([]string{broken.Keys[0].Verifier}, told))

@@ -272,7 +272,7 @@ func firstBad(c *app.LogCheck) string {
 }
 
 func keyControl(s *app.LogState) control {
-	keys := link{"Public keys", "/log/export#keys"}
+	keys := link{"Keys", "/log/keys"}
 	switch {
 	case !s.Signs:
 		return control{

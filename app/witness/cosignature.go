@@ -88,7 +88,7 @@ func (c *Cosigner) Check(head, lines []byte) (time.Time, error) {
 	if err != nil || len(raw) < 12 {
 		return time.Time{}, errCosignature.Because(err)
 	}
-	return time.Unix(int64(binary.BigEndian.Uint64(raw[4:12])), 0).UTC(), nil //nolint:gosec // Verify bounds it
+	return time.Unix(int64(binary.BigEndian.Uint64(raw[4:12])), 0).UTC(), nil // Verify bounds it
 }
 
 func asAhead(err error) (*AheadError, bool) {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -46,11 +47,11 @@ func CheckTimestamp(head, answer []byte, roots *x509.CertPool, nonce *big.Int) (
 	digest := sha256.Sum256(head)
 	switch {
 	case stamp.HashAlgorithm != crypto.SHA256 || !bytes.Equal(stamp.HashedMessage, digest[:]):
-		return time.Time{}, errTimestamp.Because(fmt.Errorf("it is of another digest"))
+		return time.Time{}, errTimestamp.Because(errors.New("it is of another digest"))
 	case nonce != nil && (stamp.Nonce == nil || stamp.Nonce.Cmp(nonce) != 0):
-		return time.Time{}, errTimestamp.Because(fmt.Errorf("it answers another question"))
+		return time.Time{}, errTimestamp.Because(errors.New("it answers another question"))
 	case len(stamp.Certificates) == 0: // its signature would not have been looked at
-		return time.Time{}, errTimestamp.Because(fmt.Errorf("it has no certificate"))
+		return time.Time{}, errTimestamp.Because(errors.New("it has no certificate"))
 	}
 	token, err := pkcs7.Parse(stamp.RawToken)
 	if err != nil {

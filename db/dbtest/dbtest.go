@@ -59,7 +59,7 @@ func run(m *testing.M, recorded bool) int {
 }
 
 func makeTemplate(ctx context.Context, recorded bool) error {
-	if err := admin(ctx, "postgres", "create database "+template); err != nil {
+	if err := admin(ctx, "create database "+template); err != nil {
 		return err
 	}
 	if _, err := db.Migrate(ctx, server.DSN(template, "tollbook")); err != nil || !recorded {
@@ -68,8 +68,8 @@ func makeTemplate(ctx context.Context, recorded bool) error {
 	return watchRecords(ctx, server.DSN(template, "tollbook"))
 }
 
-func admin(ctx context.Context, database, statement string) error {
-	conn, err := pgx.Connect(ctx, server.DSN(database, "tollbook"))
+func admin(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, server.DSN("postgres", "tollbook"))
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func New(t testing.TB, options ...func(*db.Config)) *Clone {
 	require.NotNil(t, server.Server, "call dbtest.Main from TestMain")
 	name := fmt.Sprintf("test_%d", server.clones.Add(1))
 	ctx := context.Background()
-	require.NoError(t, admin(ctx, "postgres", "create database "+name+" template "+template))
+	require.NoError(t, admin(ctx, "create database "+name+" template "+template))
 	return open(t, name, options)
 }
 
@@ -122,7 +122,7 @@ func open(t testing.TB, name string, options []func(*db.Config)) *Clone {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		opened.Close()
-		_ = admin(ctx, "postgres", "drop database "+name+" with (force)")
+		_ = admin(ctx, "drop database "+name+" with (force)")
 	})
 	return &Clone{DB: opened, Name: name}
 }
@@ -133,6 +133,6 @@ func (c *Clone) Backup(t testing.TB, options ...func(*db.Config)) (same, backup 
 	t.Helper()
 	c.Close()
 	name := fmt.Sprintf("test_%d", server.clones.Add(1))
-	require.NoError(t, admin(context.Background(), "postgres", "create database "+name+" template "+c.Name))
+	require.NoError(t, admin(context.Background(), "create database "+name+" template "+c.Name))
 	return open(t, c.Name, options), open(t, name, options)
 }

@@ -42,7 +42,7 @@ func NewLog(name string, now func() time.Time) (*Log, error) {
 
 // Key is the witness' verifier key, as C2SP's signed-note writes it.
 func (l *Log) Key() string {
-	raw := append([]byte{4}, l.key.Public().(ed25519.PublicKey)...) //nolint:errcheck,forcetypeassert // an Ed25519 key's
+	raw := append([]byte{4}, l.key.Public().(ed25519.PublicKey)...) //nolint:forcetypeassert // an Ed25519 key's
 	return fmt.Sprintf("%s+%08x+%s", l.name, keyID(l.name, raw), base64.StdEncoding.EncodeToString(raw))
 }
 
@@ -176,9 +176,9 @@ func (l *Log) add(ask request) (status int, answer string) {
 func (l *Log) cosign(text string) string {
 	at := l.now().Unix()
 	signature := ed25519.Sign(l.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", at, text))
-	raw := append([]byte{4}, l.key.Public().(ed25519.PublicKey)...) //nolint:errcheck,forcetypeassert // an Ed25519 key's
+	raw := append([]byte{4}, l.key.Public().(ed25519.PublicKey)...) //nolint:forcetypeassert // an Ed25519 key's
 	blob := binary.BigEndian.AppendUint32(nil, keyID(l.name, raw))
-	blob = binary.BigEndian.AppendUint64(blob, uint64(at)) //nolint:gosec // a time since 1970
+	blob = binary.BigEndian.AppendUint64(blob, uint64(at))
 	return "— " + l.name + " " + base64.StdEncoding.EncodeToString(append(blob, signature...)) + "\n"
 }
 

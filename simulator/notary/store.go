@@ -42,7 +42,7 @@ func StartStore(ctx context.Context, program, dir string) (*Store, error) {
 		}
 		args = append(args, path)
 	}
-	s.command = exec.CommandContext(ctx, program, args...) //nolint:gosec // a test names it
+	s.command = exec.CommandContext(ctx, program, args...)
 	if err := s.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the store: %w", err)
 	}
