@@ -45,7 +45,10 @@ func TestASignerIsAProcessOfItsOwn(t *testing.T) {
 		go func() {
 			ended <- serveUntil(ctx, l, signerHandler(keeper, token), settings{Limits: standardLimits()}, slog.New(slog.DiscardHandler))
 		}()
-		t.Cleanup(func() { stop(); <-ended })
+		t.Cleanup(func() {
+			stop()
+			require.NoError(t, <-ended)
+		})
 	}
 	set := map[string]string{"TOLLBOOK_SIGNER": address}
 	client := (&environment{lookup: func(name string) (string, bool) { value, ok := set[name]; return value, ok }}).signer(secret.Text{})

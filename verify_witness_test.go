@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -252,10 +253,7 @@ func TestWitnessesAreConfiguredOrRefused(t *testing.T) {
 		{"TOLLBOOK_WITNESS_TSA_ROOTS", "x", "TOLLBOOK_WITNESS_TSA_ROOTS should hold the certificates"},
 		{"TOLLBOOK_WITNESS_WITHIN", "1s", "TOLLBOOK_WITNESS_WITHIN should be"},
 	} {
-		set := map[string]string{}
-		for name, value := range o {
-			set[name] = value
-		}
+		set := maps.Clone(o)
 		if set[c.name] = c.value; c.value == "" {
 			delete(set, c.name)
 		}

@@ -60,7 +60,7 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 	if err := l.Sign(ctx, who.Tenant); err != nil {
 		return err
 	}
-	x := logExport{LogExport: ask, who: who, signer: l.signerPlace(), sizes: map[int64]bool{}, ring: l.members.ring}
+	x := logExport{LogExport: ask, who: who, signer: l.signerPlace(), configured: len(l.witnesses), sizes: map[int64]bool{}, ring: l.members.ring}
 	if err := l.db.ReadTenant(ctx, who.Tenant, x.find); err != nil {
 		return err
 	}
@@ -80,16 +80,17 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 // logExport is one export under way.
 type logExport struct {
 	LogExport
-	who      Actor
-	signer   string         // where the seed is
-	sizes    map[int64]bool // of the earlier heads that are in it
-	seen     int64          // the largest head in it that a witness saw
-	saw      int            // sights in it
-	manifest logManifest
-	head     db.CheckpointRow
-	file     *zip.Writer
-	at       time.Time
-	ring     *secret.Keyring // opens the tokens of confirmed decisions
+	who        Actor
+	signer     string         // where the seed is
+	sizes      map[int64]bool // of the earlier heads that are in it
+	seen       int64          // the largest head in it that a witness saw
+	configured int            // witnesses
+	saw        int            // sights in it
+	manifest   logManifest
+	head       db.CheckpointRow
+	file       *zip.Writer
+	at         time.Time
+	ring       *secret.Keyring // opens the tokens of confirmed decisions
 }
 
 // logManifest is an export's manifest: what a check needs, and who made it of what.

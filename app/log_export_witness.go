@@ -61,8 +61,13 @@ func (x *logExport) sights(tx *db.Tx) error {
 func (x *logExport) witnessWords(say func(string, ...any)) {
 	say("")
 	if x.saw == 0 {
-		say("No witness has seen a head of this log: whoever holds the log key could have put another key")
-		say("set, or another record, into it.")
+		if x.configured == 0 {
+			say("No witness is configured. Whoever holds the log key could have put another key set, or another")
+			say("record, into this log.")
+			return
+		}
+		say("No witness has seen a head that is here yet: whoever holds the log key could have put another")
+		say("key set, or another record, into this log.")
 		return
 	}
 	say("%s/  what witnesses outside answered for these heads, word for word, with an index: heads as", witness.Directory)

@@ -138,8 +138,7 @@ func (l *Log) sign(ctx context.Context, tenant id.Tenant) error {
 			return err
 		}
 		signed, err := l.signer.SignHead(ctx, ask)
-		var stale *auditlog.StaleError
-		if errors.As(err, &stale) {
+		if stale, ok := errors.AsType[*auditlog.StaleError](err); ok {
 			after = stale.Size // it signed a head that is not in the database, or not yet
 			continue
 		}

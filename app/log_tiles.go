@@ -106,7 +106,7 @@ func entriesOf(tx *db.Tx, at tlog.Tile) ([]byte, error) {
 		if len(rows[i].Canonical) > math.MaxUint16 {
 			return nil, errLargeEntry
 		}
-		out = binary.BigEndian.AppendUint16(out, uint16(len(rows[i].Canonical))) //nolint:gosec // bounded above
+		out = binary.BigEndian.AppendUint16(out, uint16(len(rows[i].Canonical))) // bounded above
 		out = append(out, rows[i].Canonical...)
 	}
 	return out, nil
@@ -136,13 +136,15 @@ func (l *Log) Pulse(ctx context.Context, who Actor) (string, error) {
 		if len(heads) > 0 {
 			mark += heads[0].RecordedAt.String()
 		}
+		seen := []string{mark}
 		for _, name := range l.Witnesses() {
 			asked, _, err := tx.LastAsked(name)
 			if err != nil {
 				return err
 			}
-			mark += asked.RecordedAt.String()
+			seen = append(seen, asked.RecordedAt.String())
 		}
+		mark = strings.Join(seen, " ")
 		return nil
 	})
 	return mark, err

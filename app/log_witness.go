@@ -121,9 +121,8 @@ func (l *Log) shown(tenant id.Tenant, head *db.CheckpointRow, before int64) *wit
 const maxReason = 500
 
 func reasonOf(err error) string {
-	var ahead *witness.AheadError
 	words := fault.From(err).Message
-	if errors.As(err, &ahead) {
+	if ahead, ok := errors.AsType[*witness.AheadError](err); ok {
 		words = ahead.Error()
 	} else if f := fault.From(err); f.Code == "internal" {
 		words = err.Error() // a client library's words, for the operator; no secret is in an error

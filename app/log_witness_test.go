@@ -162,7 +162,7 @@ func TestAWitnessThatIsAwayIsToldOfOnce(t *testing.T) {
 	w.server.CloseClientConnections()
 	w.server.Config.Handler = nil
 	away := h.log.Witnesses()[1]
-	w.server.Listener.Close() //nolint:errcheck,gosec // it is to be gone
+	require.NoError(t, w.server.Listener.Close())
 	records := func() int64 {
 		return h.number(t, `select count(*) from audit_record where tenant_id = $1 and action = 'log.witness_behind'`, h.one.tenant)
 	}
@@ -179,7 +179,8 @@ func TestAWitnessThatIsAwayIsToldOfOnce(t *testing.T) {
 	}
 	require.EqualValues(t, 1, records(), "an alarm once, not each time")
 	require.True(t, h.state(t).Witnesses[1].Behind)
-	_, failed, _, behind := h.log.Witnessed()
+	seen, failed, _, behind := h.log.Witnessed()
+	require.EqualValues(t, 3, seen)
 	require.EqualValues(t, 4, failed)
 	require.EqualValues(t, 1, behind)
 	h.exec(t, `delete from river.river_job`)
@@ -193,7 +194,8 @@ func TestAWitnessThatIsAwayIsToldOfOnce(t *testing.T) {
 	h.log.WitnessBy(app.WitnessWithin, w.objects, attest.NewOtherLog(address(t, back.URL), key), w.clock)
 	h.seen(t)
 	require.False(t, h.state(t).Witnesses[1].Behind)
-	_, _, _, behind = h.log.Witnessed()
+	seen, _, _, behind = h.log.Witnessed()
+	require.EqualValues(t, 6, seen)
 	require.Zero(t, behind)
 }
 
@@ -308,6 +310,7 @@ func (h *house) rewrite(t *testing.T, sequence int64) {
 	var leaves []auditlog.Hash
 	rows, err := h.admin.QueryContext(t.Context(), `select r.canonical from audit_leaf l join audit_record r on r.record_id = l.record_id where l.tenant_id = $1 order by l.sequence`, h.one.tenant)
 	require.NoError(t, err)
+	defer rows.Close()
 	for rows.Next() {
 		var canonical []byte
 		require.NoError(t, rows.Scan(&canonical))

@@ -200,7 +200,7 @@ type control struct {
 }
 
 func logState(s *app.LogState) *logStateView {
-	view := &logStateView{State: s, Figures: []figure{recordsFigure(s), headFigure(s), uncoveredFigure(s), unseenFigure(s), checkFigure(s)}}
+	view := &logStateView{State: s, Figures: []figure{recordsFigure(s), headFigure(s), unseenFigure(s), checkFigure(s)}}
 	if s.Signed > 0 {
 		view.Root = base64.StdEncoding.EncodeToString(s.Root)
 	}
@@ -223,28 +223,23 @@ func waits(n int64) string {
 	return "wait"
 }
 
+// headFigure is what the newest signed head covers, and how much came since.
 func headFigure(s *app.LogState) figure {
-	if s.Signed == 0 {
-		return figure{Label: "Signed head", Value: "–", Notes: []link{{Label: "no head of this log was signed yet"}}}
+	f := figure{Label: "Signed head", Value: "–", Notes: []link{{Label: "no head of this log was signed yet"}}}
+	if s.Signed > 0 {
+		f.Value, f.Notes = ui.Count(s.Signed), []link{{Label: "records, signed " + ui.Minute(s.SignedAt)}}
 	}
-	return figure{Label: "Signed head", Value: ui.Count(s.Signed), Notes: []link{{Label: "records, signed " + ui.Minute(s.SignedAt)}}}
+	switch since := uncovered(s); {
+	case !s.Signs:
+		f.Tag, f.Notes = &figureTag{ui.ToneStop, "×", "not signed"}, append(f.Notes, link{Label: "there is no log key"})
+	case since > 0:
+		f.Notes = append(f.Notes, link{Label: ui.Plural(since, "record") + " since, signed within " + minutes(app.SignEvery)})
+	}
+	return f
 }
 
 // uncovered is how many records no signed head covers.
 func uncovered(s *app.LogState) int64 { return s.Size - s.Signed + s.Waiting }
-
-func uncoveredFigure(s *app.LogState) figure {
-	f := figure{Label: "Not under a signed head", Value: ui.Count(uncovered(s))}
-	switch {
-	case !s.Signs:
-		f.Tag, f.Notes = &figureTag{ui.ToneStop, "×", "not signed"}, []link{{Label: "there is no log key"}}
-	case uncovered(s) == 0:
-		f.Notes = []link{{Label: "every record is under it"}}
-	default:
-		f.Notes = []link{{Label: ui.Plural(uncovered(s), "record") + " since, signed within " + minutes(app.SignEvery)}}
-	}
-	return f
-}
 
 func minutes(d time.Duration) string { return ui.Plural(int64(d/time.Minute), "minute") }
 
