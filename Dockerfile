@@ -12,12 +12,14 @@ ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags timetzdata \
     -ldflags "-s -w -X main.version=${VERSION}" -o /out/tollbook .
 # A volume mounted here takes its owner from the image.
-RUN mkdir -p /out/journal /out/tmp && chmod 0700 /out/journal && chmod 1777 /out/tmp
+RUN mkdir -p /out/journal /out/signer /out/socket /out/tmp && chmod 0700 /out/journal /out/signer /out/socket && chmod 1777 /out/tmp
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/tollbook /tollbook
 COPY --from=build --chown=65532:65532 /out/journal /var/lib/tollbook/journal
+COPY --from=build --chown=65532:65532 /out/signer /var/lib/tollbook/signer
+COPY --from=build --chown=65532:65532 /out/socket /run/tollbook
 COPY --from=build --chown=65532:65532 /out/tmp /tmp
 ENV TOLLBOOK_JOURNAL_DIR=/var/lib/tollbook/journal
 # A number, so that a cluster can check that it is not root.

@@ -48,12 +48,14 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/branding", "app/notice", "app/confirmation")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/branding", "app/notice", "app/confirmation", "app/witness")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
 		// Sideways: a decision's document has canonical bytes, and its record is in the log.
 		"app/confirmation": append(slices.Clone(base), "app/auditlog"),
+		// Sideways: what is witnessed is a log's head, and an export carries both.
+		"app/witness": append(slices.Clone(base), "app/auditlog"),
 
 		"app/usage":       append(slices.Clone(base), "app/money"),
 		"app/pricing":     append(slices.Clone(base), "app/money", "app/usage"),
@@ -73,14 +75,18 @@ func arrows() map[string][]string {
 		"db/dbtest":       {"db", "db/postgres"},
 		"app":             append(slices.Clone(allPure), "db"),
 		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
-		"gateway":          append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
-		"jobs":             append(slices.Clone(edge), "jobs/deliver"),
-		"jobs/deliver":     edge,
-		"web":              append(slices.Clone(edge), "web/*", "assets"),
-		"web/*":            append(slices.Clone(edge), "web/*", "assets"),
-		"assets":           nil,
+		"gateway":      append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
+		"jobs":         append(slices.Clone(edge), "jobs/deliver"),
+		"jobs/attest":  {"app/fault", "app/id", "app/secret", "app/auditlog", "app/witness"},
+		"jobs/deliver": edge,
+		"web":          append(slices.Clone(edge), "web/*", "assets"),
+		"web/*":        append(slices.Clone(edge), "web/*", "assets"),
+		"assets":       nil,
+		// A process of its own, which holds the log's seed, and the way to ask it.
+		"signer":           {"app/fault", "app/id", "app/secret", "app/auditlog"},
 		"simulator":        nil,
 		"simulator/issuer": nil,
+		"simulator/notary": nil,
 		"demo":             append(slices.Clone(edge), "simulator", "simulator/issuer"),
 		"login":            nil, // runs on other machines, and speaks only HTTP to ours
 		"e2e":              nil,
@@ -139,6 +145,8 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"go.opentelemetry.io/":            {"gateway/span"},
 		"github.com/wneessen/go-mail":     {"jobs/deliver"},
 		"github.com/emersion/go-smtp":     {"demo"},
+		"github.com/minio/":               {"jobs/attest", "simulator/notary"},
+		"github.com/digitorus/":           {"app/witness", "simulator/notary"},
 		"github.com/anthropics/anthropic": {},
 	}
 	for _, p := range packages(t) {

@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tollbook/app"
 	"tollbook/app/fault"
 	"tollbook/app/secret"
 	"tollbook/jobs/deliver"
+	"tollbook/signer"
 )
 
 // settings is everything a process is told from outside. Packages receive their own
@@ -31,7 +33,10 @@ type settings struct {
 	TraceSample       float64  // part of requests that have a span, 0 to 1
 	Operators         []app.Identity
 	SignUp            *app.SignUpRules // nil: nobody founds a company for themselves
-	LogKey            secret.Text      // seed of the keys that sign the audit logs' heads; empty: none is signed
+	LogKey            secret.Text      // seed of the keys that sign the audit logs' heads; empty: not here
+	Signer            *signer.Client   // signs them in another process; nil: none does
+	Witnesses         []app.Witness    // who outside sees the audit logs' heads
+	WitnessWithin     time.Duration    // after which one that has not seen a head is behind
 	SMTP              *deliver.SMTP    // nil: no mail leaves
 	PrivateHooks      bool             // webhooks may reach addresses of private networks
 	Only              []string         // web, gateway, jobs
@@ -114,6 +119,8 @@ func readSettings(lookup func(string) (string, bool), only []string) (settings, 
 	s.Operators = e.operators()
 	s.SignUp = e.signUp()
 	s.LogKey = e.logKey()
+	s.Signer = e.signer(s.LogKey)
+	e.witnesses(&s)
 	s.SMTP = e.smtp()
 	s.PrivateHooks = e.privateHooks()
 	if s.runs("gateway") && s.JournalDir == "" {
@@ -157,12 +164,30 @@ func (e *environment) logKey() secret.Text {
 	if err := app.CheckLogKey(key); err != nil {
 		e.fail("TOLLBOOK_LOG_KEY", "cannot be used: "+fault.From(err).Message)
 	}
-	for part := range strings.SplitSeq(e.text("TOLLBOOK_MASTER_KEY"), ",") {
-		if !key.IsZero() && part == key.Reveal() {
+	masters := strings.Split(e.text("TOLLBOOK_MASTER_KEY"), ",")
+	for part := range strings.SplitSeq(key.Reveal(), ",") {
+		if part != "" && slices.Contains(masters, part) {
 			e.fail("TOLLBOOK_LOG_KEY", "is the master key; it should be one of its own, for example from: openssl rand -base64 32")
 		}
 	}
 	return key
+}
+
+// signer reads where the signer listens that holds the seed; a process has the seed or the
+// signer, never both.
+func (e *environment) signer(seed secret.Text) *signer.Client {
+	value := e.text("TOLLBOOK_SIGNER")
+	if value == "" {
+		return nil
+	}
+	if !seed.IsZero() {
+		e.fail("TOLLBOOK_SIGNER", "and TOLLBOOK_LOG_KEY are both set; the seed belongs to the signer alone")
+	}
+	client, err := signer.NewClient(value, secret.NewText(e.text("TOLLBOOK_SIGNER_TOKEN")))
+	if err != nil {
+		e.fail("TOLLBOOK_SIGNER", fault.From(err).Message)
+	}
+	return client
 }
 
 // smtp reads the mail server; unset, no mail leaves. What is wrong with it is never shown:

@@ -85,6 +85,13 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 		h.db.Close()
 		return nil, fmt.Errorf("TOLLBOOK_LOG_KEY: %w", err)
 	}
+	if s.Signer != nil {
+		h.records.SignBy(s.Signer)
+	}
+	if len(s.Witnesses) > 0 {
+		h.records.WitnessBy(s.WitnessWithin, s.Witnesses...)
+		h.audit.WitnessBy(h.records.Witnesses())
+	}
 	h.approvals = app.NewApprovals(h.db, h.access, h.changes, h.members, h.ring)
 	h.notices = app.NewNotices(h.db, h.changes, h.approvals, h.members, h.ring, app.NoticeRules{
 		Mail: s.SMTP != nil, PublicURL: s.PublicURL.String(), Development: s.Development, Words: web.ChangeWords,

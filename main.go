@@ -38,7 +38,8 @@ const manual = `Usage:
   tollbook migrate   [status]
   tollbook simulate  [--listen 127.0.0.1:8090] [--data DIR] [--seed N] [--faults SPEC]
                      [--discount-bps N] [--discount-from DAY] [--report-delay TIME]
-  tollbook verify    PATH [--log-keys FILE] [--issuer-keys FILE]
+  tollbook signer    --listen unix:/PATH.sock|127.0.0.1:PORT --data DIR    holds TOLLBOOK_LOG_KEY, alone
+  tollbook verify    PATH [--log-keys FILE] [--issuer-keys FILE] [--witness-keys FILE] [--checkpoint FILE]
                      an export of the audit log, checked offline; exit 1 says what is bad first
   tollbook login     [--url URL] [--device] [--cost-center CODE]    URL as ANTHROPIC_BASE_URL
   tollbook login     switch CODE | token | status | logout
@@ -76,6 +77,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return commandSimulate(ctx, rest, out)
 	case "login":
 		return commandLogin(ctx, rest, out, progress)
+	case "signer":
+		return commandSigner(ctx, rest)
 	case "verify":
 		return commandVerify(rest, out)
 	case "journal":

@@ -47,6 +47,14 @@ func (o *observed) Collect(ch chan<- prometheus.Metric) {
 		s.counter("log_broken_total", "Of them, those that were not what was hashed and signed.", broken)
 		s.counter("log_heads_refused_total", "Heads that were not signed because the log does not begin with what was signed before.", refused)
 	}
+	if o.records != nil {
+		seen, failed, refused, behind := o.records.Witnessed()
+		s.gauge("log_witnesses", "Witnesses of the audit logs' heads that are configured here; 0 is a control that fails.", float64(len(o.records.Witnesses())))
+		s.counter("log_heads_witnessed_total", "Heads that a witness saw when it was asked here.", seen)
+		s.counter("log_witness_failures_total", "Times a witness was asked here and did not see the head.", failed)
+		s.counter("log_witness_refusals_total", "Of them, those where it said that it has seen another log of that name.", refused)
+		s.gauge("log_witnesses_behind", "Logs that a witness was behind with when it was last asked here.", float64(behind))
+	}
 	if o.notices != nil {
 		s.gauge("mail_configured", "1 when a mail server is configured here.", truth(o.notices.MailOn()))
 		for _, c := range o.notices.Counts() {

@@ -13,15 +13,30 @@ import (
 
 	"tollbook/app/auditlog"
 	"tollbook/app/confirmation"
+	"tollbook/app/witness"
 )
+
+// verification is one check of an export: what it is checked with, and what was found.
+type verification struct {
+	keys       []string // of the log, as they came another way
+	issuers    confirmation.Independent
+	witnesses  *witness.Keys
+	held       []byte // a head kept outside
+	checked    auditlog.Checked
+	decisions  *confirmation.Inspector
+	sights     []witness.Found
+	heldHead   auditlog.Checkpoint
+	heldSigned bool // by a key that is trusted
+}
 
 // commandVerify checks an export of the audit log offline: it needs the file, and the
 // log's public key from elsewhere.
 func commandVerify(args []string, out io.Writer) error {
-	var keysFile, issuersFile string
+	files := map[string]*string{"log-keys": new(string), "issuer-keys": new(string), "witness-keys": new(string), "checkpoint": new(string)}
 	define := func(f *flag.FlagSet) {
-		f.StringVar(&keysFile, "log-keys", "", "")
-		f.StringVar(&issuersFile, "issuer-keys", "", "")
+		for name, file := range files {
+			f.StringVar(file, name, "", "")
+		}
 	}
 	rest, err := parse("verify", args, define, true)
 	if err != nil {
@@ -37,50 +52,63 @@ func commandVerify(args []string, out io.Writer) error {
 	if len(rest) != 1 {
 		return misuse("verify takes one PATH: an export of the audit log, as a zip or unpacked")
 	}
-	var independent confirmation.Independent
-	if issuersFile != "" {
-		text, err := os.ReadFile(issuersFile)
+	var v verification
+	for name, read := range map[string]func([]byte) error{
+		"log-keys": func(text []byte) error {
+			if v.keys = auditlog.Lines(text); len(v.keys) == 0 {
+				return errors.New("it holds no key")
+			}
+			return nil
+		},
+		"issuer-keys":  func(text []byte) (err error) { v.issuers, err = confirmation.ReadIndependent(text); return err },
+		"witness-keys": func(text []byte) (err error) { v.witnesses, err = witness.ReadKeys(text); return err },
+		"checkpoint":   func(text []byte) error { v.held = text; return nil },
+	} {
+		if *files[name] == "" {
+			continue
+		}
+		text, err := os.ReadFile(*files[name])
 		if err == nil {
-			independent, err = confirmation.ReadIndependent(text)
+			err = read(text)
 		}
 		if err != nil {
-			return fmt.Errorf("--issuer-keys: %w", err)
-		}
-	}
-	var keys []string
-	if keysFile != "" {
-		text, err := os.ReadFile(keysFile)
-		if err != nil {
-			return fmt.Errorf("--log-keys: %w", err)
-		}
-		if keys = auditlog.Lines(text); len(keys) == 0 {
-			return fmt.Errorf("--log-keys: %s holds no key", keysFile)
+			return fmt.Errorf("--%s: %w", name, err)
 		}
 	}
 	bundle, closeBundle, err := openBundle(rest[0])
 	if err != nil {
 		return err
 	}
-	checked, decisions, err := check(bundle, keys, independent)
+	err = v.check(bundle)
 	if err = errors.Join(err, closeBundle()); err != nil {
-		_, _ = fmt.Fprintf(out, "BAD  %s\n%s", rest[0], decided(decisions))
+		_, _ = fmt.Fprintf(out, "BAD  %s\n%s", rest[0], decided(v.decisions))
 		return err
 	}
-	_, err = io.WriteString(out, report(rest[0], checked)+decided(decisions))
+	_, err = io.WriteString(out, report(rest[0], &v.checked)+v.seen()+v.goesOn()+decided(v.decisions))
 	return err
 }
 
-// check checks the log of an export, and the decisions in it that issuers confirmed.
-func check(bundle fs.FS, keys []string, independent confirmation.Independent) (auditlog.Checked, *confirmation.Inspector, error) {
-	decisions, err := confirmation.NewInspector(bundle, keys, independent)
+// check checks the log of an export, the decisions in it that issuers confirmed, what
+// witnesses saw of it, and that it goes on from a head that was kept.
+func (v *verification) check(bundle fs.FS) error {
+	keys, err := auditlog.TrustedKeys(bundle, v.keys)
 	if err != nil {
-		return auditlog.Checked{}, nil, err
+		return err
 	}
-	checked, err := auditlog.Check(bundle, keys, decisions.Look)
-	if err == nil {
-		err = decisions.End()
+	if v.decisions, err = confirmation.NewInspector(bundle, keys, v.issuers); err != nil {
+		return err
 	}
-	return checked, decisions, err
+	if v.checked, err = auditlog.Check(bundle, v.keys, v.decisions.Look); err != nil {
+		return err
+	}
+	if err := v.decisions.End(); err != nil {
+		return err
+	}
+	if v.sights, err = witness.Check(bundle, v.witnesses); err != nil || v.held == nil {
+		return err
+	}
+	v.heldHead, v.heldSigned, err = auditlog.Extends(bundle, &v.checked, v.held, keys)
+	return err
 }
 
 // decided is what was found of decisions that issuers confirmed, one by one, and what it
@@ -138,20 +166,4 @@ func openBundle(path string) (fs.FS, func() error, error) {
 		return nil, nil, fmt.Errorf("%s is neither a directory nor a zip: %w", path, err)
 	}
 	return archive, archive.Close, nil
-}
-
-// report is what was checked, in words that can be filed.
-func report(path string, c auditlog.Checked) string {
-	m := c.Manifest
-	text := fmt.Sprintf("GOOD %s\n\nLog          %s\nRecords      %d, from %d to %d of %d: each byte for byte what the log holds, none missing, none added\n",
-		path, m.Origin, c.Records, m.From, m.Through-1, m.Size)
-	text += fmt.Sprintf("Signed head  %d records, root %s\n", m.Size, c.Root)
-	text += fmt.Sprintf("Earlier      %d signed heads: the log only grew since each of them\n", c.Checkpoints)
-	if c.Batches > 0 {
-		text += fmt.Sprintf("Usage        %d requests in %d batches: those whose root the records hold\n", c.Requests, c.Batches)
-	}
-	if c.Trusted {
-		return text + "Keys         from --log-keys: whoever holds the log's secret key signed these heads\n"
-	}
-	return text + "Keys         from the export itself: it agrees with itself, which does not tell who made it;\n             give the log's key as you got it another way with --log-keys FILE\n"
 }

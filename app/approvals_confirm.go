@@ -41,7 +41,7 @@ var (
 // DecisionWords say what a code of a refused decision means; empty for one of other origin.
 func DecisionWords(code string) string {
 	for _, f := range []*fault.Fault{
-		ErrUnsigned, ErrNotFresh, ErrDecisionUsed, ErrDecisionLate, ErrDecisionPerson, ErrDecisionMoved, ErrDecisionIssuer, ErrDecisionBrowser,
+		ErrUnsigned, ErrUnwitnessed, ErrNotFresh, ErrDecisionUsed, ErrDecisionLate, ErrDecisionPerson, ErrDecisionMoved, ErrDecisionIssuer, ErrDecisionBrowser,
 		ErrDecisionDeclined, ErrDecisionExchange, ErrIssuerAway,
 		confirmation.ErrToken, confirmation.ErrAlgorithm, confirmation.ErrKey, confirmation.ErrSignature, confirmation.ErrIssuer, confirmation.ErrAudience, confirmation.ErrTokenEnded,
 		confirmation.ErrNonce, confirmation.ErrSubject, confirmation.ErrNoAuthTime, confirmation.ErrStale,
@@ -56,6 +56,15 @@ func DecisionWords(code string) string {
 
 // Signs tells whether decisions that issuers confirm can be signed here.
 func (a *Approvals) Signs() bool { return a.log != nil && a.log.Signs() }
+
+// Witnesses are the names of those outside who see an issuer's keys before a decision rests
+// on them.
+func (a *Approvals) Witnesses() []string {
+	if a.log == nil {
+		return nil
+	}
+	return a.log.Witnesses()
+}
 
 // AskIssuer stores what a person decides about a change whose policy asks for a fresh
 // sign-in, so that their issuer can be asked to confirm it. It returns the decision; the

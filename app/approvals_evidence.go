@@ -19,9 +19,9 @@ import (
 const WitnessNone = "none"
 
 // relyOn keeps an issuer's keys before a decision rests on them: a key set that is new is
-// a record of its own, which has its place in the log, under a signed head, when this
-// returns. A witness of that head belongs at the end of it; none can be configured yet,
-// and the record, the page and the export say so.
+// a record of its own, which has its place in the log, under a signed head that a witness
+// has seen, where one is configured, when this returns. Without one the record, the page
+// and the export say so.
 func (a *Approvals) relyOn(ctx context.Context, tenant id.Tenant, issuer Issuer, published []byte) (confirmation.KeySet, []byte, error) {
 	set, err := confirmation.ReadKeySet(issuer.URL, published)
 	if err != nil {
@@ -32,7 +32,8 @@ func (a *Approvals) relyOn(ctx context.Context, tenant id.Tenant, issuer Issuer,
 		return set, nil, err
 	}
 	digest := digestOf(canonical)
-	placed := false
+	placed, at := false, int64(-1)
+	var named id.Record
 	err = a.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
 		if err := tx.LockKeySets(); err != nil {
 			return err
@@ -43,7 +44,7 @@ func (a *Approvals) relyOn(ctx context.Context, tenant id.Tenant, issuer Issuer,
 		}
 		if known {
 			record, found, err := tx.LogRecord(row.RecordID)
-			placed = found && record.Sequence >= 0
+			placed, at, named = found && record.Sequence >= 0, record.Sequence, row.RecordID
 			return err
 		}
 		var kids []string
@@ -51,20 +52,47 @@ func (a *Approvals) relyOn(ctx context.Context, tenant id.Tenant, issuer Issuer,
 			kids = append(kids, key.Kid)
 		}
 		record := auditlog.Record{ID: id.NewRecord(tx.Now), Action: "issuer.keys", Actor: string(ActorSystem), Subject: issuer.ID.String(), Detail: map[string]any{
-			"issuer": issuer.URL, "keys": hex.EncodeToString(digest), "kids": kids, "witness": WitnessNone,
+			"issuer": issuer.URL, "keys": hex.EncodeToString(digest), "kids": kids, "witness": a.witnessWords(),
 		}}
+		named = record.ID
 		if err := tx.AppendAudit(record); err != nil {
 			return err
 		}
 		return tx.AddKeySet(db.KeySetRow{Digest: digest, Issuer: issuer.URL, Document: canonical, RecordID: record.ID})
 	})
-	if err != nil || placed {
+	if err != nil {
 		return set, digest, err
 	}
-	if _, err := sequence(ctx, a.db, tenant); err != nil {
-		return set, digest, err
+	if !placed {
+		if _, err := sequence(ctx, a.db, tenant); err != nil {
+			return set, digest, err
+		}
+		if err := a.log.Sign(ctx, tenant); err != nil {
+			return set, digest, err
+		}
+		if at, err = a.placeOf(ctx, tenant, named); err != nil {
+			return set, digest, err
+		}
 	}
-	return set, digest, a.log.Sign(ctx, tenant)
+	return set, digest, a.log.rely(ctx, tenant, at)
+}
+
+// witnessWords are the names of the witnesses, as the record of a key set has them.
+func (a *Approvals) witnessWords() string {
+	if names := a.log.Witnesses(); len(names) > 0 {
+		return strings.Join(names, ", ")
+	}
+	return WitnessNone
+}
+
+// placeOf is a record's place in the log.
+func (a *Approvals) placeOf(ctx context.Context, tenant id.Tenant, record id.Record) (at int64, err error) {
+	err = a.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
+		row, _, err := tx.LogRecord(record)
+		at = row.Sequence
+		return err
+	})
+	return at, err
 }
 
 // Evidence is what a confirmed decision rests on, byte for byte as it was hashed.

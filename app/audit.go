@@ -15,9 +15,13 @@ import (
 
 // Audit is the area of the log and of the proof that sums agree.
 type Audit struct {
-	db  *db.DB
-	log *slog.Logger
+	db        *db.DB
+	log       *slog.Logger
+	witnesses []string // by name
 }
+
+// WitnessBy names the witnesses that the clock asks again where they have not seen a head.
+func (a *Audit) WitnessBy(names []string) { a.witnesses = names }
 
 // NewAudit makes the area.
 func NewAudit(d *db.DB, log *slog.Logger) *Audit { return &Audit{db: d, log: log} }
@@ -64,7 +68,7 @@ func (a *Audit) Tick(ctx context.Context, vendor string) error {
 	}
 	var failed error
 	for _, t := range tenants {
-		if err := a.db.InTenant(ctx, t.ID, func(tx *db.Tx) error { return due(tx, vendor) }); err != nil {
+		if err := a.db.InTenant(ctx, t.ID, func(tx *db.Tx) error { return a.due(tx, vendor) }); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("tick for %s: %w", t.ID, err))
 		}
 	}
@@ -72,7 +76,7 @@ func (a *Audit) Tick(ctx context.Context, vendor string) error {
 }
 
 // due asks for the work that one tenant's clock has come to.
-func due(tx *db.Tx, vendor string) error {
+func (a *Audit) due(tx *db.Tx, vendor string) error {
 	for _, month := range []period.Month{period.MonthOf(tx.Now), period.MonthOf(tx.Now).Next()} {
 		if err := tx.EnsureUsageMonth(month); err != nil {
 			return err
@@ -106,6 +110,30 @@ func due(tx *db.Tx, vendor string) error {
 	}
 	for _, args := range jobs {
 		if err := tx.Enqueue(args); err != nil {
+			return err
+		}
+	}
+	return witnessDue(tx, a.witnesses)
+}
+
+// witnessDue asks for witnesses that have not seen the newest head to be shown it.
+func witnessDue(tx *db.Tx, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	heads, err := tx.Checkpoints(maxSize, 1)
+	if err != nil || len(heads) == 0 {
+		return err
+	}
+	for _, name := range names {
+		last, _, err := tx.LastSeen(name)
+		if err != nil {
+			return err
+		}
+		if last.Size == heads[0].Size {
+			continue
+		}
+		if err := witnessJobs(tx, []string{name}); err != nil {
 			return err
 		}
 	}

@@ -1,17 +1,13 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 
 	"tollbook/app/auditlog"
 	"tollbook/app/fault"
@@ -25,11 +21,19 @@ type Log struct {
 	db      *db.DB
 	access  *Access
 	members *Members
-	seed    []byte // of the keys that sign heads; nil: nothing is signed here
+	signer  Signer // signs heads and decisions; nil: nothing is signed here
 	log     *slog.Logger
 	checks  atomic.Int64 // made here since the start
 	broken  atomic.Int64 // of them, those that found a log broken
 	refused atomic.Int64 // heads that were not signed because the log was another one before
+
+	within    time.Duration // after which a witness is behind
+	witnesses []Witness
+	seen      atomic.Int64 // heads that a witness saw when asked here
+	failed    atomic.Int64 // asks that came to nothing
+	other     atomic.Int64 // of them, those where the witness had seen another log
+	mu        sync.Mutex
+	behind    map[string]bool // logs and witnesses, as they were when last asked here
 }
 
 // Checked counts, since the start, checks of logs made here, those that found one broken,
@@ -39,145 +43,14 @@ func (l *Log) Checked() (checks, broken, refused int64) {
 }
 
 // NewLog makes the area. The seed is 32 bytes in base64 and comes from another place than
-// the master key; without one the log's heads are not signed, and its pages say so.
+// the master key; without one, and without a signer (SignBy), the log's heads are not
+// signed, and its pages say so.
 func NewLog(d *db.DB, access *Access, members *Members, seed secret.Text, log *slog.Logger) (*Log, error) {
-	raw, err := parseLogKey(seed)
+	own, err := SeedSigner(seed)
 	if err != nil {
 		return nil, err
 	}
-	return &Log{db: d, access: access, members: members, seed: raw, log: log}, nil
-}
-
-// CheckLogKey tells whether a seed can be used; an empty one can: nothing is signed then.
-func CheckLogKey(seed secret.Text) error {
-	_, err := parseLogKey(seed)
-	return err
-}
-
-func parseLogKey(seed secret.Text) ([]byte, error) {
-	if seed.IsZero() {
-		return nil, nil
-	}
-	raw, err := base64.StdEncoding.DecodeString(seed.Reveal())
-	if err != nil || len(raw) != auditlog.SeedBytes {
-		return nil, fault.New(fault.KindInvalid, "log_key_syntax", "It should be 32 random bytes in base64, for example from: openssl rand -base64 32")
-	}
-	return raw, nil
-}
-
-// Signs tells whether heads of the log are signed here.
-func (l *Log) Signs() bool { return l.seed != nil }
-
-// SignEvery bounds the end of a log that no signed head covers.
-const SignEvery = 15 * time.Minute
-
-var errForked = fault.New(fault.KindInternal, "log_forked", "The log is not the one whose head was signed before: nothing is signed until somebody has looked.")
-
-// Sign signs the head of a tenant's log unless one of its size was signed. It never signs
-// a log that does not begin with what it signed before.
-func (l *Log) Sign(ctx context.Context, tenant id.Tenant) error {
-	if !l.Signs() {
-		return nil
-	}
-	signer, verifier, err := auditlog.NewSigner(l.seed, tenant)
-	if err != nil {
-		return err
-	}
-	err = l.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		size, err := tx.LogSize()
-		if err != nil || size == 0 {
-			return err
-		}
-		last, err := tx.Checkpoints(maxSize, 1)
-		if err != nil {
-			return err
-		}
-		if len(last) == 1 {
-			if last[0].Size == size {
-				return nil
-			}
-			if err := continues(tx, last[0], size); err != nil {
-				return err
-			}
-		}
-		return l.sign(tx, signer, verifier, size)
-	})
-	if errors.Is(err, errForked) {
-		l.refused.Add(1)
-	}
-	if err != nil {
-		return fmt.Errorf("sign log: %w", err)
-	}
-	return nil
-}
-
-// maxSize is larger than any log.
-const maxSize = 1 << 62
-
-// continues refuses a log that does not begin with one whose head was signed.
-func continues(tx *db.Tx, signed db.CheckpointRow, size int64) error {
-	if signed.Size > size {
-		return errForked
-	}
-	keys, err := tx.LogKeys()
-	if err != nil {
-		return err
-	}
-	verifiers, err := auditlog.Verifiers(keys)
-	if err != nil || !asSigned(tx, signed, verifiers) { // the columns beside it anybody could write
-		return errForked.Because(err)
-	}
-	before, err := auditlog.RootAt(signed.Size, tx.LogNodes)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(before[:], signed.Root) {
-		return errForked
-	}
-	return nil
-}
-
-// asSigned tells whether a stored head is, column for column, what a key signed.
-func asSigned(tx *db.Tx, stored db.CheckpointRow, verifiers note.Verifiers) bool {
-	head, err := auditlog.OpenCheckpoint(stored.Message, verifiers)
-	return err == nil && head.Size == stored.Size && bytes.Equal(head.Root[:], stored.Root) && head.Origin == auditlog.Origin(tx.Tenant)
-}
-
-func (l *Log) sign(tx *db.Tx, signer note.Signer, verifier string, size int64) error {
-	root, err := auditlog.RootAt(size, tx.LogNodes)
-	if err != nil {
-		return err
-	}
-	message, err := auditlog.Checkpoint{Origin: auditlog.Origin(tx.Tenant), Size: size, Root: root}.Sign(signer)
-	if err != nil {
-		return err
-	}
-	if err := useLogKey(tx, verifier); err != nil {
-		return err
-	}
-	return tx.AddCheckpoint(db.CheckpointRow{Size: size, Root: root[:], Message: message})
-}
-
-// useLogKey keeps the public half of a key that signs; that it did so first is a record.
-func useLogKey(tx *db.Tx, verifier string) error {
-	fresh, err := tx.AddLogKey(verifier)
-	if err != nil || !fresh {
-		return err
-	}
-	return tx.AppendAudit(auditlog.Record{Action: "log.key_used", Actor: string(ActorSystem), Detail: map[string]any{"verifier": verifier}})
-}
-
-// SignDecision signs the text of a tenant's decision with its key for decisions.
-func (l *Log) SignDecision(tx *db.Tx, text string) ([]byte, error) {
-	signer, verifier, err := auditlog.NewDecisionSigner(l.seed, tx.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	message, err := note.Sign(&note.Note{Text: text}, signer)
-	if err != nil {
-		return nil, fmt.Errorf("sign decision: %w", err)
-	}
-	return message, useLogKey(tx, verifier)
+	return &Log{db: d, access: access, members: members, signer: own, log: log, within: WitnessWithin, behind: map[string]bool{}}, nil
 }
 
 // LogQuery narrows the log; zero fields do not narrow.
@@ -216,11 +89,16 @@ type LogState struct {
 	Size     int64 // records with a place
 	Waiting  int64 // records without one
 	Signs    bool
+	Apart    bool  // by keys that are in another process
 	Signed   int64 // records that the newest signed head covers
 	SignedAt time.Time
 	Root     []byte // of that head
 	Keys     []string
 	Checked  *LogCheck // the newest; nil: none yet
+
+	Witnesses []WitnessState // those that are configured
+	Within    time.Duration  // after which one that has not seen a head is behind
+	Witnessed int64          // records under the largest head that one of them has seen
 }
 
 // LogCheck is what the background verifier found.
@@ -293,7 +171,7 @@ func (l *Log) entries(tx *db.Tx, rows []db.LogRow) ([]LogEntry, error) {
 }
 
 func (l *Log) state(tx *db.Tx) (LogState, error) {
-	s := LogState{Signs: l.Signs()}
+	s := LogState{Signs: l.Signs(), Apart: l.Apart()}
 	var err error
 	if s.Size, err = tx.LogSize(); err != nil {
 		return s, err
@@ -310,6 +188,13 @@ func (l *Log) state(tx *db.Tx) (LogState, error) {
 	}
 	if len(heads) == 1 {
 		s.Signed, s.SignedAt, s.Root = heads[0].Size, heads[0].RecordedAt.UTC(), heads[0].Root
+	}
+	if s.Witnesses, err = l.witnessStates(tx); err != nil {
+		return s, err
+	}
+	s.Within = l.within
+	for i := range s.Witnesses {
+		s.Witnessed = max(s.Witnessed, s.Witnesses[i].Size)
 	}
 	s.Checked, err = lastCheck(tx)
 	return s, err

@@ -60,7 +60,7 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 	if err := l.Sign(ctx, who.Tenant); err != nil {
 		return err
 	}
-	x := logExport{LogExport: ask, who: who, signs: l.Signs(), ring: l.members.ring}
+	x := logExport{LogExport: ask, who: who, signer: l.signerPlace(), configured: len(l.witnesses), sizes: map[int64]bool{}, ring: l.members.ring}
 	if err := l.db.ReadTenant(ctx, who.Tenant, x.find); err != nil {
 		return err
 	}
@@ -80,13 +80,17 @@ func (l *Log) Export(ctx context.Context, who Actor, ask LogExport, out io.Write
 // logExport is one export under way.
 type logExport struct {
 	LogExport
-	who      Actor
-	signs    bool
-	manifest logManifest
-	head     db.CheckpointRow
-	file     *zip.Writer
-	at       time.Time
-	ring     *secret.Keyring // opens the tokens of confirmed decisions
+	who        Actor
+	signer     string         // where the seed is
+	sizes      map[int64]bool // of the earlier heads that are in it
+	seen       int64          // the largest head in it that a witness saw
+	configured int            // witnesses
+	saw        int            // sights in it
+	manifest   logManifest
+	head       db.CheckpointRow
+	file       *zip.Writer
+	at         time.Time
+	ring       *secret.Keyring // opens the tokens of confirmed decisions
 }
 
 // logManifest is an export's manifest: what a check needs, and who made it of what.
@@ -119,7 +123,7 @@ func (x *logExport) find(tx *db.Tx) error {
 	signed := min(through, x.head.Size)
 	first = min(first, signed)
 	x.manifest = logManifest{
-		BundleManifest: auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: auditlog.Origin(tx.Tenant), From: first, Through: signed, Size: x.head.Size},
+		BundleManifest: auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: auditlog.Origin(tx.Tenant), From: first, Through: signed, Size: x.head.Size, Signer: x.signer},
 		RecordedFrom:   x.From.UTC(), RecordedTo: x.To.UTC(), Records: signed - first, Usage: x.Usage, Unsigned: through - signed,
 		RunBy: x.who.ID(), RunAt: tx.Now, Version: x.Version,
 	}
@@ -136,13 +140,17 @@ func (x *logExport) write(tx *db.Tx, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
+	story, err := keyStory(tx)
+	if err != nil {
+		return err
+	}
 	outside, err := auditlog.ProveSpan(x.manifest.Size, x.manifest.From, x.manifest.Through, tx.LogNodes)
 	if err != nil {
 		return err
 	}
 	for name, text := range map[string][]byte{
-		auditlog.FileManifest: manifest, auditlog.FileKeys: []byte(strings.Join(keys, "\n") + "\n"), auditlog.FileOutside: hashLines(outside),
-		auditlog.FileCheckpoint: x.head.Message, auditlog.FileReadme: []byte(x.readme()),
+		auditlog.FileManifest: manifest, auditlog.FileKeys: []byte(strings.Join(keys, "\n") + "\n"), auditlog.FileKeyStory: story, auditlog.FileOutside: hashLines(outside),
+		auditlog.FileCheckpoint: x.head.Message,
 	} {
 		if err := x.put(name, text); err != nil {
 			return err
@@ -151,7 +159,13 @@ func (x *logExport) write(tx *db.Tx, out io.Writer) error {
 	if err := x.heads(tx); err != nil {
 		return err
 	}
+	if err := x.sights(tx); err != nil {
+		return err
+	}
 	if err := x.rows(tx); err != nil {
+		return err
+	}
+	if err := x.put(auditlog.FileReadme, []byte(x.readme())); err != nil {
 		return err
 	}
 	return x.file.Close()
@@ -195,6 +209,7 @@ func (x *logExport) heads(tx *db.Tx) error {
 		if err := errors.Join(x.put(path.Join(auditlog.DirectoryHeads, name), head.Message), x.put(path.Join(auditlog.DirectoryGrowth, name), hashLines(proof))); err != nil {
 			return err
 		}
+		x.sizes[head.Size] = true
 	}
 	return nil
 }
@@ -350,14 +365,21 @@ func (x *logExport) readme() string {
 	say("Of each such decision it proves that the issuer confirmed this person, then, for this digest,")
 	say("if the key set is the issuer's: give the keys as you got them from the issuer yourself with")
 	say("--issuer-keys FILE, a list of {\"issuer\":..., \"keys\":[...]}. It does not prove that the issuer")
-	say("approved anything: Tollbook signs the decision. No witness is configured: whoever holds the")
-	say("log key could have put another key set into the log.")
+	say("approved anything: Tollbook signs the decision.")
+	x.witnessWords(say)
 	say("")
 	say("What it proves: these records are in the log at these places, none of them was changed,")
 	say("added or left out since the head was signed, and the log only grew since each earlier head.")
 	say("What it does not: that what a record says is true; and whoever operates the installation")
 	say("and holds its log key could have signed another log for others, or signed again what no")
 	say("head that you hold covers. Keep the heads you are given.")
+	if x.signer == auditlog.SignerApart {
+		say("The seed of the log key is in a signer of its own, apart from what serves and from the")
+		say("database: it signs no head that does not go on from the one it signed before.")
+	} else {
+		say("The seed of the log key is in the process that serves: the operator can re-sign the")
+		say("unwitnessed tail.")
+	}
 	if x.manifest.Unsigned > 0 {
 		say("")
 		say("%d newer records of that time are not covered by a signed head and are left out.", x.manifest.Unsigned)

@@ -20,8 +20,8 @@ import (
 	"tollbook/db"
 )
 
-// Verify recomputes a tenant's log from its stored bytes, compares it with what was signed,
-// and records the outcome. What is wrong is logged as an error and stands in the log's
+// Verify recomputes a tenant's log from its stored bytes, compares it with what was signed
+// and with what witnesses keep, and records the outcome. What is wrong is logged as an error and stands in the log's
 // page; the first bad sequence is named.
 func (l *Log) Verify(ctx context.Context, tenant id.Tenant) (LogCheck, error) {
 	v := verifier{l: l}
@@ -30,9 +30,22 @@ func (l *Log) Verify(ctx context.Context, tenant id.Tenant) (LogCheck, error) {
 	if err != nil && !errors.As(err, &bad) {
 		return LogCheck{}, fmt.Errorf("verify log: %w", err)
 	}
+	unread := []string{}
+	for _, w := range l.witnesses {
+		if bad != nil {
+			break // what is wrong with what is stored says more
+		}
+		differs, err := l.compare(ctx, tenant, w)
+		if err != nil {
+			unread = append(unread, w.Name())
+			l.log.WarnContext(ctx, "a witness could not be compared with", "tenant", tenant.String(), "witness", w.Name(), "error", err)
+		}
+		bad = differs
+	}
 	check := LogCheck{Good: bad == nil, Size: v.tree.Size(), Sequence: -1}
 	record := auditlog.Record{Action: checkedAction, Actor: string(ActorSystem), Detail: map[string]any{
 		"batches": v.batches, "checkpoints": v.heads, "size": check.Size, "root": hex.EncodeToString(v.root()),
+		"witnesses": len(l.witnesses) - len(unread), "witnesses_unread": unread,
 	}}
 	l.checks.Add(1)
 	if bad != nil {

@@ -253,6 +253,10 @@ func (t *Tx) exec(step, query string, args ...any) error {
 	return nil
 }
 
+// Context is that of the call that opened the transaction: for what has to be asked
+// elsewhere before it can commit.
+func (t *Tx) Context() context.Context { return t.ctx }
+
 // row reads one row; found is false when there is none.
 func (t *Tx) row(step string, dest []any, query string, args ...any) (bool, error) {
 	err := t.sql.QueryRowContext(t.ctx, query, args...).Scan(dest...)

@@ -44,6 +44,8 @@ func options(args river.JobArgs) *river.InsertOpts {
 			Queue: queueNormal, MaxAttempts: 10,
 			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour, ByState: rivertype.JobStates()},
 		}
+	case job.WitnessLog: // the clock asks again, each minute that one is behind
+		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: 4, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.DeliverNotice:
 		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: deliverTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.Tick:

@@ -277,20 +277,6 @@ func (t *Tx) LastLogCheck() (LogRow, bool, error) {
 	return t.LogRecord(record)
 }
 
-// AddLogKey stores a key that signs heads of the log, and tells whether it is new.
-func (t *Tx) AddLogKey(verifier string) (bool, error) {
-	var one int
-	return t.row("add key of the log", []any{&one}, `insert into audit_key (tenant_id, verifier, recorded_at) values ($1, $2, $3) on conflict do nothing returning 1`,
-		t.Tenant, verifier, t.Now)
-}
-
-// LogKeys reads the keys that signed heads of the log, oldest first.
-func (t *Tx) LogKeys() ([]string, error) {
-	var keys []string
-	err := t.scan("read keys of the log", &keys, `select verifier from audit_key where tenant_id = ? order by recorded_at, verifier`, t.Tenant)
-	return keys, err
-}
-
 // BatchBytes reads the compressed canonical bytes of a usage batch.
 func (t *Tx) BatchBytes(batch id.Batch) ([]byte, bool, error) {
 	var compressed []byte

@@ -136,9 +136,11 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.adjustments(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
-		_, err = tx.AddLogKey(s.mark("log key"))
+		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
 		require.NoError(t, err)
+		require.NoError(t, tx.EndLogKey(s.mark("log key"), 1))
 		require.NoError(t, tx.AddCheckpoint(db.CheckpointRow{Size: 1, Root: make([]byte, 32), Message: []byte(s.mark("head"))}))
+		require.NoError(t, tx.AddWitness(db.WitnessRow{Witness: s.mark("witness"), Kind: "log", Size: 1, Seen: true, Receipt: []byte(s.mark("receipt")), Object: s.mark("object")}))
 		require.NoError(t, tx.AddLogCheck(s.batch.Record))
 		s.notices(t, tx)
 		return tx.AppendAudit(auditlog.Record{Action: s.mark("pending"), Actor: "test"})
@@ -339,6 +341,23 @@ func reading() map[string]query {
 				err = errors.Join(errors.New("not one's own check"), err)
 			}
 			return mine.tenant, err
+		}},
+		"Context":    {absent, func(tx *db.Tx, _, _ *scene) (any, error) { return nil, tx.Context().Err() }},
+		"LogKeyRows": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.LogKeyRows(); return text(rows), err }},
+		"Sights":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Sights(10, 10); return text(rows), err }},
+		"LastSeen": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, found, err := tx.LastSeen(theirs.mark("witness"))
+			if found {
+				err = errors.New("found")
+			}
+			return row.Object, err
+		}},
+		"LastAsked": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, found, err := tx.LastAsked(theirs.mark("witness"))
+			if found {
+				err = errors.New("found")
+			}
+			return row.Object, err
 		}},
 		"LogKeys": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.LogKeys() }},
 		"BatchBytes": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {

@@ -51,8 +51,14 @@ func writing() map[string]query {
 			return onlyError(tx.AppendAudit(auditlog.Record{ID: theirs.batch.Record, Tenant: theirs.tenant, Action: "x", Actor: "x"}))
 		}},
 		"AddLogKey": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			_, err := tx.AddLogKey(theirs.mark("log key"))
+			_, err := tx.AddLogKey(theirs.mark("log key"), nil)
 			return nil, err
+		}},
+		"EndLogKey": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.EndLogKey(theirs.mark("log key"), 1))
+		}},
+		"AddWitness": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddWitness(db.WitnessRow{Witness: theirs.mark("witness"), Kind: "log", Size: 1, Reason: "away"}))
 		}},
 		"AddLogCheck": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddLogCheck(theirs.batch.Record)) }},
 		"AddCheckpoint": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {

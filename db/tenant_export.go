@@ -24,7 +24,7 @@ func plainBytes() []string {
 	return []string{
 		"change.payload", "change.digest", "change_move.digest", "change_revision.payload", "change_revision.digest", "change_terms.policy", "change_terms.impact", "change_vote.digest", "change_document.document",
 		"change_attachment.sha256", "change_attachment.content", "policy_version.document", "policy_version.digest", "audit_record.canonical", "audit_leaf.leaf", "audit_node.hash",
-		"audit_checkpoint.root", "audit_checkpoint.message", "idempotency.request_digest",
+		"audit_checkpoint.root", "audit_checkpoint.message", "audit_key.endorsed", "audit_witness.receipt", "idempotency.request_digest",
 		"rule_version.document", "rule_version.digest",
 		"price_version.document", "price_version.digest", "price_version.vendor_digest", "price_proposal.vendor_digest", "price_proposal.document", "price_proposal.digest",
 		"notice_delivery.content", "notice_delivery.content_sha256",

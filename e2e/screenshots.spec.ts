@@ -68,6 +68,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'log', role: 'auditor', open: (page) => go(page, '/log') },
   { name: 'log-filtered-out', role: 'auditor', open: (page) => go(page, '/log?to=2020-01-01') },
   { name: 'log-record', role: 'auditor', open: firstRecord },
+  { name: 'log-keys', role: 'auditor', open: (page) => go(page, '/log/keys') },
   { name: 'log-export', role: 'auditor', open: (page) => go(page, '/log/export') },
   { name: 'operator', role: 'operator', open: (page) => go(page, '/operator') },
   { name: 'not-permitted', role: 'budget_owner', open: (page) => go(page, '/keys') },

@@ -25,6 +25,21 @@ func (w *signLog) Work(ctx context.Context, j *river.Job[job.SignLog]) error {
 	return answer(w.log.Sign(ctx, tenant))
 }
 
+type witnessLog struct {
+	river.WorkerDefaults[job.WitnessLog]
+	log *app.Log
+}
+
+// Work shows the newest head of a tenant's log to a witness. What the witness said is
+// stored either way; that it could not be asked is tried again.
+func (w *witnessLog) Work(ctx context.Context, j *river.Job[job.WitnessLog]) error {
+	tenant, err := id.ParseTenant(j.Args.Tenant)
+	if err != nil {
+		return answer(err)
+	}
+	return answer(w.log.See(ctx, tenant, j.Args.Witness))
+}
+
 type verifyLog struct {
 	river.WorkerDefaults[job.VerifyLog]
 	log *app.Log

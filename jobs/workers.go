@@ -15,6 +15,7 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
 	river.AddWorker(workers, &proveSums{audit: audit})
 	river.AddWorker(workers, &signLog{log: log})
+	river.AddWorker(workers, &witnessLog{log: log})
 	river.AddWorker(workers, &verifyLog{log: log})
 	river.AddWorker(workers, &proposePrices{prices: prices})
 	river.AddWorker(workers, &tendChanges{approvals: approvals})

@@ -36,8 +36,10 @@ type confirmView struct {
 	What   string
 	Issuer string
 	Form   confirmForm
-	May    bool   // the form is shown
-	Why    string // why not
+
+	Witnesses []string // who see an issuer's keys before a decision rests on them
+	May       bool     // the form is shown
+	Why       string   // why not
 }
 
 // askConfirmation restates what is approved, before the person is sent to their issuer.
@@ -74,6 +76,7 @@ func (w *Web) confirmPage(v *visit, status int, form confirmForm) error {
 	if view.Form.Digest == "" {
 		view.Form.Digest = shown.DigestText()
 	}
+	view.Witnesses = w.areas.Approvals.Witnesses()
 	return render(v, status, confirmPage(view))
 }
 
@@ -238,10 +241,12 @@ type decisionView struct {
 	Decision app.DecisionView
 	What     string
 	Issuer   string // its name, or its address where it has none any more
-	Away     string // where the person is confirmed; empty: nowhere any more
-	Words    string // why it was refused
-	Keys     string // the record of the issuer's key set; empty where it may not be read
-	Log      string // the records about the change; empty where they may not be read
+
+	Witnesses []string // as on the page that asks
+	Away      string   // where the person is confirmed; empty: nowhere any more
+	Words     string   // why it was refused
+	Keys      string   // the record of the issuer's key set; empty where it may not be read
+	Log       string   // the records about the change; empty where they may not be read
 }
 
 // showDecision shows what becomes of a decision: it sends its person to their issuer, and
@@ -255,7 +260,7 @@ func (w *Web) showDecision(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := &decisionView{Frame: v.frame(decisionTitle(&d)), Decision: d, What: changedWords(&d.Change), Words: app.DecisionWords(d.Refused)}
+	view := &decisionView{Frame: v.frame(decisionTitle(&d)), Witnesses: w.areas.Approvals.Witnesses(), Decision: d, What: changedWords(&d.Change), Words: app.DecisionWords(d.Refused)}
 	if view.Issuer, err = w.issuerName(v.Request().Context(), v.who, d.Document.Issuer); err != nil {
 		return err
 	}
@@ -368,8 +373,8 @@ func evidenceReadme(decision id.Decision) string {
 		"signature.txt     Tollbook's signature (a signed note) of the digests of the first, second and fourth", "",
 		"It proves that the issuer confirmed this person, then, for this digest, if the key set is the",
 		"issuer's. The issuer approved nothing, and knew no more than the digest: Tollbook signs the",
-		"decision. No witness is configured: whoever operates this installation and holds its log key",
-		"could have put another key set into the log. An export of the audit log holds the same with the",
-		"proof of its place; tollbook verify FILE.zip --issuer-keys KEYS.json checks it offline.", "",
+		"decision. Whether a witness outside has seen the record of the key set is in an export of the",
+		"audit log, which holds the same with the proof of its place; where none has, whoever operates",
+		"this installation and holds its log key could have put another one there; tollbook verify FILE.zip --issuer-keys KEYS.json checks it offline.", "",
 	}, "\n")
 }

@@ -10,6 +10,7 @@ import (
 	"tollbook/app/approval"
 	"tollbook/app/id"
 	"tollbook/app/money"
+	"tollbook/app/witness"
 	"tollbook/web/chart"
 	"tollbook/web/ui"
 )
@@ -71,6 +72,10 @@ func gallery(frame ui.Frame) *galleryView {
 	}
 	v.Logs = []*logStateView{
 		logState(&app.LogState{Size: 54_321, Signed: 54_300, SignedAt: at, Root: make([]byte, 32), Signs: true, Checked: &app.LogCheck{At: at, Good: true, Size: 54_210}}),
+		logState(&app.LogState{Size: 54_321, Signed: 54_300, SignedAt: at, Root: make([]byte, 32), Signs: true, Apart: true, Within: app.WitnessWithin, Witnessed: 54_300, Witnesses: []app.WitnessState{
+			{Name: "s3://heads", Kind: witness.Object, Size: 54_300, SeenAt: at, Object: "s3://heads/54300.checkpoint"}, {Name: "witness.example/w1", Kind: witness.Log, Size: 54_100, SeenAt: at, Behind: true, Reason: "It cannot be reached."},
+			{Name: "https://tsa.example/tsr", Kind: witness.Timestamp}, {Name: "witness.example/w2", Kind: witness.Log, Size: 60_000, SeenAt: at, Other: true, Reason: "it has seen this log with 60000 records, which are not here"},
+		}}),
 		logState(&app.LogState{Size: 12, Waiting: 1, Checked: &app.LogCheck{At: at, Sequence: 7, Why: "its bytes are not those that were hashed"}}),
 	}
 	var batch id.Batch

@@ -30,12 +30,13 @@ const (
 )
 
 const (
-	livePath   = "/live"
-	statePath  = "/operator/live"  // of the installation, for operators
-	liveHeader = "X-Tollbook-Live" // on the page's own fetches
+	livePath    = "/live"
+	statePath   = "/operator/live"  // of the installation, for operators
+	logLivePath = "/log/live"       // of the audit log
+	liveHeader  = "X-Tollbook-Live" // on the page's own fetches
 )
 
-func streams(path string) bool { return path == livePath || path == statePath }
+func streams(path string) bool { return path == livePath || path == statePath || path == logLivePath }
 
 var errWatchers = fault.New(fault.KindUnavailable, "live_busy", "Too many pages are live at once. Reload to see what is new.")
 

@@ -12,8 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/auditlog"
 	"tollbook/app/id"
 	"tollbook/app/usage"
+	"tollbook/db"
 	"tollbook/web"
 )
 
@@ -266,4 +268,29 @@ func TestALinkNamesItsCompany(t *testing.T) {
 	require.Equal(t, "state=error", res.Request.URL.RawQuery)
 	_, body = open(t, client, d.site+"/t/zenith/requests")
 	require.Contains(t, body, "Zenith Optics")
+}
+
+// TestTheLogsPageHearsOfRecords watches the audit log while somebody does something.
+func TestTheLogsPageHearsOfRecords(t *testing.T) {
+	t.Parallel()
+	leaving := make(chan struct{})
+	w := newWorld(t, alive(leaving))
+	ours, theirs := w.watchAt(t, w.session(t, w.one, app.RoleAuditor), "/log/live"), w.watchAt(t, w.session(t, w.two, app.RoleAuditor), "/log/live")
+	for _, s := range []*watching{ours, theirs} {
+		require.Equal(t, http.StatusOK, s.status)
+		s.next(t, ": watching")
+	}
+	require.NoError(t, w.clone.InTenant(t.Context(), w.one.tenant, func(tx *db.Tx) error {
+		return tx.AppendAudit(auditlog.Record{Action: "moon.landed", Actor: "system"})
+	}))
+	ours.next(t, "event: log")
+	select {
+	case line := <-theirs.lines:
+		require.NotEqual(t, "event: log", line, "another company's record")
+	default:
+	}
+	close(leaving)
+	ours.ends(t)
+	theirs.ends(t)
+	require.Equal(t, http.StatusForbidden, w.see(t, w.one, app.RoleDeveloper, "/log/live").status)
 }

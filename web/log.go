@@ -200,11 +200,11 @@ type control struct {
 }
 
 func logState(s *app.LogState) *logStateView {
-	view := &logStateView{State: s, Figures: []figure{recordsFigure(s), headFigure(s), uncoveredFigure(s), checkFigure(s)}}
+	view := &logStateView{State: s, Figures: []figure{recordsFigure(s), headFigure(s), unseenFigure(s), checkFigure(s)}}
 	if s.Signed > 0 {
 		view.Root = base64.StdEncoding.EncodeToString(s.Root)
 	}
-	view.Controls = []control{keyControl(s), checkControl(s), witnessControl()}
+	view.Controls = append([]control{keyControl(s), checkControl(s)}, witnessControls(s)...)
 	return view
 }
 
@@ -223,28 +223,23 @@ func waits(n int64) string {
 	return "wait"
 }
 
+// headFigure is what the newest signed head covers, and how much came since.
 func headFigure(s *app.LogState) figure {
-	if s.Signed == 0 {
-		return figure{Label: "Signed head", Value: "–", Notes: []link{{Label: "no head of this log was signed yet"}}}
+	f := figure{Label: "Signed head", Value: "–", Notes: []link{{Label: "no head of this log was signed yet"}}}
+	if s.Signed > 0 {
+		f.Value, f.Notes = ui.Count(s.Signed), []link{{Label: "records, signed " + ui.Minute(s.SignedAt)}}
 	}
-	return figure{Label: "Signed head", Value: ui.Count(s.Signed), Notes: []link{{Label: "records, signed " + ui.Minute(s.SignedAt)}}}
+	switch since := uncovered(s); {
+	case !s.Signs:
+		f.Tag, f.Notes = &figureTag{ui.ToneStop, "×", "not signed"}, append(f.Notes, link{Label: "there is no log key"})
+	case since > 0:
+		f.Notes = append(f.Notes, link{Label: ui.Plural(since, "record") + " since, signed within " + minutes(app.SignEvery)})
+	}
+	return f
 }
 
 // uncovered is how many records no signed head covers.
 func uncovered(s *app.LogState) int64 { return s.Size - s.Signed + s.Waiting }
-
-func uncoveredFigure(s *app.LogState) figure {
-	f := figure{Label: "Not under a signed head", Value: ui.Count(uncovered(s))}
-	switch {
-	case !s.Signs:
-		f.Tag, f.Notes = &figureTag{ui.ToneStop, "×", "not signed"}, []link{{Label: "there is no log key"}}
-	case uncovered(s) == 0:
-		f.Notes = []link{{Label: "every record is under it"}}
-	default:
-		f.Notes = []link{{Label: ui.Plural(uncovered(s), "record") + " since, signed within " + minutes(app.SignEvery)}}
-	}
-	return f
-}
 
 func minutes(d time.Duration) string { return ui.Plural(int64(d/time.Minute), "minute") }
 
@@ -272,13 +267,20 @@ func firstBad(c *app.LogCheck) string {
 }
 
 func keyControl(s *app.LogState) control {
-	if s.Signs {
-		return control{"Log key", ui.ToneOK, "✓", "signs", "A key made of TOLLBOOK_LOG_KEY signs this log’s head, apart from the master key and the database.", link{"Public keys", "/log/export#keys"}}
+	keys := link{"Keys", "/log/keys"}
+	switch {
+	case !s.Signs:
+		return control{
+			"Log key", ui.ToneStop, "×", "none",
+			"Nothing is signed here. Set TOLLBOOK_SIGNER to a signer that holds the seed, or TOLLBOOK_LOG_KEY to 32 random bytes in base64 (openssl rand -base64 32), apart from the master key, and restart: the head is signed within " +
+				minutes(app.SignEvery) + ".", link{},
+		}
+	case s.Apart:
+		return control{"Log key", ui.ToneOK, "✓", "signer apart", "A signer in another process holds the seed and what it signed last: it signs no head that does not go on from that, whatever this database says.", keys}
 	}
 	return control{
-		"Log key", ui.ToneStop, "×", "none",
-		"Nothing is signed here. Set TOLLBOOK_LOG_KEY to 32 random bytes in base64 (openssl rand -base64 32), keep it apart from the master key, and restart: the head is signed within " +
-			minutes(app.SignEvery) + ".", link{},
+		"Log key", ui.ToneWarn, "!", "in this process",
+		"A key made of TOLLBOOK_LOG_KEY signs this log’s head. It is in the process that serves: the operator can re-sign the unwitnessed tail. A signer of its own (TOLLBOOK_SIGNER) cannot be made to.", keys,
 	}
 }
 
@@ -295,10 +297,6 @@ func checkControl(s *app.LogState) control {
 		words = fmt.Sprintf("BROKEN: the first bad record is %d: %s.", c.Sequence, c.Why)
 	}
 	return control{"Background check", ui.ToneStop, "×", "broken", words + " What is signed from here on proves nothing until somebody has looked.", link{"Its record", "/log/" + c.Record.String()}}
-}
-
-func witnessControl() control {
-	return control{"Witness", ui.ToneStop, "×", "none", "Whoever operates this installation and holds its log key can sign again what no witness outside has seen; no witness is configured.", link{}}
 }
 
 var errLogLarge = fault.New(fault.KindInvalid, "export_too_large",

@@ -49,6 +49,7 @@ type logExportView struct {
 	Form    logExportForm
 	Keys    []string
 	Command string
+	Tiles   string // where programs read the log
 }
 
 func (w *Web) askLogExport(v *visit) error {
@@ -69,7 +70,7 @@ func (w *Web) logExportPage(v *visit, status int, form logExportForm) error {
 		form.Periods[i].Selected = form.Periods[i].Value == form.Period
 	}
 	return render(v, status, logExportPage(&logExportView{
-		Frame: v.frame("Export of the audit log"), State: logState(&page.State), Form: form, Keys: page.State.Keys,
+		Frame: v.frame("Export of the audit log"), State: logState(&page.State), Form: form, Keys: page.State.Keys, Tiles: v.tilesURL(),
 		Command: fmt.Sprintf("tollbook verify %s --log-keys %s", exportName(v.slug, month.Start(), month.Next().Start()), keysName(v.slug)),
 	}))
 }

@@ -328,7 +328,7 @@ func TestTheLogSaysWhatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	w.rebuild(t)
 	unsigned := w.see(t, w.two, app.RoleAuditor, "/log")
-	require.Contains(t, unsigned.body, "Set TOLLBOOK_LOG_KEY to 32 random bytes")
+	require.Contains(t, unsigned.body, "or TOLLBOOK_LOG_KEY to 32 random bytes")
 	require.Contains(t, unsigned.body, "there is no log key")
 	record := w.records(t, w.two, app.LogQuery{})[0]
 	require.Contains(t, w.see(t, w.two, app.RoleAuditor, "/log/"+record.Record.String()).body, "no key")

@@ -53,7 +53,8 @@ func logFamilies() []logFamily {
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
 		{"Notices", "notice.", []logWord{{"notice.resent", "Notice sent again"}, {"notice.tested", "Channel tested"}}},
 		{"The log itself", "log.", []logWord{
-			{"log.verified", "Log checked"}, {"log.broken", "Log found broken"}, {"log.key_used", "Log key first used"}, {"log.exported", "Log exported"},
+			{"log.verified", "Log checked"}, {"log.broken", "Log found broken"}, {"log.key_used", "Log key first used"}, {"log.key_ended", "Log key signs no longer"}, {"log.exported", "Log exported"},
+			{"log.witness_first", "Witness saw its first head"}, {"log.witness_behind", "Witness is behind"}, {"log.witness_refused", "Witness has seen another log"},
 		}},
 		{"Company", "tenant.", []logWord{
 			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"}, {"tenant.pseudonyms_sealed", "Pseudonym key sealed anew"},

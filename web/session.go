@@ -189,7 +189,8 @@ func (v *visit) waiting() int {
 var livePages = map[string]string{ //nolint:gochecknoglobals // a table
 	"/": livePath, "/requests": livePath, "/requests/:id": livePath, "/sessions": livePath, "/sessions/:id": livePath, "/nodes/:node": livePath, "/keys": livePath, "/keys/:id": livePath,
 	"/operator": statePath,
-	setUpPath:   livePath, // whose last step is a request
+	"/log":      logLivePath, "/log/keys": logLivePath,
+	setUpPath: livePath, // whose last step is a request
 }
 
 // companies are the others the same identity may switch to. Without them a page is whole:

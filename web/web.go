@@ -66,6 +66,7 @@ type Web struct {
 	issuers *oidc.Discovery
 	pulses  *pulses
 	states  *pulses
+	logs    *pulses // of audit logs
 	doors   *limiter
 
 	accounts *limiter
@@ -105,6 +106,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.pulses = newPulses("usage", pulseEvery, maxWatchers, areas.Reports.Pulse, cfg.Leaving)
+	w.logs = newPulses("log", stateEvery, maxWatchers, areas.Log.Pulse, cfg.Leaving)
 	w.states = newPulses("installation", stateEvery, maxStateWatchers, areas.Operators.Pulse, cfg.Leaving)
 	w.handler = w.router()
 	return w, nil

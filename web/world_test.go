@@ -407,7 +407,7 @@ func (c *company) path(t *testing.T, route string) string {
 		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
 		route = before + "/" + thing + after
 	}
-	route = strings.NewReplacer(":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":issuer", "iss_none", ":company", c.tenant.String(), "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	route = strings.NewReplacer(":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
 	require.NotContains(t, route, ":", "say in company.path what the parameter is")
 	return route
 }

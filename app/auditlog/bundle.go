@@ -43,7 +43,15 @@ type BundleManifest struct {
 	From    int64  `json:"from"`    // the first record's sequence
 	Through int64  `json:"through"` // before this one
 	Size    int64  `json:"size"`    // of the log at the checkpoint
+	Signer  string `json:"signer"`  // where the seed of the log's keys is, as the installation says
 }
+
+// Where the seed of a log's keys is. Exports of before there was a choice do not say.
+const (
+	SignerApart     = "apart"
+	SignerInProcess = "in_process"
+	SignerNone      = "none"
+)
 
 // FindingError is the first thing that is wrong.
 type FindingError struct {
@@ -72,9 +80,12 @@ type Checked struct {
 	Batches     int // of usage
 	Requests    int64
 	Root        Hash
-	Trusted     bool // a key from elsewhere signed the checkpoint
+	Trusted     bool // a key from elsewhere signed the checkpoint, or one that it vouches for
+	Keys        []KeyUse
+	Untrusted   int // earlier heads that no trusted key signed: they are how the log went all the same
 
 	looks []Look
+	roots map[int64]Hash // of the heads, by size
 }
 
 // Look looks at a record whose bytes are those that the log holds, and returns what is
@@ -86,14 +97,19 @@ type Look func(sequence int64, canonical []byte) (why string)
 // made it. The error is a *FindingError, or the file system's. Looks are told every record
 // that is what the log holds, in order, and say what else is wrong with it.
 func Check(bundle fs.FS, keys []string, looks ...Look) (Checked, error) {
-	c := Checked{Trusted: len(keys) > 0, looks: looks}
+	c := Checked{Trusted: len(keys) > 0, looks: looks, roots: map[int64]Hash{}}
 	if err := c.readManifest(bundle); err != nil {
 		return c, err
 	}
-	verifiers, err := c.verifiers(bundle, keys)
+	story, err := keyStory(bundle)
 	if err != nil {
 		return c, err
 	}
+	verifiers, err := c.verifiers(bundle, Trust(keys, story))
+	if err != nil {
+		return c, err
+	}
+	c.useKeys(story, Trust(keys, story))
 	message, err := readFile(bundle, FileCheckpoint)
 	if err != nil {
 		return c, err
@@ -105,6 +121,8 @@ func Check(bundle fs.FS, keys []string, looks ...Look) (Checked, error) {
 	if head.Origin != c.Manifest.Origin || head.Size != c.Manifest.Size {
 		return c, found("%s is of another log, or of another size, than the manifest says", FileCheckpoint)
 	}
+	c.roots[head.Size] = head.Root
+	c.signedBy(message, head.Size)
 	leaves, err := c.leaves(bundle)
 	if err != nil {
 		return c, err
@@ -119,7 +137,13 @@ func Check(bundle fs.FS, keys []string, looks ...Look) (Checked, error) {
 	if err := c.records(bundle, leaves); err != nil {
 		return c, err
 	}
-	return c, c.heads(bundle, verifiers, head)
+	told := append([]string(nil), keys...)
+	for _, key := range story {
+		if !slices.Contains(told, key.Verifier) {
+			told = append(told, key.Verifier)
+		}
+	}
+	return c, c.heads(bundle, verifiers, told, head)
 }
 
 func (c *Checked) readManifest(bundle fs.FS) error {
@@ -270,8 +294,13 @@ func usageFiles(bundle fs.FS) (map[string]bool, error) {
 	return files, nil
 }
 
-// heads checks that every earlier checkpoint is signed and that the log only grew since.
-func (c *Checked) heads(bundle fs.FS, verifiers note.Verifiers, last Checkpoint) error {
+// heads checks that every earlier checkpoint is signed and that the log only grew since. One
+// that only a key signed which nobody trusted vouches for is counted.
+func (c *Checked) heads(bundle fs.FS, verifiers note.Verifiers, told []string, last Checkpoint) error {
+	known, err := Verifiers(told)
+	if err != nil {
+		return err
+	}
 	entries, err := fs.ReadDir(bundle, DirectoryHeads)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -285,7 +314,10 @@ func (c *Checked) heads(bundle fs.FS, verifiers note.Verifiers, last Checkpoint)
 		}
 		head, err := OpenCheckpoint(message, verifiers)
 		if err != nil {
-			return found("%s: %s", name, err.Error())
+			c.Untrusted++
+			if head, err = OpenCheckpoint(message, known); err != nil {
+				return found("%s: %s", name, err.Error())
+			}
 		}
 		if head.Origin != last.Origin || strconv.FormatInt(head.Size, 10)+".txt" != entry.Name() {
 			return found("%s is of another log or size than its name says", name)
@@ -298,6 +330,8 @@ func (c *Checked) heads(bundle fs.FS, verifiers note.Verifiers, last Checkpoint)
 			return found("the log at %d records is no beginning of the log at %d: what was signed then was changed since, or the proof is wrong", head.Size, last.Size)
 		}
 		c.Checkpoints++
+		c.roots[head.Size] = head.Root
+		c.signedBy(message, head.Size)
 	}
 	return nil
 }

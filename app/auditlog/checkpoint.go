@@ -29,8 +29,8 @@ func (c Checkpoint) Text() string {
 }
 
 // Sign returns the checkpoint as a signed note.
-func (c Checkpoint) Sign(signer note.Signer) ([]byte, error) {
-	return note.Sign(&note.Note{Text: c.Text()}, signer)
+func (c Checkpoint) Sign(signers ...note.Signer) ([]byte, error) {
+	return note.Sign(&note.Note{Text: c.Text()}, signers...)
 }
 
 // OpenCheckpoint checks the signatures of keys it is given and reads the checkpoint. A

@@ -27,6 +27,12 @@ func Origin(tenant id.Tenant) string { return "tollbook/" + tenant.String() }
 // that nothing the one signs passes for something the other does.
 func DecisionName(tenant id.Tenant) string { return Origin(tenant) + "/decisions" }
 
+// DecisionHead is how the text of each decision of a tenant begins: nothing else is signed
+// with its key for decisions.
+func DecisionHead(tenant id.Tenant) string {
+	return "tollbook decision v1\n" + Origin(tenant) + "\n"
+}
+
 // NewSigner makes the key that signs a tenant's log, and the text by which others check
 // what it signed. Each log has a key of its own, made of one seed.
 func NewSigner(seed []byte, tenant id.Tenant) (note.Signer, string, error) {

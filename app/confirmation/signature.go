@@ -18,7 +18,7 @@ type Digests struct {
 // Text is what Tollbook signs: that this decision was given by this document, confirmed by
 // this token, under this key set.
 func Text(tenant id.Tenant, decision id.Decision, d Digests) string {
-	return "tollbook decision v1\n" + auditlog.Origin(tenant) + "\n" + decision.String() + "\ndocument " + d.Document + "\ntoken " + d.Token + "\nkeys " + d.Keys + "\n"
+	return auditlog.DecisionHead(tenant) + decision.String() + "\ndocument " + d.Document + "\ntoken " + d.Token + "\nkeys " + d.Keys + "\n"
 }
 
 const maxSignature = 4 << 10

@@ -43,6 +43,15 @@ type SignLog struct {
 // Kind implements River's JobArgs.
 func (SignLog) Kind() string { return "sign_log" }
 
+// WitnessLog shows the newest head of a tenant's log to one witness, by its name.
+type WitnessLog struct {
+	Tenant  string `json:"tenant"`
+	Witness string `json:"witness"`
+}
+
+// Kind implements River's JobArgs.
+func (WitnessLog) Kind() string { return "witness_log" }
+
 // VerifyLog recomputes a tenant's log from its stored bytes and compares it with what was
 // signed.
 type VerifyLog struct {

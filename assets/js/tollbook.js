@@ -359,7 +359,7 @@ if (live && "EventSource" in window) {
   const open = () => {
     if (source || !on || document.hidden) return;
     source = new EventSource(live.dataset.live);
-    for (const news of ["usage", "installation"]) {
+    for (const news of ["usage", "installation", "log"]) {
       source.addEventListener(news, () => {
         waiting = true;
         refresh();

@@ -59,7 +59,7 @@ func run(m *testing.M, recorded bool) int {
 }
 
 func makeTemplate(ctx context.Context, recorded bool) error {
-	if err := admin(ctx, "postgres", "create database "+template); err != nil {
+	if err := admin(ctx, "create database "+template); err != nil {
 		return err
 	}
 	if _, err := db.Migrate(ctx, server.DSN(template, "tollbook")); err != nil || !recorded {
@@ -68,8 +68,8 @@ func makeTemplate(ctx context.Context, recorded bool) error {
 	return watchRecords(ctx, server.DSN(template, "tollbook"))
 }
 
-func admin(ctx context.Context, database, statement string) error {
-	conn, err := pgx.Connect(ctx, server.DSN(database, "tollbook"))
+func admin(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, server.DSN("postgres", "tollbook"))
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,14 @@ func New(t testing.TB, options ...func(*db.Config)) *Clone {
 	require.NotNil(t, server.Server, "call dbtest.Main from TestMain")
 	name := fmt.Sprintf("test_%d", server.clones.Add(1))
 	ctx := context.Background()
-	require.NoError(t, admin(ctx, "postgres", "create database "+name+" template "+template))
+	require.NoError(t, admin(ctx, "create database "+name+" template "+template))
+	return open(t, name, options)
+}
+
+// open connects to a database as the roles that run.
+func open(t testing.TB, name string, options []func(*db.Config)) *Clone {
+	t.Helper()
+	ctx := context.Background()
 	cfg := db.Config{URL: server.DSN(name, "tollbook_app"), SystemURL: server.DSN(name, "tollbook_system"), MaxConns: 8}
 	for _, set := range options {
 		set(&cfg)
@@ -115,7 +122,17 @@ func New(t testing.TB, options ...func(*db.Config)) *Clone {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		opened.Close()
-		_ = admin(ctx, "postgres", "drop database "+name+" with (force)")
+		_ = admin(ctx, "drop database "+name+" with (force)")
 	})
 	return &Clone{DB: opened, Name: name}
+}
+
+// Backup copies a clone as it is, as a backup of its files does. It closes the clone, and
+// opens it and the copy.
+func (c *Clone) Backup(t testing.TB, options ...func(*db.Config)) (same, backup *Clone) {
+	t.Helper()
+	c.Close()
+	name := fmt.Sprintf("test_%d", server.clones.Add(1))
+	require.NoError(t, admin(context.Background(), "create database "+name+" template "+c.Name))
+	return open(t, c.Name, options), open(t, name, options)
 }

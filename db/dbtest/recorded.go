@@ -21,6 +21,7 @@ func unrecorded() map[string]string {
 		"audit_node":           "the log itself",
 		"audit_checkpoint":     "the log itself: a head is signed over records, and is none",
 		"audit_check":          "the log itself",
+		"audit_witness":        "a sight of a head is a row that stays; a record of each would make another head, without end",
 		"tenant_counter":       "numbers, taken by what is recorded",
 		"idempotency":          "the answer to a request that is recorded itself",
 		"usage_event":          "its batch is recorded",
