@@ -232,8 +232,10 @@ func headFigure(s *app.LogState) figure {
 	switch since := uncovered(s); {
 	case !s.Signs:
 		f.Tag, f.Notes = &figureTag{ui.ToneStop, "×", "not signed"}, append(f.Notes, link{Label: "there is no log key"})
+	case since > 0 && s.Signed == 0:
+		f.Notes = []link{{Label: "none yet; the first is signed within " + minutes(app.SignEvery)}}
 	case since > 0:
-		f.Notes = append(f.Notes, link{Label: ui.Plural(since, "record") + " since, signed within " + minutes(app.SignEvery)})
+		f.Notes = append(f.Notes, link{Label: "· " + ui.Plural(since, "record") + " since, signed within " + minutes(app.SignEvery)})
 	}
 	return f
 }
