@@ -143,6 +143,13 @@ func (b *backupRun) run(ctx context.Context) error {
 	}
 	defer dump.Close(ctx)
 	b.keys = backup.Keys{AsOf: dump.AsOf, CodeVersion: version, SchemaVersion: dump.Schema, MasterKeys: b.masters, LogKey: b.logKey}
+	erased, err := dump.Erasures(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range erased {
+		b.keys.Erased = append(b.keys.Erased, backup.Erased{Tenant: e.Tenant, Kind: e.Kind, Subject: e.Subject, Change: e.Change, ErasedAt: e.ErasedAt})
+	}
 	if err := b.copyTables(ctx, dump, w); err != nil {
 		return err
 	}

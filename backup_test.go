@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"tollbook/app"
+	"tollbook/app/approval"
 	"tollbook/app/secret"
 	"tollbook/backup"
 	"tollbook/db"
@@ -169,7 +172,7 @@ func anew(t *testing.T, r *restoreRun) *restoreRun {
 // openRestored opens what was restored as the roles that run.
 func openRestored(t *testing.T, r *restoreRun) *house {
 	t.Helper()
-	name := regexp.MustCompile(`restored_\w+`).FindString(r.database)
+	name := restoredName(r)
 	h, err := assemble(t.Context(), settings{
 		DatabaseURL: dbtest.URLOf(name, "tollbook_app"), SystemDatabaseURL: dbtest.URLOf(name, "tollbook_system"),
 		MasterKeys: r.keys.MasterKeys, LogKey: r.keys.LogKey, JournalDir: r.journals, Limits: standardLimits(),
@@ -413,4 +416,71 @@ func TestABackupIsNeverWrittenOverNorWithoutProtection(t *testing.T) {
 		var misused *usageError
 		require.ErrorAs(t, run(t.Context(), args, io.Discard, io.Discard), &misused, args)
 	}
+}
+
+// TestARestoreAppliesErasuresAgain restores a backup of before an erasure, with the keys of
+// after it and with keys of before it.
+func TestARestoreAppliesErasuresAgain(t *testing.T) {
+	t.Parallel()
+	s, _, _ := small(t)
+	dir := t.TempDir()
+	list, err := s.tenants.List(t.Context())
+	require.NoError(t, err)
+	ctx, tenant := t.Context(), list[0].ID
+	admit := func(role app.Role, subject string) app.Actor {
+		_, err := s.members.Add(ctx, app.Command(tenant), app.NewMember{Issuer: "https://idp.test", Subject: subject, Name: subject + " by name", Email: subject + "@one.test", Role: role}, "test")
+		require.NoError(t, err)
+		cookie, err := s.signIns.Accept(ctx, tenant, app.Claims{Issuer: "https://idp.test", Subject: subject, SignedInAt: time.Now()})
+		require.NoError(t, err)
+		who, err := s.signIns.BySession(ctx, cookie)
+		require.NoError(t, err)
+		return who
+	}
+	owner, fin, ada := admit(app.RoleTenantOwner, "owner"), admit(app.RoleFinanceAdmin, "fin"), admit(app.RoleDeveloper, "ada")
+	before := s.backUp(t, dir)
+	_, err = s.members.Suspend(ctx, owner, ada.Member, "left")
+	require.NoError(t, err)
+	change, err := s.approvals.Propose(ctx, owner, app.AskErasure(ada.Member, "asked for it"), "")
+	require.NoError(t, err)
+	_, err = s.approvals.Rule(ctx, fin, change.ID, app.Ruling{Ruling: approval.Ruling{Verdict: approval.VerdictApprove, Seen: change.Digest, Reason: "asked for it"}})
+	require.NoError(t, err)
+	later := t.TempDir()
+	after := s.backUp(t, later, func(b *backupRun) { b.keysOnly = true })
+
+	data := filepath.Join(dir, before+".zip")
+	names := func(r *restoreRun) []string {
+		t.Helper()
+		require.NoError(t, r.run(ctx))
+		h := openRestored(t, r)
+		page, err := h.members.List(ctx, owner, app.MemberFilter{})
+		require.NoError(t, err)
+		var all []string
+		for _, m := range page.Rows {
+			all = append(all, m.Name+" "+m.Email)
+		}
+		check, err := h.records.Verify(ctx, tenant)
+		require.NoError(t, err)
+		require.True(t, check.Good, check.Why)
+		slices.Sort(all)
+		return all
+	}
+	erased := []string{app.ErasedName + " ", "fin by name fin@one.test", "owner by name owner@one.test"}
+	r, _ := restoring(t, data)
+	r.keysFrom = later
+	require.Equal(t, erased, names(r))
+	require.Equal(t, 1, r.again)
+	drop(t, restoredName(r))
+
+	r, _ = restoring(t, data)
+	r.keysFrom, r.laterKeys = filepath.Join(dir, before+keysSuffix), filepath.Join(later, after+keysSuffix)
+	require.Equal(t, erased, names(r))
+	drop(t, restoredName(r))
+
+	r, _ = restoring(t, data) // nothing later is known: the name is back, which is why later keys are kept
+	r.keysFrom = filepath.Join(dir, before+keysSuffix)
+	require.Equal(t, "ada by name ada@one.test", names(r)[0])
+}
+
+func restoredName(r *restoreRun) string {
+	return regexp.MustCompile(`restored_\w+`).FindString(r.database)
 }

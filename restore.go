@@ -41,6 +41,7 @@ type restoreRun struct {
 
 	keys   *backup.Keys
 	erased []backup.Erased
+	again  int // subjects of them that these rows held
 	house  *house
 }
 
@@ -149,7 +150,7 @@ func (r *restoreRun) readKeys() error {
 		return err
 	}
 	_, _ = fmt.Fprintf(r.progress, "keys of %s from %s\n", r.keys.AsOf.UTC().Format(time.RFC3339), path)
-	r.erased = r.keys.Erased
+	r.erased = slices.Clone(r.keys.Erased)
 	if r.laterKeys != "" {
 		later, err := backup.ReadKeys(r.laterKeys, r.opening)
 		if err != nil {
@@ -207,6 +208,16 @@ func (r *restoreRun) move(ctx context.Context, into *db.Restore) error {
 	}
 	if err := into.LoadKeys(ctx, tables, func(i int) io.Reader { return bytes.NewReader(r.keys.Tables[i].Content) }); err != nil {
 		return err
+	}
+	list := make([]db.DumpedErasure, 0, len(r.erased))
+	for _, e := range r.erased {
+		list = append(list, db.DumpedErasure{Tenant: e.Tenant, Kind: e.Kind, Subject: e.Subject, Change: e.Change, ErasedAt: e.ErasedAt})
+	}
+	if r.again, err = into.Erase(ctx, list); err != nil {
+		return err
+	}
+	if r.again > 0 {
+		_, _ = fmt.Fprintf(r.out, "erasures applied again: %d\n", r.again)
 	}
 	return r.assemble(ctx, into)
 }
@@ -370,7 +381,7 @@ func (r *restoreRun) note(ctx context.Context, m *backup.Manifest) error {
 		return err
 	}
 	for _, t := range tenants {
-		if err := r.house.records.NoteRestored(ctx, t.ID, app.Restored{Backup: m.Name, AsOf: m.AsOf.Format(time.RFC3339), Rows: m.Rows(), Erased: len(r.erased), Release: m.CodeVersion}); err != nil {
+		if err := r.house.records.NoteRestored(ctx, t.ID, app.Restored{Backup: m.Name, AsOf: m.AsOf.Format(time.RFC3339), Rows: m.Rows(), Erased: r.again, Release: m.CodeVersion}); err != nil {
 			return err
 		}
 	}

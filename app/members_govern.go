@@ -22,6 +22,7 @@ func (m *Members) govern() {
 	m.changes.govern(changeToken, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: askedInPlace, apply: m.applyToken, impact: m.tokenImpact})
 	m.changes.govern(changeInvitation, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: askedInPlace, apply: m.applyInvitation, impact: m.invitationImpact})
 	m.changes.govern(changeMappingEnd, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: m.draftMappingEnd, apply: m.applyMappingEnd, impact: m.mappingEndImpact})
+	m.changes.govern(changeErasure, governed{checks: "access", floor: approval.FloorPair, lock: (*db.Tx).LockPeople, draft: m.draftErasure, apply: m.applyErasure, impact: m.erasureImpact})
 }
 
 // rolesAsk is what a maker sends of the roles a member is to have.

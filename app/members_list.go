@@ -49,13 +49,13 @@ func (m *Members) hands(tx *db.Tx, makers []string) (map[string]Hand, error) {
 	return found, nil
 }
 
-// name opens a person's name; erased ones stay opaque.
+// name opens a person's name; one that does not open stays opaque.
 func (m *Members) name(person id.Person, sealed []byte) string {
-	plain, err := m.ring.Open(purposeName, person.String(), sealed)
-	if err != nil || len(plain) == 0 {
+	name, err := personName(m.ring, person, sealed)
+	if err != nil || name == "" {
 		return person.String()
 	}
-	return string(plain)
+	return name
 }
 
 func (m *Members) email(person id.Person, sealed []byte) string {

@@ -35,7 +35,7 @@ func (t BackupTable) list() string {
 // IsKeys tells whether a table's rows are keys of people, which are backed up apart from
 // what they open.
 func (t BackupTable) IsKeys() bool {
-	return t.Schema == "public" && t.Name == "pseudonym_key"
+	return t.Schema == "keys" || t.Schema == "public" && t.Name == "pseudonym_key"
 }
 
 // Dump reads a whole installation at one instant.
@@ -57,7 +57,7 @@ var errBackupRole = fault.New(fault.KindForbidden, "backup_role",
 const backupTables = `select n.nspname, c.relname, array_agg(a.attname::text order by a.attnum)
 	from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
 	where c.relkind in ('r', 'p') and not c.relispartition and c.relname <> 'goose_db_version'
-		and (n.nspname = 'public' or n.nspname = 'river' and c.relname = 'river_job')
+		and (n.nspname in ('public', 'keys') or n.nspname = 'river' and c.relname = 'river_job')
 	group by 1, 2 order by 1, 2`
 
 // OpenDump begins to read everything at one instant. Close ends it.

@@ -179,6 +179,7 @@ func changeKinds() []changeKind {
 		{"api_token", "API token", "member", peopleChange},
 		{"api_token_revocation", "end of an API token", "member", peopleChange},
 		{"issuer", "issuer", "member", peopleChange},
+		{"erasure", "erasure", "member", peopleChange},
 		{"issuer_retirement", "end of an issuer", "member", peopleChange},
 	}
 }
