@@ -136,6 +136,9 @@ func (m *Members) applyErasure(tx *db.Tx, c approval.Change) error {
 	return nil
 }
 
+// OutOfReach is what no erasure changes, in words, for whoever is about to propose one.
+func OutOfReach() []string { return outOfReach() }
+
 // outOfReach is what an erasure cannot change, in words; it is part of what is decided.
 func outOfReach() []string {
 	return []string{

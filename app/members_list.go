@@ -269,8 +269,9 @@ type MemberStory struct {
 	Accounts []MemberView // the person's other accounts
 	Steps    []Step       // newest first
 	Tokens   []TokenView
-	Known    []Known // what a suspension of the person leaves as it is
-	Live     int     // tokens of all accounts that a suspension would end
+	Known    []Known   // what a suspension of the person leaves as it is
+	Live     int       // tokens of all accounts that a suspension would end
+	ErasedBy id.Change // zero: nobody erased the person
 }
 
 const maxMemberSteps = 200
@@ -317,6 +318,9 @@ func (m *Members) Story(ctx context.Context, who Actor, member id.Member) (Membe
 			return err
 		}
 		if story.Known, err = known(tx, row.PersonID); err != nil {
+			return err
+		}
+		if story.ErasedBy, err = tx.ErasedBy(row.PersonID); err != nil {
 			return err
 		}
 		for _, a := range accounts {

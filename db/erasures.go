@@ -60,6 +60,13 @@ func (t *Tx) PersonErased(person id.Person) (*time.Time, error) {
 	return at, err
 }
 
+// ErasedBy finds the change that erased a person; zero: none did.
+func (t *Tx) ErasedBy(person id.Person) (id.Change, error) {
+	var change id.Change
+	_, err := t.row("find erasure", []any{&change}, `select change_id from erasure where tenant_id = $1 and kind = 'person' and subject_id = $2 order by erased_at limit 1`, t.Tenant, person)
+	return change, err
+}
+
 // DumpedErasure is an erasure as a backup's keys name it.
 type DumpedErasure struct {
 	Tenant, Kind, Subject, Change string // UUIDs

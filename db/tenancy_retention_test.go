@@ -20,6 +20,7 @@ func readingRetention() map[string]query {
 			}
 			return found, err
 		}},
+		"ErasedBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.ErasedBy(theirs.person) }},
 		"PersonErased": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			at, err := tx.PersonErased(theirs.person)
 			return at, err
