@@ -151,7 +151,7 @@ func outOfReach() []string {
 	}
 }
 
-func (m *Members) erasureImpact(tx *db.Tx, c approval.Change) (approval.Impact, error) {
+func (m *Members) erasureImpact(_ *db.Tx, c approval.Change) (approval.Impact, error) {
 	var p erasurePayload
 	if err := stored(c, &p); err != nil {
 		return approval.Impact{}, err
@@ -159,18 +159,8 @@ func (m *Members) erasureImpact(tx *db.Tx, c approval.Change) (approval.Impact, 
 	if p.PersonID == "" {
 		return approval.Impact{Sentence: "The label that a developer declared can never be read again; requests keep their opaque id and their dollars stay where they are."}, nil
 	}
-	hands, err := m.hands(tx, p.Accounts)
-	if err != nil {
-		return approval.Impact{}, err
-	}
-	name := ErasedName
-	for _, h := range hands {
-		if h.Member.String() == p.Accounts[0] {
-			name = h.Name
-		}
-	}
 	return approval.Impact{Sentence: fmt.Sprintf("Name, address, sign-in identity and developer label of %s can never be read again, by nobody and from no later backup. "+
-		"%d accounts, their records and their dollars stay under opaque ids. It cannot be undone.", name, len(p.Accounts))}, nil
+		"Accounts that this clears: %d; their records and their dollars stay under opaque ids. It cannot be undone.", p.Accounts[0], len(p.Accounts))}, nil
 }
 
 // Erasure is the report of an applied erasure.

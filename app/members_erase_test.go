@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -41,8 +42,11 @@ func TestErasingAPersonMakesThemUnreadableAndNothingElse(t *testing.T) {
 	require.Error(t, err)
 	change := h.propose(t, owner, app.AskErasure(ada.Member, "asked for it"))
 	require.True(t, change.Open())
-	require.Contains(t, change.Impact.Sentence, "ada can never be read again")
+	shown, err := h.approvals.Case(t.Context(), fin, change.ID)
+	require.NoError(t, err)
+	require.Contains(t, shown.Impact.Sentence, "ada can never be read again")
 	require.NotContains(t, string(change.Payload), "ada")
+	require.Zero(t, h.number(t, `select count(*) from change_terms where tenant_id = $1 and position('ada ' in convert_from(impact, 'UTF8')) > 0`, h.one.tenant), "what is kept names nobody")
 	_, err = h.approveChange(t, owner, change)
 	require.Error(t, err, "two persons")
 	twice := h.propose(t, owner, app.AskErasure(ada.Member, "again"))
@@ -93,11 +97,11 @@ func TestErasingAPersonMakesThemUnreadableAndNothingElse(t *testing.T) {
 // peopleOf prints everything that names people of a company.
 func (h *house) peopleOf(t *testing.T, c *company) string {
 	t.Helper()
-	text := ""
+	var text strings.Builder
 	for _, table := range []string{"person", "member", "session", "login", "developer", "keys.person_key", "erasure"} {
-		text += h.text(t, `select coalesce(string_agg(r::text, E'\n' order by r::text), '') from `+table+` r where tenant_id = $1`, c.tenant)
+		text.WriteString(h.text(t, `select coalesce(string_agg(r::text, E'\n' order by r::text), '') from `+table+` r where tenant_id = $1`, c.tenant))
 	}
-	return text
+	return text.String()
 }
 
 // asApp runs a statement with the tenant as its parameter, as the role that runs.

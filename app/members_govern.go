@@ -134,10 +134,6 @@ func (m *Members) rolesImpact(tx *db.Tx, c approval.Change) (approval.Impact, er
 	if err := stored(c, &p); err != nil {
 		return approval.Impact{}, err
 	}
-	hands, err := m.hands(tx, []string{p.Member.String()})
-	if err != nil {
-		return approval.Impact{}, err
-	}
 	out := approval.Impact{}
 	words := func(list []grantText) string {
 		var names []string
@@ -152,7 +148,7 @@ func (m *Members) rolesImpact(tx *db.Tx, c approval.Change) (approval.Impact, er
 		}
 		return strings.Join(names, ", ")
 	}
-	out.Sentence = fmt.Sprintf("%s is given %s and loses %s.", hands[p.Member.String()].Name, words(p.Given), words(p.Taken))
+	out.Sentence = fmt.Sprintf("%s is given %s and loses %s.", p.Member, words(p.Given), words(p.Taken))
 	return out, nil
 }
 

@@ -276,6 +276,26 @@ type MemberStory struct {
 
 const maxMemberSteps = 200
 
+// others reads a person's accounts but one.
+func (m *Members) others(tx *db.Tx, accounts []db.MemberRow, but id.Member) ([]MemberView, error) {
+	var list []MemberView
+	for _, a := range accounts {
+		if a.MemberID == but {
+			continue
+		}
+		row, err := tx.MemberNow(a.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		view, err := m.withGrants(tx, &row)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, view)
+	}
+	return list, nil
+}
+
 // Story shows one member with history.
 func (m *Members) Story(ctx context.Context, who Actor, member id.Member) (MemberStory, error) {
 	if err := m.access.Check(who, "member", "read"); err != nil {
@@ -295,19 +315,8 @@ func (m *Members) Story(ctx context.Context, who Actor, member id.Member) (Membe
 		if err != nil {
 			return err
 		}
-		for _, a := range accounts {
-			if a.MemberID == member {
-				continue
-			}
-			other, err := tx.MemberNow(a.MemberID)
-			if err != nil {
-				return err
-			}
-			view, err := m.withGrants(tx, &other)
-			if err != nil {
-				return err
-			}
-			story.Accounts = append(story.Accounts, view)
+		if story.Accounts, err = m.others(tx, accounts, member); err != nil {
+			return err
 		}
 		held, err := tx.PersonRoles(row.PersonID)
 		if err != nil {

@@ -21,7 +21,8 @@ type MemberListRow struct {
 	LastSignInAt *time.Time
 }
 
-const memberListSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed, with_shard(p.tenant_id, 'person', p.person_id, 'email', p.email_sealed) as email_sealed, m.recorded_at,
+const memberListSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed,
+	with_shard(p.tenant_id, 'person', p.person_id, 'email', p.email_sealed) as email_sealed, m.recorded_at,
 	case when s.state = 'suspended' then s.at end as suspended_at, l.at as last_sign_in_at
 	from member m join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id
 	left join lateral (select state, at from member_state s where s.tenant_id = m.tenant_id and s.member_id = m.member_id and s.at <= ? order by s.at desc, s.version_id desc limit 1) s on true

@@ -122,7 +122,8 @@ func (t *Tx) Developers(ids []string) ([]DeveloperRow, error) {
 	if len(ids) == 0 {
 		return rows, nil
 	}
-	err := t.scan("read developers", &rows, `select developer_id, with_shard(tenant_id, 'developer', developer_id, 'label', label_sealed) as label_sealed, verified from developer where tenant_id = ? and developer_id = any(string_to_array(?, ',')::uuid[])`, t.Tenant, strings.Join(ids, ","))
+	err := t.scan("read developers", &rows, `select developer_id, with_shard(tenant_id, 'developer', developer_id, 'label', label_sealed) as label_sealed, verified
+		from developer where tenant_id = ? and developer_id = any(string_to_array(?, ',')::uuid[])`, t.Tenant, strings.Join(ids, ","))
 	return rows, err
 }
 

@@ -105,14 +105,14 @@ func erasedLines(e *app.Erasure) []erasedLine {
 	}
 	for i := range e.Parts {
 		p := &e.Parts[i]
-		add(true, p.Keys, "keys destroyed of "+p.Kind+" "+p.Subject)
-		add(true, p.Accounts, "accounts whose issuer and subject were cleared")
-		add(true, p.Sessions, "sessions whose claims were cleared")
-		add(true, p.Invitations, "invitations whose name and address were cleared")
-		add(true, p.Labels, "developer labels cleared")
-		add(false, p.Decisions, "signed decisions whose issuer tokens are evidence")
-		add(false, p.Deliveries, "messages sent to them")
-		add(false, p.Exports, "exports of the company’s data or log made so far")
+		add(true, p.Keys, "Keys destroyed of "+p.Kind+" "+p.Subject)
+		add(true, p.Accounts, "Accounts whose issuer and subject were cleared")
+		add(true, p.Sessions, "Sessions whose claims were cleared")
+		add(true, p.Invitations, "Invitations whose name and address were cleared")
+		add(true, p.Labels, "Developer labels cleared")
+		add(false, p.Decisions, "Signed decisions whose issuer tokens are evidence")
+		add(false, p.Deliveries, "Messages sent to them")
+		add(false, p.Exports, "Exports of the company’s data or log made so far")
 	}
 	for _, words := range e.OutOfReach {
 		add(false, -1, words)

@@ -50,7 +50,7 @@ func TestAnErasureIsProposedOnAPageAndReported(t *testing.T) {
 	require.Contains(t, page.body, "Out of reach")
 	file := w.see(t, w.one, app.RoleTenantOwner, report+"/report.csv")
 	require.Equal(t, 200, file.status)
-	require.Contains(t, file.body, ",true,1,accounts whose issuer and subject were cleared")
+	require.Contains(t, file.body, ",true,1,Accounts whose issuer and subject were cleared")
 	require.Contains(t, file.body, ",false,,")
 	member := w.see(t, w.one, app.RoleTenantOwner, analyst)
 	wholesome(t, member)
