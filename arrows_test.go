@@ -88,7 +88,8 @@ func arrows() map[string][]string {
 		"simulator/issuer": nil,
 		"simulator/notary": nil,
 		"demo":             append(slices.Clone(edge), "simulator", "simulator/issuer"),
-		"login":            nil, // runs on other machines, and speaks only HTTP to ours
+		"backup":           pure, // the form of files; what they hold is read and written elsewhere
+		"login":            nil,  // runs on other machines, and speaks only HTTP to ours
 		"e2e":              nil,
 		"bench":            append(slices.Clone(edge), "db", "db/postgres", "gateway", "simulator", "web"),
 		"":                 {"*"},
@@ -148,6 +149,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"github.com/minio/":               {"jobs/attest", "simulator/notary"},
 		"github.com/digitorus/":           {"app/witness", "simulator/notary"},
 		"github.com/anthropics/anthropic": {},
+		"filippo.io/age":                  {"backup"},
 	}
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "tollbook"), "/")

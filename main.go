@@ -44,6 +44,11 @@ const manual = `Usage:
   tollbook login     [--url URL] [--device] [--cost-center CODE]    URL as ANTHROPIC_BASE_URL
   tollbook login     switch CODE | token | status | logout
   tollbook journal   drain|show DIR
+  tollbook backup    --to DIR [--keys-to DIR] [--heads-to DIR] [--recipient age1…] [--keys-only] [--data DIR]
+                     database, journals and, encrypted and apart, keys; the passphrase is TOLLBOOK_BACKUP_PASSPHRASE;
+                     --data DIR backs up the demo that runs there
+  tollbook restore   --from FILE.zip [--keys FILE|DIR] [--later-keys FILE] [--identity FILE] [--checkpoint FILE]
+                     [--write-keys FILE]              into a database that does not exist yet; exit 1 names what is missing
   tollbook tenant    create SLUG NAME | list | upstream SLUG URL
                      suspend SLUG --reason TEXT | resume SLUG --reason TEXT
                      export SLUG FILE.zip              every table as CSV with a manifest, without secrets
@@ -81,6 +86,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return commandSigner(ctx, rest)
 	case "verify":
 		return commandVerify(rest, out)
+	case "backup":
+		return commandBackup(ctx, rest, out, progress)
+	case "restore":
+		return commandRestore(ctx, rest, out, progress)
 	case "journal":
 		return commandJournal(ctx, rest, out)
 	case "tenant", "key", "node", "prices":

@@ -358,6 +358,8 @@ func (a *Approvals) readable(eyes []Actor) []string {
 	return kinds
 }
 
+// reads says whether an actor may read changes of a kind: who reads or proposes what it is
+// about, and who may decide about it.
 func (a *Approvals) reads(who Actor, kind string) bool {
 	object := objectOf(kind)
 	return a.access.Check(who, object, "read") == nil || a.access.Check(who, object, "propose") == nil ||

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"tollbook/app/approval"
@@ -174,6 +175,28 @@ func (a *Approvals) terms(tx *db.Tx, views []ChangeView) error {
 			return err
 		}
 		v.Terms, v.Impact = found.Terms, found.impact
+	}
+	return a.nameMembers(tx, views)
+}
+
+var memberText = regexp.MustCompile(`\bmem_[0-9a-f]{32}\b`)
+
+// nameMembers puts names where sentences that are kept name members by their opaque ids:
+// what is kept has to outlive an erasure.
+func (a *Approvals) nameMembers(tx *db.Tx, views []ChangeView) error {
+	var said []string
+	for i := range views {
+		said = append(said, memberText.FindAllString(views[i].Impact.Sentence, -1)...)
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	hands, err := a.members.hands(tx, said)
+	if err != nil {
+		return err
+	}
+	for i := range views {
+		views[i].Impact.Sentence = memberText.ReplaceAllStringFunc(views[i].Impact.Sentence, func(member string) string { return hands[member].Name })
 	}
 	return nil
 }

@@ -49,6 +49,8 @@ const (
 	changeMapped     = "mapped_roles"
 	changeIssuerEnd  = "issuer_retirement"
 
+	changeErasure = "erasure"
+
 	changeProfile  = "tenant_profile"
 	changeBranding = "branding"
 
@@ -70,7 +72,7 @@ func objectOf(kind string) string {
 		return "node"
 	case changeKey, changeKeyEnd, changeKeySecret, changeKeyMove, changeRight, changeRightEnd:
 		return "key"
-	case changeMember, changeInvitation, changeInviteEnd, changeRoles, changeSuspension, changeResumption, changeLink, changeMapping, changeMappingEnd, changeMapped:
+	case changeMember, changeInvitation, changeInviteEnd, changeRoles, changeSuspension, changeResumption, changeLink, changeMapping, changeMappingEnd, changeMapped, changeErasure:
 		return "member"
 	case changeToken, changeTokenEnd:
 		return "token"

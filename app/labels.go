@@ -114,7 +114,7 @@ func tenantRing(tx *db.Tx, ring *secret.Keyring) (*secret.Keyring, error) {
 
 // Seal encrypts a label for its developer alone.
 func (l *Labels) Seal(developer id.Developer, label string) []byte {
-	return l.ring.Seal(purposeLabel, developer.String(), []byte(label))
+	return l.ring.SealApart(purposeLabel, developer.String(), []byte(label))
 }
 
 // Open decrypts a label; empty when it was erased or cannot be opened.

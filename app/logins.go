@@ -405,13 +405,13 @@ func (l *Logins) List(ctx context.Context, who Actor) ([]LoginView, error) {
 			if !own && scope != nil && !visible(tree, r.NodeID, scope) {
 				continue
 			}
-			name, err := l.ring.Open(purposeName, r.PersonID.String(), r.NameSealed)
+			name, err := personName(l.ring, r.PersonID, r.NameSealed)
 			if err != nil {
 				return err
 			}
 			node, _ := tree.Node(r.NodeID)
 			list = append(list, LoginView{
-				ID: r.LoginID, Name: string(name), Client: r.Client, CostCenter: node.Code, BeganAt: r.RecordedAt.UTC(), SeenAt: r.LastSeenAt.UTC(), EndsAt: r.ExpiresAt.UTC(), Own: own,
+				ID: r.LoginID, Name: name, Client: r.Client, CostCenter: node.Code, BeganAt: r.RecordedAt.UTC(), SeenAt: r.LastSeenAt.UTC(), EndsAt: r.ExpiresAt.UTC(), Own: own,
 			})
 		}
 		return nil

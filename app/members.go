@@ -143,12 +143,12 @@ func nodeOf(tx *db.Tx, code string) (id.Node, error) {
 }
 
 func (m *Members) addPerson(tx *db.Tx, person id.Person, want NewMember) error {
-	name := m.ring.Seal(purposeName, person.String(), []byte(want.Name))
+	name := m.ring.SealApart(purposeName, person.String(), []byte(want.Name))
 	if want.Email == "" {
 		return tx.AddPerson(person, name, nil, nil) // no address is nobody's address
 	}
 	hash := m.emails.Current(strings.ToLower(want.Email))
-	return tx.AddPerson(person, name, m.ring.Seal(purposeEmail, person.String(), []byte(want.Email)), hash[:])
+	return tx.AddPerson(person, name, m.ring.SealApart(purposeEmail, person.String(), []byte(want.Email)), hash[:])
 }
 
 // load reads what the actor's member is and may do now.

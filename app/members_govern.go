@@ -22,6 +22,7 @@ func (m *Members) govern() {
 	m.changes.govern(changeToken, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: askedInPlace, apply: m.applyToken, impact: m.tokenImpact})
 	m.changes.govern(changeInvitation, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: askedInPlace, apply: m.applyInvitation, impact: m.invitationImpact})
 	m.changes.govern(changeMappingEnd, governed{checks: "access", lock: (*db.Tx).LockPeople, draft: m.draftMappingEnd, apply: m.applyMappingEnd, impact: m.mappingEndImpact})
+	m.changes.govern(changeErasure, governed{checks: "access", floor: approval.FloorPair, lock: (*db.Tx).LockPeople, draft: m.draftErasure, apply: m.applyErasure, impact: m.erasureImpact})
 }
 
 // rolesAsk is what a maker sends of the roles a member is to have.
@@ -133,10 +134,6 @@ func (m *Members) rolesImpact(tx *db.Tx, c approval.Change) (approval.Impact, er
 	if err := stored(c, &p); err != nil {
 		return approval.Impact{}, err
 	}
-	hands, err := m.hands(tx, []string{p.Member.String()})
-	if err != nil {
-		return approval.Impact{}, err
-	}
 	out := approval.Impact{}
 	words := func(list []grantText) string {
 		var names []string
@@ -151,7 +148,7 @@ func (m *Members) rolesImpact(tx *db.Tx, c approval.Change) (approval.Impact, er
 		}
 		return strings.Join(names, ", ")
 	}
-	out.Sentence = fmt.Sprintf("%s is given %s and loses %s.", hands[p.Member.String()].Name, words(p.Given), words(p.Taken))
+	out.Sentence = fmt.Sprintf("%s is given %s and loses %s.", p.Member, words(p.Given), words(p.Taken))
 	return out, nil
 }
 

@@ -64,20 +64,16 @@ func (m *Members) applyToken(tx *db.Tx, c approval.Change) error {
 	return addToken(tx, p, secret.Hash(plain), c)
 }
 
-func (m *Members) tokenImpact(tx *db.Tx, c approval.Change) (approval.Impact, error) {
+func (m *Members) tokenImpact(_ *db.Tx, c approval.Change) (approval.Impact, error) {
 	var p tokenPayload
 	if err := stored(c, &p); err != nil {
-		return approval.Impact{}, err
-	}
-	hands, err := m.hands(tx, []string{p.Member.String()})
-	if err != nil {
 		return approval.Impact{}, err
 	}
 	scope := "every role they have when it is used"
 	if len(p.Roles) > 0 {
 		scope = strings.ReplaceAll(joinRoles(p.Roles), ",", ", ")
 	}
-	return approval.Impact{Sentence: fmt.Sprintf("Programs act as %s with an API token %q: %s. Its maker holds the secret already, which works once this is approved.", hands[p.Member.String()].Name, p.Label, scope)}, nil
+	return approval.Impact{Sentence: fmt.Sprintf("Programs act as %s with an API token %q: %s. Its maker holds the secret already, which works once this is approved.", p.Member, p.Label, scope)}, nil
 }
 
 // invitationPayload is what a change says of an invitation; whom it is for is sealed.

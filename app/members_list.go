@@ -49,13 +49,13 @@ func (m *Members) hands(tx *db.Tx, makers []string) (map[string]Hand, error) {
 	return found, nil
 }
 
-// name opens a person's name; erased ones stay opaque.
+// name opens a person's name; one that does not open stays opaque.
 func (m *Members) name(person id.Person, sealed []byte) string {
-	plain, err := m.ring.Open(purposeName, person.String(), sealed)
-	if err != nil || len(plain) == 0 {
+	name, err := personName(m.ring, person, sealed)
+	if err != nil || name == "" {
 		return person.String()
 	}
-	return string(plain)
+	return name
 }
 
 func (m *Members) email(person id.Person, sealed []byte) string {
@@ -269,11 +269,32 @@ type MemberStory struct {
 	Accounts []MemberView // the person's other accounts
 	Steps    []Step       // newest first
 	Tokens   []TokenView
-	Known    []Known // what a suspension of the person leaves as it is
-	Live     int     // tokens of all accounts that a suspension would end
+	Known    []Known   // what a suspension of the person leaves as it is
+	Live     int       // tokens of all accounts that a suspension would end
+	ErasedBy id.Change // zero: nobody erased the person
 }
 
 const maxMemberSteps = 200
+
+// others reads a person's accounts but one.
+func (m *Members) others(tx *db.Tx, accounts []db.MemberRow, but id.Member) ([]MemberView, error) {
+	var list []MemberView
+	for _, a := range accounts {
+		if a.MemberID == but {
+			continue
+		}
+		row, err := tx.MemberNow(a.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		view, err := m.withGrants(tx, &row)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, view)
+	}
+	return list, nil
+}
 
 // Story shows one member with history.
 func (m *Members) Story(ctx context.Context, who Actor, member id.Member) (MemberStory, error) {
@@ -294,19 +315,8 @@ func (m *Members) Story(ctx context.Context, who Actor, member id.Member) (Membe
 		if err != nil {
 			return err
 		}
-		for _, a := range accounts {
-			if a.MemberID == member {
-				continue
-			}
-			other, err := tx.MemberNow(a.MemberID)
-			if err != nil {
-				return err
-			}
-			view, err := m.withGrants(tx, &other)
-			if err != nil {
-				return err
-			}
-			story.Accounts = append(story.Accounts, view)
+		if story.Accounts, err = m.others(tx, accounts, member); err != nil {
+			return err
 		}
 		held, err := tx.PersonRoles(row.PersonID)
 		if err != nil {
@@ -317,6 +327,9 @@ func (m *Members) Story(ctx context.Context, who Actor, member id.Member) (Membe
 			return err
 		}
 		if story.Known, err = known(tx, row.PersonID); err != nil {
+			return err
+		}
+		if story.ErasedBy, err = tx.ErasedBy(row.PersonID); err != nil {
 			return err
 		}
 		for _, a := range accounts {

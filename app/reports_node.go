@@ -122,11 +122,7 @@ func (r *Reports) ownerName(tx *db.Tx, owner id.Member) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name, err := r.labels.ring.Open(purposeName, row.PersonID.String(), row.NameSealed)
-	if err != nil {
-		return "", nil //nolint:nilerr // an erased name cannot be opened any more
-	}
-	return string(name), nil
+	return personName(r.labels.ring, row.PersonID, row.NameSealed)
 }
 
 // month sums the node's posting period by what is below it, by developer and by key.

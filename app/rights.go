@@ -78,8 +78,8 @@ func (r *Rights) view(row *db.RightRow, tree *hierarchy.Tree) (RightView, error)
 	if view.Everybody {
 		return view, nil
 	}
-	name, err := r.ring.Open(purposeName, row.PersonID.String(), row.NameSealed)
-	view.Name = string(name)
+	var err error
+	view.Name, err = personName(r.ring, row.PersonID, row.NameSealed)
 	return view, err
 }
 

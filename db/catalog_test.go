@@ -94,7 +94,7 @@ func appendOnly() []string {
 		"key_assignment", "member_role", "role_end", "member_state", "member_link", "group_mapping", "upstream", "price_version", "price_proposal", "usage_batch", "usage_event",
 		"adjustment_batch", "adjustment", "adjustment_line", "adjustment_end", "request_selection",
 		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test", "founding", "logo", "branding",
-		"policy_version", "change_revision", "change_terms", "change_vote", "change_remark", "change_attachment", "change_document", "delegation", "delegation_end",
+		"policy_version", "change_revision", "change_terms", "change_vote", "change_remark", "change_attachment", "change_document", "delegation", "delegation_end", "erasure",
 	}
 }
 
@@ -158,7 +158,7 @@ func TestSystemReadsOnlyWhatItIsListedFor(t *testing.T) {
 		granted = append(granted, table)
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,placement,price_version,pseudonym_key,rule_version,tenant,tenant_profile,tenant_state,upstream,virtual_key", strings.Join(granted, ","))
+	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,person_key,placement,price_version,pseudonym_key,rule_version,tenant,tenant_profile,tenant_state,upstream,virtual_key", strings.Join(granted, ","))
 }
 
 func TestATenantSeesNothingOfAnother(t *testing.T) {

@@ -38,7 +38,7 @@ func (t *Tx) TakeCredentials(login id.Login) error {
 	return t.exec("take credentials back", `delete from login_credential where tenant_id = $1 and login_id = $2`, t.Tenant, login)
 }
 
-const rightSelect = `select r.right_id, r.member_id, r.node_id, r.recorded_at, r.change_id, m.person_id, p.name_sealed from charge_right r
+const rightSelect = `select r.right_id, r.member_id, r.node_id, r.recorded_at, r.change_id, m.person_id, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed from charge_right r
 	left join member m on m.tenant_id = r.tenant_id and m.member_id = r.member_id
 	left join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id
 	where r.tenant_id = ? and not exists (select from charge_right_end e where e.tenant_id = r.tenant_id and e.right_id = r.right_id)`
@@ -265,7 +265,7 @@ func (t *Tx) LiveCredentials(login id.Login) (int64, error) {
 	return n, err
 }
 
-const loginSelect = `select l.login_id, l.member_id, m.person_id, p.name_sealed, l.client, l.refresh_hash, l.recorded_at, l.expires_at,
+const loginSelect = `select l.login_id, l.member_id, m.person_id, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed, l.client, l.refresh_hash, l.recorded_at, l.expires_at,
 		(select n.node_id from login_charge n where n.tenant_id = l.tenant_id and n.login_id = l.login_id order by n.place desc limit 1) as node_id,
 		coalesce((select max(c.recorded_at) from login_credential c where c.tenant_id = l.tenant_id and c.login_id = l.login_id), l.recorded_at) as last_seen_at
 	from login l join member m on m.tenant_id = l.tenant_id and m.member_id = l.member_id

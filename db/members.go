@@ -21,7 +21,8 @@ type MemberListRow struct {
 	LastSignInAt *time.Time
 }
 
-const memberListSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, p.name_sealed, p.email_sealed, m.recorded_at,
+const memberListSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed,
+	with_shard(p.tenant_id, 'person', p.person_id, 'email', p.email_sealed) as email_sealed, m.recorded_at,
 	case when s.state = 'suspended' then s.at end as suspended_at, l.at as last_sign_in_at
 	from member m join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id
 	left join lateral (select state, at from member_state s where s.tenant_id = m.tenant_id and s.member_id = m.member_id and s.at <= ? order by s.at desc, s.version_id desc limit 1) s on true
@@ -258,9 +259,9 @@ func (t *Tx) NamesBehind(members, tokens []string) ([]NameRow, error) {
 	if len(members)+len(tokens) == 0 {
 		return rows, nil
 	}
-	err := t.scan("name makers", &rows, `select 'mem_' || replace(m.member_id::text, '-', '') as id, m.member_id, p.person_id, p.name_sealed, '' as label
+	err := t.scan("name makers", &rows, `select 'mem_' || replace(m.member_id::text, '-', '') as id, m.member_id, p.person_id, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed, '' as label
 		from member m join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id where m.tenant_id = ? and m.member_id = any(string_to_array(?, ',')::uuid[])
-		union all select 'tok_' || replace(k.token_id::text, '-', ''), m.member_id, p.person_id, p.name_sealed, k.label
+		union all select 'tok_' || replace(k.token_id::text, '-', ''), m.member_id, p.person_id, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed, k.label
 		from api_token k join member m on m.tenant_id = k.tenant_id and m.member_id = k.member_id join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id
 		where k.tenant_id = ? and k.token_id = any(string_to_array(?, ',')::uuid[])`, t.Tenant, strings.Join(members, ","), t.Tenant, strings.Join(tokens, ","))
 	return rows, err

@@ -58,7 +58,7 @@ func (t *Tx) GrantRole(g NewGrant) error {
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, t.Tenant, g.Version, g.Member, g.Role, g.Node, g.From, t.Now, g.Change, g.Mapping)
 }
 
-const memberSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, m.suspended_at, p.name_sealed
+const memberSelect = `select m.member_id, m.person_id, m.kind, m.issuer, m.subject, m.suspended_at, with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed
 	from member m join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id where m.tenant_id = ?`
 
 // MemberByIdentity finds a member by issuer and subject.
@@ -122,7 +122,8 @@ func (t *Tx) Developers(ids []string) ([]DeveloperRow, error) {
 	if len(ids) == 0 {
 		return rows, nil
 	}
-	err := t.scan("read developers", &rows, `select developer_id, label_sealed, verified from developer where tenant_id = ? and developer_id = any(string_to_array(?, ',')::uuid[])`, t.Tenant, strings.Join(ids, ","))
+	err := t.scan("read developers", &rows, `select developer_id, with_shard(tenant_id, 'developer', developer_id, 'label', label_sealed) as label_sealed, verified
+		from developer where tenant_id = ? and developer_id = any(string_to_array(?, ',')::uuid[])`, t.Tenant, strings.Join(ids, ","))
 	return rows, err
 }
 
@@ -160,6 +161,6 @@ func (t *Tx) Issuers() ([]IssuerRow, error) {
 // PersonEmail reads a person's sealed address; empty when erased or absent.
 func (t *Tx) PersonEmail(person id.Person) ([]byte, error) {
 	var sealed []byte
-	_, err := t.row("read address", []any{&sealed}, `select email_sealed from person where tenant_id = $1 and person_id = $2`, t.Tenant, person)
+	_, err := t.row("read address", []any{&sealed}, `select with_shard(tenant_id, 'person', person_id, 'email', email_sealed) from person where tenant_id = $1 and person_id = $2`, t.Tenant, person)
 	return sealed, err
 }

@@ -301,7 +301,8 @@ func (o Order) qualified() string {
 // usageQuery reads the rows first and names keys and developers of what is left of them.
 func usageQuery(tenant id.Tenant, f UsageFilter, spans []span) (string, []any) {
 	s := f.rows(tenant, usageColumnsRead, spans)
-	s.text = `select u.*, k.label as key_label, d.label_sealed, coalesce(a.sequence, 0) as adjusted_sequence, coalesce(a.kind, '') as adjusted_kind, coalesce(a.state, '') as adjusted_state,
+	s.text = `select u.*, k.label as key_label, with_shard(d.tenant_id, 'developer', d.developer_id, 'label', d.label_sealed) as label_sealed,
+			coalesce(a.sequence, 0) as adjusted_sequence, coalesce(a.kind, '') as adjusted_kind, coalesce(a.state, '') as adjusted_state,
 			a.placement_id as adjusted_placement_id, a.split::text as adjusted_split, coalesce(a.charge_pico, 0) as adjusted_charge_pico, a.recorded_at as adjusted_at,
 			b.change_id as adjusted_change_id, coalesce(c.number, 0) as adjusted_number
 		from (` + s.text + `) u

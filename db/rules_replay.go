@@ -75,6 +75,6 @@ func (t *Tx) KeyCenters() ([]KeyCenterRow, error) {
 // VerifiedDevelopers reads the labels of everybody who was seen signed in.
 func (t *Tx) VerifiedDevelopers() ([]DeveloperRow, error) {
 	var rows []DeveloperRow
-	err := t.scan("read verified developers", &rows, `select developer_id, label_sealed, verified from developer where tenant_id = ? and verified`, t.Tenant)
+	err := t.scan("read verified developers", &rows, `select developer_id, with_shard(tenant_id, 'developer', developer_id, 'label', label_sealed) as label_sealed, verified from developer where tenant_id = ? and verified`, t.Tenant)
 	return rows, err
 }

@@ -18,7 +18,8 @@ func (t *Tx) FindKeys(text string, limit int) ([]KeyRow, error) {
 // SeenDevelopers lists developers whose label is known, the latest first; of some
 // subtrees, those who were charged there.
 func (t *Tx) SeenDevelopers(within []id.Node, limit int) ([]DeveloperRow, error) {
-	s := &statement{text: `select d.developer_id, d.label_sealed, d.verified from developer d where d.tenant_id = ? and d.label_sealed is not null`, args: []any{t.Tenant}}
+	s := &statement{text: `select d.developer_id, with_shard(d.tenant_id, 'developer', d.developer_id, 'label', d.label_sealed) as label_sealed, d.verified
+		from developer d where d.tenant_id = ? and d.label_sealed is not null`, args: []any{t.Tenant}}
 	if within != nil {
 		s.and(`exists (select from rollup_developer_day r where r.tenant_id = ? and r.developer_id = d.developer_id
 			and r.placement_id in (select placement_id from placement where tenant_id = ? and ancestor_ids && string_to_array(?, ',')::uuid[]))`, t.Tenant, t.Tenant, nodeList(within))

@@ -121,7 +121,8 @@ func (t *SystemTx) turns(tenants map[id.Tenant]*SnapshotTenant, named map[string
 // login charges now.
 func (t *SystemTx) credentials(only id.Tenant) ([]SnapshotKey, error) {
 	var rows []SnapshotKey
-	err := t.scan("read login credentials", &rows, `select c.tenant_id, n.key_id, k.label, c.key_hash, least(c.expires_at, l.expires_at) as expires_at, n.node_id, l.developer_id, l.label_sealed
+	err := t.scan("read login credentials", &rows, `select c.tenant_id, n.key_id, k.label, c.key_hash, least(c.expires_at, l.expires_at) as expires_at, n.node_id, l.developer_id,
+			with_shard(l.tenant_id, 'login', l.login_id, 'label', l.label_sealed) as label_sealed
 		from login_credential c join login l on l.tenant_id = c.tenant_id and l.login_id = c.login_id
 		join member m on m.tenant_id = l.tenant_id and m.member_id = l.member_id and m.suspended_at is null
 		join lateral (select node_id, key_id from login_charge n where n.tenant_id = l.tenant_id and n.login_id = l.login_id order by n.place desc limit 1) n on true

@@ -302,6 +302,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingNotices())
 	maps.Copy(all, readingDecisions())
 	maps.Copy(all, readingAdjustments())
+	maps.Copy(all, readingRetention())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

@@ -86,7 +86,7 @@ type TokenListRow struct {
 var ErrTokenAbsent = fault.New(fault.KindNotFound, "token_absent", "There is no such token.")
 
 const tokenSelect = `select k.token_id, k.member_id, k.label, coalesce(array_to_string(k.roles, ','), '') as roles, k.recorded_at, k.expires_at, k.last_used_at, k.revoked_at,
-	p.name_sealed, p.person_id, m.suspended_at is not null as suspended, coalesce(c.number, 0) as number, coalesce(c.maker, '') as maker
+	with_shard(p.tenant_id, 'person', p.person_id, 'name', p.name_sealed) as name_sealed, p.person_id, m.suspended_at is not null as suspended, coalesce(c.number, 0) as number, coalesce(c.maker, '') as maker
 	from api_token k join member m on m.tenant_id = k.tenant_id and m.member_id = k.member_id
 	join person p on p.tenant_id = m.tenant_id and p.person_id = m.person_id
 	left join change c on c.tenant_id = k.tenant_id and c.change_id = k.change_id where k.tenant_id = ?`

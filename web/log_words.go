@@ -59,6 +59,7 @@ func logFamilies() []logFamily {
 		{"Company", "tenant.", []logWord{
 			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"}, {"tenant.pseudonyms_sealed", "Pseudonym key sealed anew"},
 		}},
+		{"Installation", "", []logWord{{"installation.restored", "Installation restored from a backup"}}},
 		{"Operator", "operator.", []logWord{
 			{"operator.job_retry", "Operator retried jobs"}, {"operator.job_cancel", "Operator canceled jobs"}, {"operator.job_delete", "Operator deleted jobs"},
 		}},
@@ -178,6 +179,7 @@ func changeKinds() []changeKind {
 		{"api_token", "API token", "member", peopleChange},
 		{"api_token_revocation", "end of an API token", "member", peopleChange},
 		{"issuer", "issuer", "member", peopleChange},
+		{"erasure", "erasure", "member", peopleChange},
 		{"issuer_retirement", "end of an issuer", "member", peopleChange},
 	}
 }

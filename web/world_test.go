@@ -367,7 +367,7 @@ func (w *world) people(t *testing.T, c *company) {
 	require.NoError(t, err)
 	c.things = map[string]string{
 		"/keys": c.key.ID.String(), "/requests": c.events[0].ID.String(), "/prices/changes": c.change.ID.String(), "/members": c.members[app.RoleAuditor].String(),
-		"/members/invitations": c.invited.ID.String(), "/members/changes": story.Steps[0].Change.String(), "/members/groups": mappings[0].ID.String(),
+		"/members/invitations": c.invited.ID.String(), "/members/erasures": c.change.ID.String(), "/members/changes": story.Steps[0].Change.String(), "/members/groups": mappings[0].ID.String(),
 		"/members/issuers": c.issuer.String(), "/tokens": c.token.ID.String(), "/account/sessions": session.Session.String(),
 		"/sessions": "session-" + c.slug, "/explore/views": saved.ID.String(), "/keys/rights": rights[0].ID.String(), "/connect/logins": id.NewLogin(now()).String(), // nobody’s, until a test signs somebody in
 		"/log": log.Entries[0].Record.String(), "/changes": c.change.ID.String(), "/changes/delegations": c.standIn.String(),

@@ -46,6 +46,12 @@ type Signed struct {
 	Keys    []PublicKey `json:"keys"`
 }
 
+// HeadKeys are the keys by which a tenant's heads would be signed now.
+func (a *Authority) HeadKeys(tenant id.Tenant) ([]PublicKey, error) {
+	_, keys, err := a.keys(tenant, NewSigner)
+	return keys, err
+}
+
 // SignHead signs a tenant's head with every key there is.
 func (a *Authority) SignHead(tenant id.Tenant, size int64, root Hash) (Signed, error) {
 	signers, keys, err := a.keys(tenant, NewSigner)

@@ -470,6 +470,12 @@ func ParseDelivery(text string) (Delivery, error) { return Parse[delivery](text)
 // ParseChannel reads a channel's id.
 func ParseChannel(text string) (Channel, error) { return Parse[channel](text) }
 
+// ParsePerson reads a person's id.
+func ParsePerson(text string) (Person, error) { return Parse[person](text) }
+
+// DeveloperFromBytes wraps a developer's UUID.
+func DeveloperFromBytes(b [16]byte) Developer { return FromBytes[developer](b) }
+
 // ParseDeveloper reads a developer's opaque id, with its prefix.
 func ParseDeveloper(text string) (Developer, error) {
 	if !strings.HasPrefix(text, developer{}.Prefix()) {

@@ -171,14 +171,38 @@ func (r *Keyring) Seal(purpose, subject string, plain []byte) []byte {
 		[]byte(purpose+"\x00"+subject))
 }
 
+// apart is the first byte of what SealApart made; no master key has that version.
+const (
+	apart      = 0xff
+	shardBytes = 32
+)
+
+// SealApart seals under a random key of the text's own besides the master key, and puts that
+// key in front. Whoever stores the text takes its first 33 bytes off and keeps the key
+// elsewhere: when that is destroyed, nobody opens the text again, in no copy.
+func (r *Keyring) SealApart(purpose, subject string, plain []byte) []byte {
+	shard := NewKey()
+	return append(append([]byte{apart}, shard...), r.Seal(purpose, withShard(subject, shard), plain)...)
+}
+
+func withShard(subject string, shard []byte) string {
+	return subject + "\x00" + base64.RawStdEncoding.EncodeToString(shard)
+}
+
 // Stale tells whether sealed bytes were made under a master key that is being
 // replaced.
 func (r *Keyring) Stale(sealed []byte) bool {
+	if len(sealed) > 1+shardBytes && sealed[0] == apart {
+		sealed = sealed[1+shardBytes:]
+	}
 	return len(sealed) > 0 && sealed[0] != r.versions[0].version
 }
 
-// Open decrypts what Seal made for the same purpose and subject.
+// Open decrypts what Seal or SealApart made for the same purpose and subject.
 func (r *Keyring) Open(purpose, subject string, sealed []byte) ([]byte, error) {
+	if len(sealed) > 1+shardBytes && sealed[0] == apart {
+		subject, sealed = withShard(subject, sealed[1:1+shardBytes]), sealed[1+shardBytes:]
+	}
 	for _, m := range r.versions {
 		if len(sealed) == 0 || sealed[0] != m.version {
 			continue

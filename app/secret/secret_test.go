@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,4 +76,27 @@ func TestMintIsRecognizableAndUnique(t *testing.T) {
 	a, b := secret.Mint("tbk_"), secret.Mint("tbk_")
 	require.NotEqual(t, a.Reveal(), b.Reveal())
 	require.Regexp(t, `^tbk_[a-z2-7]{32}$`, a.Reveal())
+}
+
+func TestWhatIsSealedApartOpensWithBothKeysAlone(t *testing.T) {
+	t.Parallel()
+	ring, err := secret.NewKeyring(secret.NewMaster())
+	require.NoError(t, err)
+	sealed := ring.SealApart("name", "per_1", []byte("Ada"))
+	plain, err := ring.Open("name", "per_1", sealed)
+	require.NoError(t, err)
+	require.Equal(t, "Ada", string(plain))
+	require.False(t, ring.Stale(sealed))
+	other := ring.SealApart("name", "per_1", []byte("Ada"))
+	for _, wrong := range [][]byte{sealed[33:], slices.Concat(other[:33], sealed[33:]), sealed[:33], sealed[:1], nil} {
+		_, err = ring.Open("name", "per_1", wrong)
+		require.ErrorIs(t, err, secret.ErrSealed)
+	}
+	_, err = ring.Open("name", "per_2", sealed)
+	require.ErrorIs(t, err, secret.ErrSealed)
+	newer, err := secret.NewKeyring(secret.NewText("2:"+secret.NewMaster().Reveal()), secret.NewMaster())
+	require.NoError(t, err)
+	require.True(t, newer.Stale(sealed))
+	_, err = newer.Open("name", "per_1", sealed)
+	require.ErrorIs(t, err, secret.ErrSealed, "the key of its own is not enough")
 }
