@@ -70,7 +70,7 @@ func (w *Web) showErasure(v *visit) error {
 		return err
 	}
 	view := &erasureView{Frame: v.frame("Erasure by " + changeNumber(found.Number)), Erasure: found}
-	if err := erasureSheet(&found).prints(v, &view.Frame, "/members/erasures/"+found.Change.String()+"/report.csv", erasureFile(v, &found)); err != nil {
+	if err := erasureSheet(&found).prints(v, &view.Frame, "/members/erasures/:id/report.csv", erasureFile(v, &found)); err != nil {
 		return err
 	}
 	return render(v, http.StatusOK, erasurePage(view))

@@ -62,3 +62,18 @@ func TestAnErasureIsProposedOnAPageAndReported(t *testing.T) {
 		require.Equal(t, 404, w.see(t, w.one, app.RoleTenantOwner, odd).status, odd)
 	}
 }
+
+// erased has somebody join, leave and be erased, so that their report can be opened.
+func (w *world) erased(t *testing.T, c *company) {
+	t.Helper()
+	owner := w.who(t, c, app.RoleTenantOwner)
+	gone, err := w.areas.Members.Add(t.Context(), app.Command(c.tenant), app.NewMember{Issuer: issuerURL, Subject: c.slug + "-gone", Name: "Gone", Role: app.RoleDeveloper}, "to be erased")
+	require.NoError(t, err)
+	_, err = w.areas.Members.Suspend(t.Context(), owner, gone, "left")
+	require.NoError(t, err)
+	made, err := w.areas.Approvals.Propose(t.Context(), owner, app.AskErasure(gone, "asked for it"), "")
+	require.NoError(t, err)
+	_, err = w.areas.Approvals.Decide(t.Context(), w.who(t, c, app.RoleController), made.ID, "approve", made.Digest, "asked for it")
+	require.NoError(t, err)
+	c.things["/members/erasures"] = made.ID.String()
+}

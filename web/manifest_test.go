@@ -57,6 +57,7 @@ func digest(body string) string {
 func TestEveryPrintedPageHasItsManifest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.erased(t, w.one)
 	access, err := app.NewAccess()
 	require.NoError(t, err)
 	routes := w.web.Routes()

@@ -27,7 +27,7 @@ func TestAPIProposesAChangeOfTheHierarchy(t *testing.T) {
 		"operations[0].parent_code": body("", `{"op":"move","code":"AC-P1","parent_code":"AC-99"}`),
 		"operations[0].code":        body("", `{"op":"rename","code":"ZE-11","name":"another company's"}`),
 		"operations[0]":             body("", `{"op":"move","code":"AC-P1","to":"AC-20"}`),
-		"effective_from":            body(`"effective_from":"2026-11-01",`, move),
+		"effective_from":            body(`"effective_from":"2036-11-01",`, move),
 	} {
 		got := w.call(w.one, app.RoleEngineeringAdmin, "/changes", sent)
 		require.Equal(t, 400, got.status, got.body)

@@ -166,6 +166,7 @@ func TestAnExportedPlanCanBeSentBack(t *testing.T) {
 func TestEverySheetHasItsManifest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.erased(t, w.one)
 	access, err := app.NewAccess()
 	require.NoError(t, err)
 	sheets := 0
