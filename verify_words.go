@@ -21,6 +21,9 @@ func report(path string, c *auditlog.Checked) string {
 	if c.Batches > 0 {
 		say("Usage        %d requests in %d batches: those whose root the records hold", c.Requests, c.Batches)
 	}
+	if c.Absent > 0 {
+		say("Usage        %d batches have their records here and not their requests: of those nothing is said", c.Absent)
+	}
 	switch m.Signer {
 	case auditlog.SignerApart:
 		say("Signer       the installation says: apart from what serves and from the database")
