@@ -368,6 +368,92 @@ func TestTamperedAdjustmentsAreFound(t *testing.T) {
 	require.False(t, agree, "it lies elsewhere than its lines say")
 }
 
+// TestAdjustmentsThatWereChangedWithTheirSumsAreFound has a superuser change or take away
+// adjustments and put every sum of them right again: the log alone knows what was posted.
+func TestAdjustmentsThatWereChangedWithTheirSumsAreFound(t *testing.T) {
+	t.Parallel()
+	for name, tamper := range map[string]func(t *testing.T, h *house){
+		"taken away": func(t *testing.T, h *house) {
+			t.Helper()
+			for _, rollup := range []string{"rollup_placement_day", "rollup_developer_day", "rollup_class_day"} {
+				h.superuser(t, `delete from `+rollup)
+				h.superuser(t, `insert into `+rollup+` select * from before_`+rollup)
+			}
+			h.superuser(t, `delete from adjustment_line`)
+			h.superuser(t, `delete from adjustment`)
+		},
+		"moved elsewhere": func(t *testing.T, h *house) {
+			t.Helper()
+			from, to := h.text(t, `select placement_id::text from adjustment limit 1`), h.one.places["CC-3"].UUID()
+			for _, table := range []string{"rollup_placement_day", "rollup_developer_day", "rollup_class_day", "adjustment_line", "adjustment"} {
+				h.superuser(t, `update `+table+` set placement_id = $2::uuid where placement_id = $1::uuid`, from, to)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := build(t)
+			fin := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
+			event := h.one.event(november(2), "CC-1")
+			h.flush(t, h.one, event)
+			for _, rollup := range []string{"rollup_placement_day", "rollup_developer_day", "rollup_class_day"} {
+				h.superuser(t, `create table before_`+rollup+` as select * from `+rollup)
+			}
+			require.NoError(t, h.carries(t, fin, retagTo([]id.Event{event.ID}, "CC-2")))
+			h.place(t, h.one)
+			check, err := h.log.Verify(t.Context(), h.one.tenant)
+			require.NoError(t, err)
+			require.True(t, check.Good, check.Why)
+			tamper(t, h)
+			agree, err := h.audit.ProveSums(t.Context(), h.one.tenant)
+			require.NoError(t, err)
+			require.True(t, agree, "sums alone do not tell")
+			check, err = h.log.Verify(t.Context(), h.one.tenant)
+			require.NoError(t, err)
+			require.False(t, check.Good)
+			require.Equal(t, "the adjustments that pages show are not those of its batch", check.Why)
+		})
+	}
+}
+
+// TestSumsOfEarlierMonthsAreProved has somebody edit rollups of months long before: one that
+// was adjusted lately is found that day, any other in its turn.
+func TestSumsOfEarlierMonthsAreProved(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
+	var early []usage.Event
+	for month := time.May; month <= time.July; month++ {
+		early = append(early, h.one.event(time.Date(2026, month, 3, 9, 0, 0, 0, time.UTC), "CC-1"))
+	}
+	h.flush(t, h.one, early...)
+	require.NoError(t, h.carries(t, fin, retagTo([]id.Event{early[2].ID}, "CC-2")))
+	h.proved(t, h.one)
+	agrees := func() bool {
+		agree, err := h.audit.ProveSums(t.Context(), h.one.tenant)
+		require.NoError(t, err)
+		return agree
+	}
+	edit := func(month string, by int) {
+		h.superuser(t, `update rollup_placement_day set charge_pico = charge_pico + $2 where posting_period = $1`, month, by)
+	}
+	edit("2026-07-01", 1)
+	require.False(t, agrees())
+	edit("2026-07-01", -1)
+	require.True(t, agrees())
+	h.lock(t, h.one, period.MonthOf(early[0].ID.Time()))
+	edit("2026-05-01", 1)
+	found := 0
+	for range 6 {
+		h.clock.add(24 * time.Hour)
+		if !agrees() {
+			found++
+		}
+	}
+	require.Positive(t, found, "of the others one each day in turn")
+	require.Less(t, found, 6)
+}
+
 func TestLinesThatDoNotComeToTheirAdjustmentAreRefused(t *testing.T) {
 	t.Parallel()
 	h := build(t)

@@ -158,6 +158,24 @@ const compareRollups = `with recorded as (
 			full join (select day, placement_id, model, sum(charge_pico) as pico from rollup_class_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) c
 			using (day, placement_id, model) where coalesce(p.pico, 0) <> coalesce(c.pico, 0))`
 
+// BookMonth is a month that something was posted to.
+type BookMonth struct {
+	Month    time.Time
+	Adjusted bool // since an instant
+}
+
+// BookMonths lists the months that something was posted to, the earliest first, and whether
+// adjustments were since an instant.
+func (t *Tx) BookMonths(since time.Time) ([]BookMonth, error) {
+	var rows []BookMonth
+	err := t.scan("list months of the books", &rows, `with recursive posted(month) as (
+			select (select min(posting_period) from usage_batch where tenant_id = ?)
+			union all select (select min(posting_period) from usage_batch where tenant_id = ? and posting_period > posted.month) from posted where posted.month is not null
+		) select m.month, exists (select from adjustment_batch a where a.tenant_id = ? and a.posting_period = m.month and a.recorded_at >= ?) as adjusted
+		from posted m where m.month is not null order by m.month`, t.Tenant, t.Tenant, t.Tenant, since)
+	return rows, err
+}
+
 // PeriodState reads a month's state; a month nobody has touched is open.
 func (t *Tx) PeriodState(m period.Month) (period.State, error) {
 	state := string(period.StateOpen)

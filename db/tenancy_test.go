@@ -770,6 +770,7 @@ func reading() map[string]query {
 			}
 			return pico, err
 		}},
+		"BookMonths": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.BookMonths(time.Time{}) }},
 		"ProveMonth": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			c, err := tx.ProveMonth(mine.month)
 			if c != (db.Control{EventRequests: 1, BatchRequests: 1, RollupRequests: 1, EventPico: "7", BatchPico: "7", RollupPico: "7"}) {
