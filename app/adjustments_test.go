@@ -454,6 +454,31 @@ func TestSumsOfEarlierMonthsAreProved(t *testing.T) {
 	require.Less(t, found, 6)
 }
 
+// TestTokensThatWereEditedInARollupAreFound edits what no charge shows.
+func TestTokensThatWereEditedInARollupAreFound(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
+	event, split := h.one.event(november(2), "CC-1"), h.one.event(november(2), "CC-1", func(e *usage.Event) {
+		e.Shares = []usage.Share{{Placement: h.one.places["CC-1"], PPM: 333_333}, {Placement: h.one.places["CC-3"], PPM: 666_667}}
+	})
+	h.flush(t, h.one, event, split)
+	require.NoError(t, h.carries(t, fin, retagTo([]id.Event{event.ID, split.ID}, "CC-2", "P-1")))
+	h.proved(t, h.one)
+	for _, column := range []string{"errors", "input_tokens", "cache_read_tokens"} {
+		row := h.text(t, `select placement_id::text from rollup_placement_day where tenant_id = $1 limit 1`, h.one.tenant)
+		edit := func(by int) {
+			h.superuser(t, `update rollup_placement_day set `+column+` = `+column+` + $2 where tenant_id = $1 and placement_id = $3::uuid`, h.one.tenant, by, row)
+		}
+		edit(1)
+		agree, err := h.audit.ProveSums(t.Context(), h.one.tenant)
+		require.NoError(t, err)
+		require.False(t, agree, column)
+		edit(-1)
+		h.proved(t, h.one)
+	}
+}
+
 func TestLinesThatDoNotComeToTheirAdjustmentAreRefused(t *testing.T) {
 	t.Parallel()
 	h := build(t)
