@@ -479,6 +479,31 @@ func TestTokensThatWereEditedInARollupAreFound(t *testing.T) {
 	}
 }
 
+// TestPortionsOfARetagAreMeasuredTogether proposes what would need two persons in portions
+// that each need one.
+func TestPortionsOfARetagAreMeasuredTogether(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	other := h.person(t, h.one, app.RoleFinanceAdmin, "other")
+	h.adopt(t, fin, cfo, `{"code":"large","kinds":["retag"],"at_least":"0.05","steps":[{"name":"Two","quorum":2,"who":[{"role":"finance_admin"},{"role":"controller"}]}],"expire_days":10}`)
+	var events []usage.Event
+	for i := range 5 {
+		events = append(events, h.one.event(november(2).Add(time.Duration(i)*time.Minute), "CC-1"))
+	}
+	h.flush(t, h.one, events...)
+	policy := func(made app.ChangeView) string { return made.Terms.Policy.Code }
+	require.Equal(t, "large", policy(h.propose(t, other, retagTo(ids(events), "CC-2"))), "all of it at once")
+	first := h.propose(t, fin, retagTo(ids(events[:2]), "CC-2"))
+	require.NotEqual(t, "large", policy(first))
+	_, err := h.approveChange(t, cfo, first)
+	require.NoError(t, err)
+	second := h.propose(t, fin, retagTo(ids(events[2:]), "CC-2"))
+	require.Equal(t, "large", policy(second), "the rest of it, after its first portion")
+	require.Equal(t, "0.028000000000", second.Impact.Beside.String())
+	require.Contains(t, second.Impact.Sentence, "count with it for a policy")
+}
+
 func TestLinesThatDoNotComeToTheirAdjustmentAreRefused(t *testing.T) {
 	t.Parallel()
 	h := build(t)

@@ -487,6 +487,9 @@ func reading() map[string]query {
 		"OpenChangesBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.OpenChangesBy(theirs.member)
 		}},
+		"StandingBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.StandingBy(theirs.change.Kind, []string{theirs.change.Maker}, time.Time{}, 500)
+		}},
 		"MakersOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MakersOf(theirs.person) }},
 		"KnownTo": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return tx.KnownTo([]string{"test", theirs.member.String(), theirs.change.Maker}, mine.person, 500)
