@@ -135,6 +135,15 @@ func (t *Tx) MakerPersons(maker string) ([]id.Person, error) {
 	return persons, err
 }
 
+// MakerActs says whether anybody behind a maker has an account that is not suspended; who has
+// no person, the product itself, always does.
+func (t *Tx) MakerActs(maker string) (bool, error) {
+	var acts bool
+	_, err := t.row("read maker", []any{&acts}, `select not exists (select from maker_persons($2)) or exists (select from maker_persons($2) p
+		join member m on m.tenant_id = $1 and m.person_id = p where m.suspended_at is null)`, t.Tenant, maker)
+	return acts, err
+}
+
 // PersonRoleRow is one role of a person who can sign in now.
 type PersonRoleRow struct {
 	PersonID id.Person

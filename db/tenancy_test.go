@@ -490,7 +490,8 @@ func reading() map[string]query {
 		"StandingBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.StandingBy(theirs.change.Kind, []string{theirs.change.Maker}, time.Time{}, 500)
 		}},
-		"MakersOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MakersOf(theirs.person) }},
+		"MakerActs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.MakerActs(mine.change.Maker) }},
+		"MakersOf":  {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MakersOf(theirs.person) }},
 		"KnownTo": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return tx.KnownTo([]string{"test", theirs.member.String(), theirs.change.Maker}, mine.person, 500)
 		}},
