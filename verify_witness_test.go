@@ -178,6 +178,8 @@ func TestVerifyChecksWhatWitnessesSaw(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(raw, &sights))
 	require.Len(t, sights, 6)
+	a.forgeSights(t, path, sights)
+	require.NoError(t, os.WriteFile(index, raw, 0o600))
 	for i, s := range sights {
 		file := filepath.Join(path, filepath.FromSlash(s.File))
 		good, err := os.ReadFile(file)
@@ -198,6 +200,28 @@ func TestVerifyChecksWhatWitnessesSaw(t *testing.T) {
 		_, err = said(t, path, "--witness-keys", a.keep(t, "bad", bad))
 		require.ErrorContains(t, err, "--witness-keys")
 	}
+}
+
+// forgeSights has whoever carries an export name what no witness saw: an object that only the
+// export knows of covers nothing, and a name adds no line to the report.
+func (a *audited) forgeSights(t *testing.T, path string, sights []witness.Sight) {
+	t.Helper()
+	index := filepath.Join(path, filepath.FromSlash(witness.FileIndex))
+	write := func(s witness.Sight) {
+		text, err := json.Marshal([]witness.Sight{s})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(index, text, 0o600))
+	}
+	forged := witness.Sight{Size: sights[0].Size, Witness: "s3://nobody", Kind: witness.Object, Object: "s3://nobody/x", File: auditlog.FileCheckpoint}
+	write(forged)
+	text, err := said(t, path)
+	require.NoError(t, err)
+	require.NotContains(t, text, "Unwitnessed  nothing", "anybody names an object")
+	require.Contains(t, text, "if the object is there")
+	forged.Witness = "w: seen\nUnwitnessed  nothing: a witness saw the head of all of it\nx"
+	write(forged)
+	_, err = said(t, path)
+	require.ErrorContains(t, err, "no plain text")
 }
 
 // TestVerifyFollowsTheChainOfKeys changes the seed with an overlap, then without.

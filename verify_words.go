@@ -21,6 +21,9 @@ func report(path string, c *auditlog.Checked) string {
 	if c.Batches > 0 {
 		say("Usage        %d requests in %d batches: those whose root the records hold", c.Requests, c.Batches)
 	}
+	if c.Absent > 0 {
+		say("Usage        %d batches have their records here and not their requests: of those nothing is said", c.Absent)
+	}
 	switch m.Signer {
 	case auditlog.SignerApart:
 		say("Signer       the installation says: apart from what serves and from the database")
@@ -78,11 +81,15 @@ func (v *verification) seen() string {
 		return text.String()
 	}
 	say("Witnesses    %d sights of heads that are here; of each witness the largest:", len(v.sights))
-	told, largest := map[string]bool{}, int64(0)
+	told, largest, named := map[string]bool{}, v.heldHead.Size, int64(0)
 	for i := range v.sights { // the largest come first
 		s := &v.sights[i]
-		if s.Proof == witness.Proved || s.Proof == witness.Named {
+		switch s.Proof {
+		case witness.Proved:
 			largest = max(largest, s.Size)
+		case witness.Named: // whoever carried the export can name an object: it counts once it was fetched
+			named = max(named, s.Size)
+		case witness.Agrees, witness.Unchecked:
 		}
 		if told[s.Witness] {
 			continue
@@ -98,6 +105,9 @@ func (v *verification) seen() string {
 		say("Unwitnessed  records %d to %d: whoever holds the log key could sign them again", largest, size-1)
 	default:
 		say("Unwitnessed  nothing: a witness saw the head of all of it")
+	}
+	if named > largest {
+		say("             %d records, if the object is there: it is only named here", named)
 	}
 	return text.String()
 }

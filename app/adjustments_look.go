@@ -142,3 +142,41 @@ func follows(tx *db.Tx, change id.Change) (bool, error) {
 	said, err := proposed(tx, &view.Change)
 	return said.TakesEffect != whenDecided && len(said.Operations) > 0 && view.EffectiveFrom.Before(view.MovedAt), err
 }
+
+const (
+	besideDays = 31
+	maxBeside  = 2000
+)
+
+// besides sums what the other re-tags of a change's maker move that wait or are applied: who
+// would need more approvals for all of it needs them for its portions too.
+func besides(tx *db.Tx, c *approval.Change) (sum money.Sum, err error) {
+	persons, err := tx.MakerPersons(c.Maker)
+	if err != nil {
+		return sum, err
+	}
+	var makers []string
+	for _, person := range persons {
+		some, err := tx.MakersOf(person)
+		if err != nil {
+			return sum, err
+		}
+		makers = append(makers, some...)
+	}
+	others, err := tx.StandingBy(changeRetag, makers, tx.Now.AddDate(0, 0, -besideDays), maxBeside)
+	if err != nil {
+		return sum, err
+	}
+	terms, err := tx.Terms(slices.DeleteFunc(others, func(other id.Change) bool { return other == c.ID })...)
+	if err != nil {
+		return sum, err
+	}
+	for _, row := range terms {
+		held, err := heldOf(&row)
+		if err != nil {
+			return sum, err
+		}
+		sum.AddSum(&held.impact.Moved)
+	}
+	return sum, nil
+}

@@ -499,7 +499,10 @@ func (a *Adjustments) retagImpact(tx *db.Tx, c approval.Change) (approval.Impact
 		return strings.Compare(a.Path+"\x00"+a.Node.UUID(), b.Path+"\x00"+b.Node.UUID())
 	})
 	out.Sentence = said.sentence(len(list), &out.Moved)
-	return out, nil
+	if out.Beside, err = besides(tx, &c); err == nil && out.Beside.Sign() != 0 {
+		out.Sentence += fmt.Sprintf(" Other re-tags of the same maker move $%s within %d days, which count with it for a policy.", out.Beside.Display(), besideDays)
+	}
+	return out, err
 }
 
 // elsewhere is how much of a request lands where it was not.

@@ -368,6 +368,142 @@ func TestTamperedAdjustmentsAreFound(t *testing.T) {
 	require.False(t, agree, "it lies elsewhere than its lines say")
 }
 
+// TestAdjustmentsThatWereChangedWithTheirSumsAreFound has a superuser change or take away
+// adjustments and put every sum of them right again: the log alone knows what was posted.
+func TestAdjustmentsThatWereChangedWithTheirSumsAreFound(t *testing.T) {
+	t.Parallel()
+	for name, tamper := range map[string]func(t *testing.T, h *house){
+		"taken away": func(t *testing.T, h *house) {
+			t.Helper()
+			for _, rollup := range []string{"rollup_placement_day", "rollup_developer_day", "rollup_class_day"} {
+				h.superuser(t, `delete from `+rollup)
+				h.superuser(t, `insert into `+rollup+` select * from before_`+rollup)
+			}
+			h.superuser(t, `delete from adjustment_line`)
+			h.superuser(t, `delete from adjustment`)
+		},
+		"moved elsewhere": func(t *testing.T, h *house) {
+			t.Helper()
+			from, to := h.text(t, `select placement_id::text from adjustment limit 1`), h.one.places["CC-3"].UUID()
+			for _, table := range []string{"rollup_placement_day", "rollup_developer_day", "rollup_class_day", "adjustment_line", "adjustment"} {
+				h.superuser(t, `update `+table+` set placement_id = $2::uuid where placement_id = $1::uuid`, from, to)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := build(t)
+			fin := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
+			event := h.one.event(november(2), "CC-1")
+			h.flush(t, h.one, event)
+			for _, rollup := range []string{"rollup_placement_day", "rollup_developer_day", "rollup_class_day"} {
+				h.superuser(t, `create table before_`+rollup+` as select * from `+rollup)
+			}
+			require.NoError(t, h.carries(t, fin, retagTo([]id.Event{event.ID}, "CC-2")))
+			h.place(t, h.one)
+			check, err := h.log.Verify(t.Context(), h.one.tenant)
+			require.NoError(t, err)
+			require.True(t, check.Good, check.Why)
+			tamper(t, h)
+			agree, err := h.audit.ProveSums(t.Context(), h.one.tenant)
+			require.NoError(t, err)
+			require.True(t, agree, "sums alone do not tell")
+			check, err = h.log.Verify(t.Context(), h.one.tenant)
+			require.NoError(t, err)
+			require.False(t, check.Good)
+			require.Equal(t, "the adjustments that pages show are not those of its batch", check.Why)
+		})
+	}
+}
+
+// TestSumsOfEarlierMonthsAreProved has somebody edit rollups of months long before: one that
+// was adjusted lately is found that day, any other in its turn.
+func TestSumsOfEarlierMonthsAreProved(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
+	var early []usage.Event
+	for month := time.May; month <= time.July; month++ {
+		early = append(early, h.one.event(time.Date(2026, month, 3, 9, 0, 0, 0, time.UTC), "CC-1"))
+	}
+	h.flush(t, h.one, early...)
+	require.NoError(t, h.carries(t, fin, retagTo([]id.Event{early[2].ID}, "CC-2")))
+	h.proved(t, h.one)
+	agrees := func() bool {
+		agree, err := h.audit.ProveSums(t.Context(), h.one.tenant)
+		require.NoError(t, err)
+		return agree
+	}
+	edit := func(month string, by int) {
+		h.superuser(t, `update rollup_placement_day set charge_pico = charge_pico + $2 where posting_period = $1`, month, by)
+	}
+	edit("2026-07-01", 1)
+	require.False(t, agrees())
+	edit("2026-07-01", -1)
+	require.True(t, agrees())
+	h.lock(t, h.one, period.MonthOf(early[0].ID.Time()))
+	edit("2026-05-01", 1)
+	found := 0
+	for range 6 {
+		h.clock.add(24 * time.Hour)
+		if !agrees() {
+			found++
+		}
+	}
+	require.Positive(t, found, "of the others one each day in turn")
+	require.Less(t, found, 6)
+}
+
+// TestTokensThatWereEditedInARollupAreFound edits what no charge shows.
+func TestTokensThatWereEditedInARollupAreFound(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
+	event, split := h.one.event(november(2), "CC-1"), h.one.event(november(2), "CC-1", func(e *usage.Event) {
+		e.Shares = []usage.Share{{Placement: h.one.places["CC-1"], PPM: 333_333}, {Placement: h.one.places["CC-3"], PPM: 666_667}}
+	})
+	h.flush(t, h.one, event, split)
+	require.NoError(t, h.carries(t, fin, retagTo([]id.Event{event.ID, split.ID}, "CC-2", "P-1")))
+	h.proved(t, h.one)
+	for _, column := range []string{"errors", "input_tokens", "cache_read_tokens"} {
+		row := h.text(t, `select placement_id::text from rollup_placement_day where tenant_id = $1 limit 1`, h.one.tenant)
+		edit := func(by int) {
+			h.superuser(t, `update rollup_placement_day set `+column+` = `+column+` + $2 where tenant_id = $1 and placement_id = $3::uuid`, h.one.tenant, by, row)
+		}
+		edit(1)
+		agree, err := h.audit.ProveSums(t.Context(), h.one.tenant)
+		require.NoError(t, err)
+		require.False(t, agree, column)
+		edit(-1)
+		h.proved(t, h.one)
+	}
+}
+
+// TestPortionsOfARetagAreMeasuredTogether proposes what would need two persons in portions
+// that each need one.
+func TestPortionsOfARetagAreMeasuredTogether(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	other := h.person(t, h.one, app.RoleFinanceAdmin, "other")
+	h.adopt(t, fin, cfo, `{"code":"large","kinds":["retag"],"at_least":"0.05","steps":[{"name":"Two","quorum":2,"who":[{"role":"finance_admin"},{"role":"controller"}]}],"expire_days":10}`)
+	var events []usage.Event
+	for i := range 5 {
+		events = append(events, h.one.event(november(2).Add(time.Duration(i)*time.Minute), "CC-1"))
+	}
+	h.flush(t, h.one, events...)
+	policy := func(made app.ChangeView) string { return made.Terms.Policy.Code }
+	require.Equal(t, "large", policy(h.propose(t, other, retagTo(ids(events), "CC-2"))), "all of it at once")
+	first := h.propose(t, fin, retagTo(ids(events[:2]), "CC-2"))
+	require.NotEqual(t, "large", policy(first))
+	_, err := h.approveChange(t, cfo, first)
+	require.NoError(t, err)
+	second := h.propose(t, fin, retagTo(ids(events[2:]), "CC-2"))
+	require.Equal(t, "large", policy(second), "the rest of it, after its first portion")
+	require.Equal(t, "0.028000000000", second.Impact.Beside.String())
+	require.Contains(t, second.Impact.Sentence, "count with it for a policy")
+}
+
 func TestLinesThatDoNotComeToTheirAdjustmentAreRefused(t *testing.T) {
 	t.Parallel()
 	h := build(t)

@@ -102,6 +102,9 @@ var ErrFresh = fault.New(fault.KindConflict, "fresh_sign_in", "Its policy asks t
 // ErrExpired refuses a decision about a change whose time is over.
 var ErrExpired = fault.New(fault.KindConflict, "change_expired", "This change has expired. Whoever still wants it proposes it again.")
 
+// ErrMakerSuspended refuses to approve what somebody asked for who was suspended since.
+var ErrMakerSuspended = fault.New(fault.KindConflict, "maker_suspended", "Whoever proposed this was suspended. Reject it; whoever still wants it proposes it again.")
+
 // weighed is a ruling that may be given, before anything is written.
 type weighed struct {
 	view  ChangeView // as it was
@@ -136,6 +139,13 @@ func (a *Approvals) weigh(tx *db.Tx, who Actor, view ChangeView, kind governed, 
 	}
 	w.proxy = proxy
 	if w.out, err = open.Decide(by, r.Ruling); err != nil || r.Verdict == approval.VerdictReject {
+		return w, err
+	}
+	acts, err := tx.MakerActs(w.view.Maker)
+	if err == nil && !acts { // suspending takes proposals back; this one was under way meanwhile
+		err = ErrMakerSuspended
+	}
+	if err != nil {
 		return w, err
 	}
 	return w, a.refuseConflicted(tx, who, proxy)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"tollbook/app/auditlog"
 	"tollbook/app/id"
@@ -143,14 +144,18 @@ func witnessDue(tx *db.Tx, names []string) error {
 // proveHour is the hour, UTC, from which on the day's proof is due.
 const proveHour = 3
 
-// ProveSums compares this month and the last, summed from events, from batches and
-// from the rollups, row by row, at one instant, and records the outcome (DESIGN 5.5).
+// ProveSums compares this month, the last, those that were adjusted lately and of the others
+// one each day in turn, summed from events, from batches and from the rollups, row by row,
+// at one instant, and records the outcome (DESIGN 5.5).
 func (a *Audit) ProveSums(ctx context.Context, tenant id.Tenant) (agree bool, err error) {
 	agree = true
 	detail := map[string]any{}
 	err = a.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
-		now := period.MonthOf(tx.Now)
-		for _, month := range []period.Month{now.Previous(), now} {
+		months, err := monthsToProve(tx)
+		if err != nil {
+			return err
+		}
+		for _, month := range months {
 			c, err := tx.ProveMonth(month)
 			if err != nil {
 				return err
@@ -174,4 +179,31 @@ func (a *Audit) ProveSums(ctx context.Context, tenant id.Tenant) (agree bool, er
 		a.log.ErrorContext(ctx, "sums disagree", "tenant", tenant.String())
 	}
 	return agree, err
+}
+
+// lately is how long a month that was adjusted is proved every day.
+const lately = 48 * time.Hour
+
+// monthsToProve are the months of a day's proof: earlier ones take adjustments while they
+// are open and must not change once they are closed, but there are more of those every month.
+func monthsToProve(tx *db.Tx) ([]period.Month, error) {
+	posted, err := tx.BookMonths(tx.Now.Add(-lately))
+	if err != nil {
+		return nil, err
+	}
+	now := period.MonthOf(tx.Now)
+	months, quiet := []period.Month{now.Previous(), now}, []period.Month{}
+	for _, p := range posted {
+		switch month := period.MonthOf(p.Month); {
+		case month == now || month == now.Previous():
+		case p.Adjusted:
+			months = append(months, month)
+		default:
+			quiet = append(quiet, month)
+		}
+	}
+	if len(quiet) > 0 {
+		months = append(months, quiet[tx.Now.YearDay()%len(quiet)])
+	}
+	return months, nil
 }

@@ -84,3 +84,23 @@ func TestASecretWorksOnlyOnceItsChangeIsDecided(t *testing.T) {
 	}
 	require.Zero(t, h.number(t, `select count(*) from audit_record where position('Ada'::bytea in canonical) > 0`))
 }
+
+// TestASecretDoesNotOutliveItsMakersAccount has a request for a key under way while its maker
+// is suspended: what suspending could not see cannot be approved afterwards.
+func TestASecretDoesNotOutliveItsMakersAccount(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	h.adopt(t, fin, cfo, `{"code":"secrets","kinds":["key"],`+oneStep+`}`)
+	owner, eng := h.owner(t, h.one), h.person(t, h.one, app.RoleEngineeringAdmin, "eng-leaves")
+	_, err := h.members.Suspend(t.Context(), owner, eng.Member, "left")
+	require.NoError(t, err)
+	made, err := h.keys.CreateOnce(t.Context(), eng, app.NewKey{Label: "late", CostCenter: "CC-2"}, "was under way", "")
+	require.NoError(t, err)
+	_, err = h.approvals.Decide(t.Context(), cfo, made.Change.ID, approval.VerdictApprove, made.Change.Digest, "as shown")
+	require.Equal(t, "maker_suspended", codeOf(err))
+	_, works := h.snapshots.Find(h.load(t, h.one.tenant).Tenants["one"], made.Secret.Reveal())
+	require.False(t, works)
+	_, err = h.approvals.Decide(t.Context(), cfo, made.Change.ID, approval.VerdictReject, made.Change.Digest, "gone")
+	require.NoError(t, err)
+}

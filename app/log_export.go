@@ -99,7 +99,6 @@ type logManifest struct {
 	RecordedFrom time.Time `json:"recorded_from"`
 	RecordedTo   time.Time `json:"recorded_to"`
 	Records      int64     `json:"records"`
-	Usage        bool      `json:"usage"`
 	Unsigned     int64     `json:"unsigned"` // records of that time that no head covers yet, left out
 	RunBy        string    `json:"run_by"`
 	RunAt        time.Time `json:"run_at"`
@@ -123,8 +122,8 @@ func (x *logExport) find(tx *db.Tx) error {
 	signed := min(through, x.head.Size)
 	first = min(first, signed)
 	x.manifest = logManifest{
-		BundleManifest: auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: auditlog.Origin(tx.Tenant), From: first, Through: signed, Size: x.head.Size, Signer: x.signer},
-		RecordedFrom:   x.From.UTC(), RecordedTo: x.To.UTC(), Records: signed - first, Usage: x.Usage, Unsigned: through - signed,
+		BundleManifest: auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: auditlog.Origin(tx.Tenant), From: first, Through: signed, Size: x.head.Size, Signer: x.signer, Usage: x.Usage},
+		RecordedFrom:   x.From.UTC(), RecordedTo: x.To.UTC(), Records: signed - first, Unsigned: through - signed,
 		RunBy: x.who.ID(), RunAt: tx.Now, Version: x.Version,
 	}
 	return nil

@@ -55,11 +55,11 @@ func logKeys(tx *db.Tx, rows []db.LogKeyRow) ([]LogKey, error) {
 		now = auditlog.SignedBy(heads[0].Message, all)
 	}
 	keys, seen := make([]LogKey, 0, len(rows)), map[string]bool{}
-	for i := range rows {
+	for i := range rows { // a key that names itself, or one before it, vouches for nothing
 		name, _, _ := strings.Cut(rows[i].Verifier, "+")
 		key := LogKey{Verifier: rows[i].Verifier, Decisions: name != auditlog.Origin(tx.Tenant), First: !seen[name], UsedAt: rows[i].RecordedAt.UTC()}
 		seen[name] = true
-		key.EndorsedBy, _ = auditlog.Endorser(auditlog.PublicKey{Verifier: key.Verifier, Endorsed: rows[i].Endorsed}, all)
+		key.EndorsedBy, _ = auditlog.Endorser(auditlog.PublicKey{Verifier: key.Verifier, Endorsed: rows[i].Endorsed}, all[:i])
 		if rows[i].EndedAt != nil && !slices.Contains(now, key.Verifier) {
 			key.EndedAt, key.EndedSize = rows[i].EndedAt.UTC(), rows[i].EndedSize
 		}

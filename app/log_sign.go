@@ -128,47 +128,51 @@ func (l *Log) Sign(ctx context.Context, tenant id.Tenant) error {
 
 func (l *Log) sign(ctx context.Context, tenant id.Tenant) error {
 	after := int64(-1) // what the database says was signed last
-	for range signRounds {
+	for stale := 0; stale < signRounds; {
 		var ask auditlog.HeadAsk
+		more := false
 		if err := l.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
 			var err error
-			ask, err = askHead(tx, after)
+			ask, more, err = askHead(tx, after)
 			return err
 		}); err != nil || ask.Size == 0 {
 			return err
 		}
 		signed, err := l.signer.SignHead(ctx, ask)
-		if stale, ok := errors.AsType[*auditlog.StaleError](err); ok {
-			after = stale.Size // it signed a head that is not in the database, or not yet
+		if other, ok := errors.AsType[*auditlog.StaleError](err); ok {
+			after, stale = other.Size, stale+1 // it signed a head that is not in the database, or not yet
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		return l.keepHead(ctx, &ask, &signed)
+		if err := l.keepHead(ctx, &ask, &signed); err != nil || !more {
+			return err
+		}
+		after = -1
 	}
 	return fault.New(fault.KindUnavailable, "log_busy", "The log's head was signed by others again and again. Try again.")
 }
 
-// askHead asks for the log as it is now; of nothing where its head is signed. After is the
-// size that the signer says it signed last, or -1.
-func askHead(tx *db.Tx, after int64) (auditlog.HeadAsk, error) {
-	var ask auditlog.HeadAsk
+// askHead asks for the log as it is now, or as far as one head may follow another, which more
+// tells; of nothing where its head is signed. After is the size that the signer says it
+// signed last, or -1.
+func askHead(tx *db.Tx, after int64) (ask auditlog.HeadAsk, more bool, err error) {
 	size, err := tx.LogSize()
 	if err != nil || size == 0 && after <= 0 {
-		return ask, err
+		return ask, false, err
 	}
 	heads, err := tx.Checkpoints(maxSize, 1)
 	if err != nil {
-		return ask, err
+		return ask, false, err
 	}
 	known := int64(0)
 	if len(heads) == 1 {
 		if heads[0].Size == size && after <= size {
-			return ask, nil
+			return ask, false, nil
 		}
 		if err := continues(tx, heads[0], size); err != nil {
-			return ask, err
+			return ask, false, err
 		}
 		known = heads[0].Size
 	}
@@ -176,16 +180,19 @@ func askHead(tx *db.Tx, after int64) (auditlog.HeadAsk, error) {
 		after = known
 	}
 	if after > size { // what it signed is not here any more
-		return ask, auditlog.ErrForked
+		return ask, false, auditlog.ErrForked
+	}
+	if more = after > 0 && size-after > auditlog.MaxGrowth; more {
+		size = after + auditlog.MaxGrowth
 	}
 	ask = auditlog.HeadAsk{Tenant: tx.Tenant, Size: size, After: after}
 	if ask.Root, err = auditlog.RootAt(size, tx.LogNodes); err != nil {
-		return ask, err
+		return ask, false, err
 	}
-	if after < size {
-		ask.Proof, err = auditlog.ProveGrowth(size, after, tx.LogNodes)
+	if after > 0 { // a first head is trusted, being the first
+		ask.Edge, ask.Leaves, err = auditlog.Growth(size, after, tx.LogNodes)
 	}
-	return ask, err
+	return ask, more, err
 }
 
 // continues refuses a log that does not begin with one whose head was signed.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
 	"tollbook/app"
 	"tollbook/app/auditlog"
@@ -93,6 +94,31 @@ func TestAHeadThatWasSignedAndNotKeptIsNoFork(t *testing.T) {
 	check, err := h.log.Verify(t.Context(), h.one.tenant)
 	require.NoError(t, err)
 	require.True(t, check.Good, check.Why)
+}
+
+// TestAKeyThatNamesItselfIsABreak has who took over by itself write into the database that
+// its own key named it.
+func TestAKeyThatNamesItselfIsABreak(t *testing.T) {
+	t.Parallel()
+	h := busy(t)
+	dir := t.TempDir()
+	for _, seeds := range []string{seedOf(1), seedOf(3)} {
+		k := h.apart(t, dir, seeds)
+		h.note(t, h.one, 2)
+		h.place(t, h.one)
+		require.NoError(t, h.log.Sign(t.Context(), h.one.tenant))
+		require.NoError(t, k.Close())
+	}
+	signer, key, err := auditlog.NewSigner(bytes.Repeat([]byte{3}, auditlog.SeedBytes), h.one.tenant)
+	require.NoError(t, err)
+	named, err := note.Sign(&note.Note{Text: "tollbook key succession v1\n" + auditlog.Origin(h.one.tenant) + "\n" + key + "\n"}, signer)
+	require.NoError(t, err)
+	h.superuser(t, `update audit_key set endorsed = $1 where verifier = $2`, named, key)
+	keys, err := h.log.Keys(t.Context(), h.one.who)
+	require.NoError(t, err)
+	require.Len(t, keys, 2)
+	require.Equal(t, key, keys[1].Verifier)
+	require.True(t, keys[1].Broken(), keys[1].EndorsedBy)
 }
 
 // TestKeysFollowOneAnotherInTheOpen changes the seed with an overlap, and then without.

@@ -273,6 +273,9 @@ func (v *verifier) batch(tx *db.Tx, action, subject string, detail []byte) (stri
 		return "the requests of its batch are not those that were hashed", nil
 	}
 	v.batches++
+	if action == auditlog.AdjustmentBatch {
+		return adjustedRows(tx, batch, lines)
+	}
 	return "", nil
 }
 
@@ -308,4 +311,58 @@ func (v *verifier) nodes(tx *db.Tx) error {
 		}
 	}
 	return nil
+}
+
+// adjustedLine is one line of an adjustment as its canonical bytes have it.
+type adjustedLine struct {
+	Placement    string   `json:"placement"`
+	Charge       int64    `json:"charge_pico"`
+	Other        int64    `json:"other_pico"`
+	Input        [2]int64 `json:"input"` // tokens and pico-dollars
+	Output       [2]int64 `json:"output"`
+	CacheWrite5m [2]int64 `json:"cache_write_5m"`
+	CacheWrite1h [2]int64 `json:"cache_write_1h"`
+	CacheRead    [2]int64 `json:"cache_read"`
+}
+
+// adjustedRows compares the rows of a batch of adjustments, which every page sums, with the
+// canonical bytes that the log holds: who changes both rows and sums is found by these.
+func adjustedRows(tx *db.Tx, batch id.Batch, canonical []byte) (string, error) {
+	const differ = "the adjustments that pages show are not those of its batch"
+	rows, err := tx.AdjustedLines(batch)
+	if err != nil {
+		return "", err
+	}
+	stored := map[string][]adjustedLine{}
+	for i := range rows {
+		r := &rows[i]
+		if !r.AsBatch {
+			return differ, nil
+		}
+		key := fmt.Sprint(r.EventID, " ", r.Sequence, " ", r.State)
+		stored[key] = append(stored[key], adjustedLine{
+			Placement: r.PlacementID.String(), Charge: r.ChargePico, Other: r.OtherPico, Input: [2]int64{r.InputTokens, r.InputPico}, Output: [2]int64{r.OutputTokens, r.OutputPico},
+			CacheWrite5m: [2]int64{r.CacheWrite5mTokens, r.CacheWrite5mPico}, CacheWrite1h: [2]int64{r.CacheWrite1hTokens, r.CacheWrite1hPico},
+			CacheRead: [2]int64{r.CacheReadTokens, r.CacheReadPico},
+		})
+	}
+	for line := range bytes.Lines(canonical) {
+		var said struct {
+			Event, State    string
+			Sequence        int
+			Leaves, Arrives []adjustedLine
+		}
+		if err := json.Unmarshal(line, &said); err != nil {
+			return "the adjustments of its batch cannot be read", nil //nolint:nilerr // that is the finding
+		}
+		key := fmt.Sprint(said.Event, " ", said.Sequence, " ", said.State)
+		if !slices.Equal(stored[key], slices.Concat(said.Leaves, said.Arrives)) {
+			return differ, nil
+		}
+		delete(stored, key)
+	}
+	if len(stored) > 0 {
+		return differ, nil
+	}
+	return "", nil
 }

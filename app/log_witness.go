@@ -95,11 +95,29 @@ func (l *Log) unseen(tx *db.Tx, name string) (*witness.Head, error) {
 	if err != nil || len(heads) == 0 {
 		return nil, err
 	}
-	last, _, err := tx.LastSeen(name)
+	w, err := l.witness(name)
+	if err != nil {
+		return nil, err
+	}
+	last, _, err := lastSeen(tx, w)
 	if err != nil || last.Size == heads[0].Size {
 		return nil, err
 	}
 	return l.shown(tx.Tenant, &heads[0], last.Size), nil
+}
+
+// lastSeen reads the largest head that a witness saw, as far as what came back is for the
+// head that is stored: a row alone, anybody could add who writes to the database.
+func lastSeen(tx *db.Tx, w Witness) (db.WitnessRow, bool, error) {
+	last, found, err := tx.LastSeen(w.Name())
+	if err != nil || !found {
+		return db.WitnessRow{}, false, err
+	}
+	heads, err := tx.Checkpoints(last.Size, 1)
+	if err != nil || len(heads) == 0 || heads[0].Size != last.Size || w.Check(heads[0].Message, last.Receipt) != nil {
+		return db.WitnessRow{}, false, err
+	}
+	return last, true, nil
 }
 
 // shown is a head as a witness is shown it.
@@ -225,7 +243,7 @@ func (l *Log) witnessStates(tx *db.Tx) ([]WitnessState, error) {
 	var list []WitnessState
 	for _, w := range l.witnesses {
 		s := WitnessState{Name: w.Name(), Kind: w.Kind()}
-		last, found, err := tx.LastSeen(s.Name)
+		last, found, err := lastSeen(tx, w)
 		if err != nil {
 			return nil, err
 		}
@@ -260,8 +278,8 @@ func (l *Log) rely(ctx context.Context, tenant id.Tenant, sequence int64) error 
 	}
 	covered := func() (yes bool, err error) {
 		err = l.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
-			for _, name := range l.Witnesses() {
-				last, _, err := tx.LastSeen(name)
+			for _, w := range l.witnesses {
+				last, _, err := lastSeen(tx, w)
 				if err != nil {
 					return err
 				}
@@ -313,6 +331,9 @@ func (l *Log) compare(ctx context.Context, tenant id.Tenant, w Witness) (*auditl
 	if len(held.Sizes) == 0 {
 		return l.compareHead(ctx, tenant, w)
 	}
+	if bad, err := l.claimed(ctx, tenant, w.Name(), &held); bad != nil || err != nil {
+		return bad, err
+	}
 	// What the newest agrees with, all before it do; otherwise the first that does not is
 	// found by halves, since a log that differs once differs from there on.
 	agrees, err := l.agrees(ctx, tenant, &held, len(held.Sizes)-1)
@@ -332,6 +353,18 @@ func (l *Log) compare(ctx context.Context, tenant id.Tenant, w Witness) (*auditl
 		}
 	}
 	return l.differs(ctx, tenant, w.Name(), &held, good, bad)
+}
+
+// claimed compares the head that is said to be the last a witness saw with what it keeps.
+func (l *Log) claimed(ctx context.Context, tenant id.Tenant, name string, held *witness.Held) (bad *auditlog.FindingError, err error) {
+	err = l.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
+		last, found, err := tx.LastSeen(name)
+		if err == nil && found && last.Size > held.Sizes[len(held.Sizes)-1] {
+			bad = &auditlog.FindingError{Sequence: -1, Why: fmt.Sprintf("witness %s does not keep the head of %d records, which it is said to have seen", name, last.Size)}
+		}
+		return err
+	})
+	return bad, err
 }
 
 // differs names what is wrong from the last head that agrees and the first that does not.

@@ -325,6 +325,43 @@ func (h *house) rewrite(t *testing.T, sequence int64) {
 	}
 }
 
+// TestASightThatOnlyTheDatabaseKnowsIsNone adds rows by which each witness saw a head that
+// nobody showed to it.
+func TestASightThatOnlyTheDatabaseKnowsIsNone(t *testing.T) {
+	t.Parallel()
+	h, w := witnessed(t)
+	h.seen(t)
+	before := h.state(t).Signed
+	h.note(t, h.one, 3)
+	h.place(t, h.one)
+	require.NoError(t, h.log.Sign(t.Context(), h.one.tenant))
+	head := h.state(t).Signed
+	require.Greater(t, head, before)
+	for _, by := range []app.Witness{w.objects, w.other, w.clock} {
+		receipt := `(select receipt from audit_witness where witness = $1 order by size desc limit 1)` // of another head
+		if by.Kind() == witness.Object {
+			receipt = `(select message from audit_checkpoint order by size desc limit 1)`
+		}
+		h.superuser(t, `insert into audit_witness (tenant_id, witness, kind, size, recorded_at, seen, receipt, object, reason) values ($2, $1, $3, $4, now(), true, `+receipt+`, '', '')`,
+			by.Name(), h.one.tenant, string(by.Kind()), head)
+	}
+	for _, s := range h.state(t).Witnesses {
+		if s.Kind != witness.Object { // what it keeps is asked for once a day
+			require.Less(t, s.Size, head, s.Name)
+		}
+	}
+	h.log.WitnessBy(app.WitnessWithin, w.objects)
+	check, err := h.log.Verify(t.Context(), h.one.tenant)
+	require.NoError(t, err)
+	require.False(t, check.Good)
+	require.Contains(t, check.Why, "which it is said to have seen")
+	h.log.WitnessBy(app.WitnessWithin, w.other, w.clock)
+	h.clock.add(time.Minute)
+	for _, name := range h.log.Witnesses() {
+		require.NoError(t, h.log.See(t.Context(), h.one.tenant, name), "it is shown all the same")
+	}
+}
+
 func seedSigner(t *testing.T, seeds string) app.Signer {
 	t.Helper()
 	s, err := app.SeedSigner(secret.NewText(seeds))

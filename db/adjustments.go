@@ -384,3 +384,37 @@ func (t *Tx) RequestSelection(digest [32]byte) ([]byte, error) {
 	_, err := t.row("read request selection", []any{&document}, `select document from request_selection where tenant_id = $1 and digest = $2`, t.Tenant, digest[:])
 	return document, err
 }
+
+// AdjustedLine is one line of an adjustment, with what its adjustment says beside it.
+type AdjustedLine struct {
+	EventID            id.Event
+	Sequence           int
+	State              string
+	PlacementID        id.Placement
+	InputTokens        int64
+	OutputTokens       int64
+	CacheWrite5mTokens int64 `gorm:"column:cache_write_5m_tokens"`
+	CacheWrite1hTokens int64 `gorm:"column:cache_write_1h_tokens"`
+	CacheReadTokens    int64
+	InputPico          int64
+	OutputPico         int64
+	CacheWrite5mPico   int64 `gorm:"column:cache_write_5m_pico"`
+	CacheWrite1hPico   int64 `gorm:"column:cache_write_1h_pico"`
+	CacheReadPico      int64
+	OtherPico          int64
+	ChargePico         int64
+	AsBatch            bool // it and its batch are of one kind and month
+}
+
+// AdjustedLines reads all lines of a batch's adjustments, those of one adjustment in their
+// order.
+func (t *Tx) AdjustedLines(batch id.Batch) ([]AdjustedLine, error) {
+	var rows []AdjustedLine
+	err := t.scan("read adjustment lines", &rows, `select a.event_id, a.sequence, a.state, l.placement_id, l.input_tokens, l.output_tokens, l.cache_write_5m_tokens, l.cache_write_1h_tokens,
+			l.cache_read_tokens, l.input_pico, l.output_pico, l.cache_write_5m_pico, l.cache_write_1h_pico, l.cache_read_pico, l.other_pico, l.charge_pico,
+			a.kind = b.kind and a.posting_period = b.posting_period as as_batch
+		from adjustment_batch b join adjustment a on a.tenant_id = b.tenant_id and a.batch_id = b.batch_id
+		join adjustment_line l on l.tenant_id = a.tenant_id and l.occurred_at = a.occurred_at and l.event_id = a.event_id and l.sequence = a.sequence
+		where b.tenant_id = ? and b.batch_id = ? order by a.event_id, a.sequence, l.place`, t.Tenant, batch)
+	return rows, err
+}

@@ -84,6 +84,24 @@ func (t *Tx) Change(change id.Change) (ChangeRow, error) {
 	return rows[0], nil
 }
 
+// StandingBy lists the changes of a kind that some makers proposed since an instant, and that
+// wait or are applied, the newest first.
+func (t *Tx) StandingBy(kind string, makers []string, since time.Time, limit int) ([]id.Change, error) {
+	if len(makers) == 0 {
+		return nil, nil
+	}
+	var rows []struct{ ChangeID id.Change }
+	err := t.scan("list standing changes", &rows, `select c.change_id from change c
+		join lateral (select m.state from change_move m where m.tenant_id = c.tenant_id and m.change_id = c.change_id order by m.place desc limit 1) last on true
+		where c.tenant_id = ? and c.kind = ? and c.maker in ? and c.proposed_at >= ? and last.state in ('proposed', 'applied') order by c.number desc limit ?`,
+		t.Tenant, kind, makers, since, limit)
+	ids := make([]id.Change, 0, len(rows))
+	for _, r := range rows {
+		ids = append(ids, r.ChangeID)
+	}
+	return ids, err
+}
+
 // ChangeFilter asks for changes of some kinds; whatever else is empty asks for all.
 type ChangeFilter struct {
 	Kinds   []string
@@ -115,6 +133,15 @@ func (t *Tx) MakerPersons(maker string) ([]id.Person, error) {
 		persons = append(persons, r.PersonID)
 	}
 	return persons, err
+}
+
+// MakerActs says whether anybody behind a maker has an account that is not suspended; who has
+// no person, the product itself, always does.
+func (t *Tx) MakerActs(maker string) (bool, error) {
+	var acts bool
+	_, err := t.row("read maker", []any{&acts}, `select not exists (select from maker_persons($2)) or exists (select from maker_persons($2) p
+		join member m on m.tenant_id = $1 and m.person_id = p where m.suspended_at is null)`, t.Tenant, maker)
+	return acts, err
 }
 
 // PersonRoleRow is one role of a person who can sign in now.

@@ -120,7 +120,8 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 // charge or in requests, or that only one side has, and parts of adjusted requests that are
 // not what their lines add up to. A split request counts at its first part. The classes of a
 // day, placement and model must sum to what the placements' rollup has. Rules are credited
-// with what they placed when it came, whatever was moved later.
+// with what they placed when it came, whatever was moved later. Tokens and errors, which
+// adjustments only move between placements, are compared by day, key and model.
 const compareRollups = `with recorded as (
 		select u.occurred_at, u.event_id, (u.occurred_at at time zone 'UTC')::date as day, coalesce(u.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id,
 			u.key_id, coalesce(u.model_served, u.model_requested) as model, u.developer_id,
@@ -139,6 +140,10 @@ const compareRollups = `with recorded as (
 		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3 and attribution_rule like 'rule:%' group by 1, 2, 3
 	), declared as (
 		select day, placement_id, developer_id, sum(pico) as pico, sum(counts) as counts from part where developer_id is not null group by 1, 2, 3
+	), counted as (
+		select (occurred_at at time zone 'UTC')::date as day, key_id, coalesce(model_served, model_requested) as model, sum(case when state = 'error' then 1 else 0 end) as errors,
+			sum(input_tokens) as input, sum(output_tokens) as output, sum(cache_write_5m_tokens) as write_5m, sum(cache_write_1h_tokens) as write_1h, sum(cache_read_tokens) as read
+		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3 group by 1, 2, 3
 	), latest as (
 		select distinct on (occurred_at, event_id) * from adjustment where tenant_id = $1 and posting_period = $2 order by occurred_at, event_id, sequence desc
 	), lying as (
@@ -156,7 +161,29 @@ const compareRollups = `with recorded as (
 		+ (select count(*) from lying l full join summed s using (occurred_at, event_id, placement_id) where coalesce(l.pico, 0) <> coalesce(s.pico, 0))
 		+ (select count(*) from (select day, placement_id, model, sum(charge_pico) as pico from rollup_placement_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) p
 			full join (select day, placement_id, model, sum(charge_pico) as pico from rollup_class_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) c
-			using (day, placement_id, model) where coalesce(p.pico, 0) <> coalesce(c.pico, 0))`
+			using (day, placement_id, model) where coalesce(p.pico, 0) <> coalesce(c.pico, 0))
+		+ (select count(*) from counted e full join (select day, key_id, model, sum(errors) as errors, sum(input_tokens) as input, sum(output_tokens) as output,
+				sum(cache_write_5m_tokens) as write_5m, sum(cache_write_1h_tokens) as write_1h, sum(cache_read_tokens) as read
+				from rollup_placement_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) r using (day, key_id, model)
+			where (e.errors, e.input, e.output, e.write_5m, e.write_1h, e.read) is distinct from (r.errors, r.input, r.output, r.write_5m, r.write_1h, r.read))`
+
+// BookMonth is a month that something was posted to.
+type BookMonth struct {
+	Month    time.Time
+	Adjusted bool // since an instant
+}
+
+// BookMonths lists the months that something was posted to, the earliest first, and whether
+// adjustments were since an instant.
+func (t *Tx) BookMonths(since time.Time) ([]BookMonth, error) {
+	var rows []BookMonth
+	err := t.scan("list months of the books", &rows, `with recursive posted(month) as (
+			select (select min(posting_period) from usage_batch where tenant_id = ?)
+			union all select (select min(posting_period) from usage_batch where tenant_id = ? and posting_period > posted.month) from posted where posted.month is not null
+		) select m.month, exists (select from adjustment_batch a where a.tenant_id = ? and a.posting_period = m.month and a.recorded_at >= ?) as adjusted
+		from posted m where m.month is not null order by m.month`, t.Tenant, t.Tenant, t.Tenant, since)
+	return rows, err
+}
 
 // PeriodState reads a month's state; a month nobody has touched is open.
 func (t *Tx) PeriodState(m period.Month) (period.State, error) {

@@ -69,6 +69,7 @@ func readingAdjustments() map[string]query {
 			}
 			return nil, err
 		}},
+		"AdjustedLines": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.AdjustedLines(theirs.adjustment) }},
 		"AdjustmentBytes": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			compressed, found, err := tx.AdjustmentBytes(theirs.adjustment)
 			if found {

@@ -487,7 +487,11 @@ func reading() map[string]query {
 		"OpenChangesBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.OpenChangesBy(theirs.member)
 		}},
-		"MakersOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MakersOf(theirs.person) }},
+		"StandingBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.StandingBy(theirs.change.Kind, []string{theirs.change.Maker}, time.Time{}, 500)
+		}},
+		"MakerActs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.MakerActs(mine.change.Maker) }},
+		"MakersOf":  {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MakersOf(theirs.person) }},
 		"KnownTo": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return tx.KnownTo([]string{"test", theirs.member.String(), theirs.change.Maker}, mine.person, 500)
 		}},
@@ -770,6 +774,7 @@ func reading() map[string]query {
 			}
 			return pico, err
 		}},
+		"BookMonths": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.BookMonths(time.Time{}) }},
 		"ProveMonth": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			c, err := tx.ProveMonth(mine.month)
 			if c != (db.Control{EventRequests: 1, BatchRequests: 1, RollupRequests: 1, EventPico: "7", BatchPico: "7", RollupPico: "7"}) {

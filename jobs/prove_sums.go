@@ -21,7 +21,7 @@ func (w *proveSums) Timeout(*river.Job[job.ProveSums]) time.Duration { return pr
 
 const proofWithin = 5 * time.Minute
 
-// Work proves that events, batches and rollup agree for a tenant's open months.
+// Work proves that events, batches and rollup agree, of the months that are due.
 func (w *proveSums) Work(ctx context.Context, j *river.Job[job.ProveSums]) error {
 	tenant, err := id.ParseTenant(j.Args.Tenant)
 	if err != nil {

@@ -58,7 +58,7 @@ func NewClient(address string, token secret.Text) (*Client, error) {
 
 // SignHead asks for a head's signature.
 func (c *Client) SignHead(ctx context.Context, ask auditlog.HeadAsk) (auditlog.Signed, error) {
-	return c.ask(ctx, headPath, asked{Tenant: ask.Tenant.String(), Size: ask.Size, Root: ask.Root, After: ask.After, Proof: ask.Proof})
+	return c.ask(ctx, headPath, asked{Tenant: ask.Tenant.String(), Size: ask.Size, Root: ask.Root, After: ask.After, Edge: ask.Edge, Leaves: ask.Leaves})
 }
 
 // SignDecision asks for a decision's signature.

@@ -2,8 +2,8 @@
 // serves, and signs for it.
 //
 // It owns what was signed last of each log (one file each, written through to the disk
-// before a signature leaves), the rule that a head is signed only where a proof shows that
-// the log grew from the one signed before, the conversation over a local socket or a
+// before a signature leaves), the rule that a head is signed only where it is the one signed
+// before with the records since, which it adds itself, the conversation over a local socket or a
 // loopback port, and both ends of it. It does not own the keys' derivation, the rule's
 // arithmetic or what is signed (app/auditlog), nor when (app).
 //

@@ -19,6 +19,7 @@ const (
 	headPath     = "/v1/head"
 	decisionPath = "/v1/decision"
 	maxBody      = 64 << 10
+	maxHeadBody  = maxBody + auditlog.MaxGrowth*48 // a hash takes 44 characters, its quotes and a comma
 	// Within bounds one answer, on both sides; the server's is the shorter.
 	serveWithin = 5 * time.Second
 	askWithin   = 8 * time.Second
@@ -31,7 +32,8 @@ type asked struct {
 	Size   int64           `json:"size,omitempty"`
 	Root   auditlog.Hash   `json:"root,omitzero"`
 	After  int64           `json:"after,omitempty"`
-	Proof  []auditlog.Hash `json:"proof,omitempty"`
+	Edge   []auditlog.Hash `json:"edge,omitempty"`
+	Leaves []auditlog.Hash `json:"leaves,omitempty"`
 	Text   string          `json:"text,omitempty"`
 }
 
@@ -49,7 +51,7 @@ func (k *Keeper) Handler(token secret.Text) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	limited := make(chan struct{}, maxAtOnce)
-	serve := func(sign func(*http.Request, *asked, id.Tenant) (auditlog.Signed, error)) http.HandlerFunc {
+	serve := func(bound int64, sign func(*http.Request, *asked, id.Tenant) (auditlog.Signed, error)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if !allowed(r, token) {
 				answer(w, http.StatusUnauthorized, answered{Code: "signer_token", Fault: "The token is not the signer's."})
@@ -63,7 +65,7 @@ func (k *Keeper) Handler(token secret.Text) http.Handler {
 				return
 			}
 			var ask asked
-			decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+			decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, bound))
 			decoder.DisallowUnknownFields()
 			if err := decoder.Decode(&ask); err != nil {
 				answer(w, http.StatusBadRequest, answered{Code: "signer_body", Fault: "The body cannot be read."})
@@ -78,10 +80,10 @@ func (k *Keeper) Handler(token secret.Text) http.Handler {
 			reply(w, signed, err)
 		}
 	}
-	mux.HandleFunc("POST "+headPath, serve(func(r *http.Request, ask *asked, tenant id.Tenant) (auditlog.Signed, error) {
-		return k.SignHead(r.Context(), auditlog.HeadAsk{Tenant: tenant, Size: ask.Size, Root: ask.Root, After: ask.After, Proof: ask.Proof})
+	mux.HandleFunc("POST "+headPath, serve(maxHeadBody, func(r *http.Request, ask *asked, tenant id.Tenant) (auditlog.Signed, error) {
+		return k.SignHead(r.Context(), auditlog.HeadAsk{Tenant: tenant, Size: ask.Size, Root: ask.Root, After: ask.After, Edge: ask.Edge, Leaves: ask.Leaves})
 	}))
-	mux.HandleFunc("POST "+decisionPath, serve(func(r *http.Request, ask *asked, tenant id.Tenant) (auditlog.Signed, error) {
+	mux.HandleFunc("POST "+decisionPath, serve(maxBody, func(r *http.Request, ask *asked, tenant id.Tenant) (auditlog.Signed, error) {
 		return k.SignDecision(r.Context(), tenant, ask.Text)
 	}))
 	return http.TimeoutHandler(mux, serveWithin, "")

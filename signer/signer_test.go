@@ -61,10 +61,18 @@ func (g *growing) ask(t *testing.T, after int64) auditlog.HeadAsk {
 	ask.Root, err = tlog.TreeHash(g.size, g.read())
 	require.NoError(t, err)
 	if after > 0 && after < g.size {
-		ask.Proof, err = tlog.ProveTree(g.size, after, g.read())
+		ask.Edge, ask.Leaves, err = auditlog.Growth(g.size, after, g.nodes)
 		require.NoError(t, err)
 	}
 	return ask
+}
+
+func (g *growing) nodes(places []auditlog.Node) ([]auditlog.Hash, error) {
+	var indexes []int64
+	for _, p := range places {
+		indexes = append(indexes, tlog.StoredHashIndex(p.Level, p.Position))
+	}
+	return g.read()(indexes)
 }
 
 func words(prefix string, n int) (list []string) {
@@ -143,14 +151,18 @@ func TestASignerSignsOnlyWhatGrewFromWhatItSigned(t *testing.T) {
 	g.add(t, words("c", 5)...)
 	ask := g.ask(t, 7)
 	for name, bad := range map[string]func(*auditlog.HeadAsk){
-		"a hash dropped": func(a *auditlog.HeadAsk) { a.Proof = a.Proof[1:] },
-		"a hash added":   func(a *auditlog.HeadAsk) { a.Proof = append(a.Proof, a.Root) },
-		"two swapped":    func(a *auditlog.HeadAsk) { a.Proof[0], a.Proof[1] = a.Proof[1], a.Proof[0] },
-		"another root":   func(a *auditlog.HeadAsk) { a.Root[3]++ },
-		"no proof":       func(a *auditlog.HeadAsk) { a.Proof = nil },
+		"a record dropped": func(a *auditlog.HeadAsk) { a.Leaves = a.Leaves[1:] },
+		"a record added":   func(a *auditlog.HeadAsk) { a.Leaves = append(a.Leaves, a.Root) },
+		"two swapped":      func(a *auditlog.HeadAsk) { a.Leaves[0], a.Leaves[1] = a.Leaves[1], a.Leaves[0] },
+		"another root":     func(a *auditlog.HeadAsk) { a.Root[3]++ },
+		"no record":        func(a *auditlog.HeadAsk) { a.Leaves = nil },
+		"another edge":     func(a *auditlog.HeadAsk) { a.Edge[1][0]++ },
+		"less of an edge":  func(a *auditlog.HeadAsk) { a.Edge = a.Edge[:2] },
+		"no edge":          func(a *auditlog.HeadAsk) { a.Edge = nil },
+		"another size":     func(a *auditlog.HeadAsk) { a.Size++ },
 	} {
 		other := ask
-		other.Proof = append([]auditlog.Hash(nil), ask.Proof...)
+		other.Edge, other.Leaves = slices.Clone(ask.Edge), slices.Clone(ask.Leaves)
 		bad(&other)
 		_, err = client.SignHead(t.Context(), other)
 		require.ErrorIs(t, err, auditlog.ErrForked, name)
@@ -166,6 +178,48 @@ func TestASignerSignsOnlyWhatGrewFromWhatItSigned(t *testing.T) {
 	_, err = k.SignHead(t.Context(), fork.ask(t, 0))
 	require.ErrorAs(t, err, &stale)
 	require.Equal(t, signer.Counts{Logs: 1, Stale: 1}, k.Counts())
+}
+
+// TestASignerSignsNoMoreRecordsThanThereAre asks for a head of eight records over a log of
+// five: a proof of growth from four leads to the same root for both sizes.
+func TestASignerSignsNoMoreRecordsThanThereAre(t *testing.T) {
+	t.Parallel()
+	client := overSocket(t, keeper(t, t.TempDir(), seed(1)))
+	g := &growing{tenant: id.NewTenant(time.Now())}
+	g.add(t, words("a", 4)...)
+	_, err := client.SignHead(t.Context(), g.ask(t, 0))
+	require.NoError(t, err)
+	four, err := tlog.TreeHash(4, g.read())
+	require.NoError(t, err)
+	g.add(t, "the fifth")
+	ask := g.ask(t, 4)
+	proof, err := tlog.ProveTree(5, 4, g.read())
+	require.NoError(t, err)
+	for size := int64(6); size <= 8; size++ {
+		require.NoError(t, auditlog.CheckGrowth(proof, size, ask.Root, 4, four), "which is why a proof alone does not do")
+		other := ask
+		other.Size = size
+		_, err = client.SignHead(t.Context(), other)
+		require.ErrorIs(t, err, auditlog.ErrForked, "%d", size)
+	}
+	_, err = client.SignHead(t.Context(), ask)
+	require.NoError(t, err)
+}
+
+// TestAHeadTakesAsManyRecordsAsOneMayFollowAnotherBy sends the most that fits.
+func TestAHeadTakesAsManyRecordsAsOneMayFollowAnotherBy(t *testing.T) {
+	t.Parallel()
+	client := overSocket(t, keeper(t, t.TempDir(), seed(1)))
+	g := &growing{tenant: id.NewTenant(time.Now())}
+	g.add(t, "a")
+	_, err := client.SignHead(t.Context(), g.ask(t, 0))
+	require.NoError(t, err)
+	g.add(t, words("b", auditlog.MaxGrowth)...)
+	_, err = client.SignHead(t.Context(), g.ask(t, 1))
+	require.NoError(t, err)
+	g.add(t, words("c", auditlog.MaxGrowth+1)...)
+	_, err = client.SignHead(t.Context(), g.ask(t, 1+auditlog.MaxGrowth))
+	require.ErrorContains(t, errors.Unwrap(err), "400")
 }
 
 func TestWhatWasSignedIsKeptOrNothingIsSigned(t *testing.T) {

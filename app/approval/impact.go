@@ -17,7 +17,10 @@ type Impact struct {
 	// several months, Month is the last.
 	Exact bool `json:",omitempty"`
 	// Moved is the charge that lands somewhere else, counted once.
-	Moved       money.Sum
+	Moved money.Sum
+	// Beside is what other changes of its maker move, that are like it, of a month: a policy
+	// measures both together, so that portions are what the whole would be.
+	Beside      money.Sum    `json:",omitzero"`
 	Nodes       []NodeImpact // those whose own charge differs; by path
 	Capitalized Swing
 	Expensed    Swing

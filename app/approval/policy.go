@@ -223,9 +223,11 @@ func (p Policies) Fits(kind string, floor Floor, impact *Impact, within func(id.
 		}
 		if one.AtLeast != "" {
 			cents, err := money.ParseCents(one.AtLeast)
-			var least money.Sum
+			var least, moved money.Sum
 			least.AddCents(cents)
-			if err != nil || impact.Moved.Cmp(&least) < 0 {
+			moved.AddSum(&impact.Moved)
+			moved.AddSum(&impact.Beside)
+			if err != nil || moved.Cmp(&least) < 0 {
 				continue
 			}
 		}

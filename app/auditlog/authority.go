@@ -2,6 +2,8 @@ package auditlog
 
 import (
 	"fmt"
+	"math/bits"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -159,14 +161,16 @@ func SignedBy(message []byte, keys []string) []string {
 	return by
 }
 
-// HeadAsk asks for a head's signature, with the proof that the log only grew since the
-// head that was signed last.
+// HeadAsk asks for a head's signature, with all that the log grew by since the head that was
+// signed last. A proof of growth would be shorter, and would not do: it leads to the same
+// root for other sizes, so that a head could be signed of records that there are none of.
 type HeadAsk struct {
 	Tenant id.Tenant
 	Size   int64
 	Root   Hash
 	After  int64  // the size of the head signed last, as whoever asks knows it; 0: none
-	Proof  []Hash // that the log of that size is how this one begins
+	Edge   []Hash // the perfect trees that the log of that size is made of, the largest first
+	Leaves []Hash // of the records since
 }
 
 // StaleError tells that the head signed last is of another size than the one asked after.
@@ -180,15 +184,15 @@ func (e *StaleError) Error() string {
 // ErrForked tells that a log is not the one whose head was signed before.
 var ErrForked = fault.New(fault.KindInternal, "log_forked", "The log is not the one whose head was signed before: nothing is signed until somebody has looked.")
 
-// maxGrowth bounds a proof of growth: a hash a level, and two at the edge.
-const maxGrowth = 2 * maxProofHashes
+// MaxGrowth bounds the records by which a log grows from one head to the next.
+const MaxGrowth = 50_000
 
 // Continues tells whether the head asked for may follow the one signed last. The same head
 // may be signed again: whoever asked for it first may have died with the answer.
 func (ask *HeadAsk) Continues(last Checkpoint) error {
 	switch {
-	case ask.Size <= 0 || ask.After < 0 || len(ask.Proof) > maxGrowth:
-		return fault.New(fault.KindInvalid, "head_syntax", "A head has a size above nothing and a proof of at most 128 hashes.")
+	case ask.Size <= 0 || ask.After < 0 || len(ask.Edge) > maxProofHashes || len(ask.Leaves) > MaxGrowth:
+		return fault.New(fault.KindInvalid, "head_syntax", "A head has a size above nothing and at most 50,000 records more than the one before.")
 	case last.Size == 0:
 		return nil // trusted, being the first
 	case ask.Size == last.Size && ask.Root == last.Root:
@@ -198,8 +202,24 @@ func (ask *HeadAsk) Continues(last Checkpoint) error {
 	case ask.After != last.Size || ask.Size < last.Size:
 		return &StaleError{last.Size}
 	}
-	if err := CheckGrowth(ask.Proof, ask.Size, ask.Root, last.Size, last.Root); err != nil {
-		return ErrForked.Because(err)
+	return ask.grows(last)
+}
+
+// grows adds the records since the head signed last to the log as it was then: what comes
+// of them is the head asked for, or it is of another log.
+func (ask *HeadAsk) grows(last Checkpoint) error {
+	log := Frontier{size: last.Size, roots: slices.Clone(ask.Edge)}
+	if len(ask.Edge) != bits.OnesCount64(uint64(last.Size)) || log.Root() != last.Root {
+		return ErrForked.Because(errUnproved)
+	}
+	if int64(len(ask.Leaves)) != ask.Size-last.Size {
+		return ErrForked.Because(fmt.Errorf("%d records are no growth from %d to %d", len(ask.Leaves), last.Size, ask.Size))
+	}
+	for _, leaf := range ask.Leaves {
+		log.Add(leaf)
+	}
+	if log.Root() != ask.Root {
+		return ErrForked.Because(errUnproved)
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type BundleManifest struct {
 	Through int64  `json:"through"` // before this one
 	Size    int64  `json:"size"`    // of the log at the checkpoint
 	Signer  string `json:"signer"`  // where the seed of the log's keys is, as the installation says
+	Usage   bool   `json:"usage"`   // the requests of all usage batches, and all adjustments, are there
 }
 
 // Where the seed of a log's keys is. Exports of before there was a choice do not say.
@@ -77,7 +78,8 @@ type Checked struct {
 	Manifest    BundleManifest
 	Records     int64
 	Checkpoints int // earlier ones
-	Batches     int // of usage
+	Batches     int // of usage or of adjustments, whose files are there
+	Absent      int // whose records are there and whose files are not
 	Requests    int64
 	Root        Hash
 	Trusted     bool // a key from elsewhere signed the checkpoint, or one that it vouches for
@@ -209,7 +211,14 @@ func (c *Checked) records(bundle fs.FS, leaves []Hash) error {
 				return &FindingError{sequence, read.ID, why}
 			}
 		}
-		if (read.Action != UsageBatch && read.Action != AdjustmentBatch) || !usage[read.Subject] {
+		if read.Action != UsageBatch && read.Action != AdjustmentBatch {
+			continue
+		}
+		if !usage[read.Subject] {
+			if c.Manifest.Usage {
+				return &FindingError{sequence, read.ID, path.Join(DirectoryUsage, read.Subject+".jsonl") + " is missing"}
+			}
+			c.Absent++ // nothing signs the manifest: what is not here is said either way
 			continue
 		}
 		delete(usage, read.Subject)

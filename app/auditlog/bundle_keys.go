@@ -65,17 +65,14 @@ const maxKeys = 10_000
 // useKeys lists the keys of the log's heads.
 func (c *Checked) useKeys(story []PublicKey, trusted []string) {
 	seen := false
-	var all []string
-	for _, key := range story {
-		all = append(all, key.Verifier)
-	}
+	var before []string // a key that names itself, or one before it, vouches for nothing
 	for _, key := range story {
 		if name, _, _ := strings.Cut(key.Verifier, "+"); name != c.Manifest.Origin {
 			continue
 		}
 		use := KeyUse{Verifier: key.Verifier, First: !seen, Trusted: slices.Contains(trusted, key.Verifier)}
-		use.EndorsedBy, _ = Endorser(key, all)
-		seen = true
+		use.EndorsedBy, _ = Endorser(key, before)
+		seen, before = true, append(before, key.Verifier)
 		c.Keys = append(c.Keys, use)
 	}
 }

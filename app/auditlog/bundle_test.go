@@ -56,7 +56,7 @@ func export(t *testing.T, signer note.Signer, key string, from, through int64) f
 		}
 		return b.Bytes()
 	}
-	manifest, err := json.Marshal(auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: bundleOrigin, From: from, Through: through, Size: 40})
+	manifest, err := json.Marshal(auditlog.BundleManifest{Format: auditlog.BundleFormat, Origin: bundleOrigin, From: from, Through: through, Size: 40, Usage: true})
 	require.NoError(t, err)
 	put(auditlog.FileManifest, manifest)
 	put(auditlog.FileRecords, append(bytes.Join(records[from:through], []byte("\n")), '\n'))
@@ -91,6 +91,21 @@ func TestAnExportThatIsWholeIsGood(t *testing.T) {
 	checked, err := auditlog.Check(export(t, signer, key, 0, 40), nil)
 	require.NoError(t, err)
 	require.False(t, checked.Trusted)
+}
+
+// TestUsageThatIsNotThereIsCounted takes a batch's requests out and edits the manifest, which
+// nothing signs, so that none is promised.
+func TestUsageThatIsNotThereIsCounted(t *testing.T) {
+	t.Parallel()
+	signer, _, key := keyPair(t, bundleOrigin)
+	bundle := export(t, signer, key, 5, 20)
+	delete(bundle, auditlog.DirectoryUsage+"/bat_1.jsonl")
+	manifest := bundle[auditlog.FileManifest]
+	manifest.Data = bytes.Replace(manifest.Data, []byte(`"usage":true`), []byte(`"usage":false`), 1)
+	checked, err := auditlog.Check(bundle, []string{key})
+	require.NoError(t, err)
+	require.Equal(t, 1, checked.Absent)
+	require.Zero(t, checked.Batches)
 }
 
 // TestATamperedExportNamesTheFirstBadRecord alters an export in every way its maker, or
@@ -136,6 +151,7 @@ func TestATamperedExportNamesTheFirstBadRecord(t *testing.T) {
 		"usage with more":    {edit("usage/bat_1.jsonl", `"evt_2"}`, "\"evt_2\"}\r"), 12, "not those whose root the record holds"},
 		"usage edited":       {edit("usage/bat_1.jsonl", "evt_2", "evt_4"), 12, "not those whose root the record holds"},
 		"usage dropped":      {lines("usage/bat_1.jsonl", cut), 12, "has 2 requests, but the record says 3"},
+		"usage missing":      {func(b fstest.MapFS) { delete(b, "usage/bat_1.jsonl") }, 12, "usage/bat_1.jsonl is missing"},
 		"usage of nobody":    {func(b fstest.MapFS) { b["usage/bat_9.jsonl"] = b["usage/bat_1.jsonl"] }, -1, "belongs to no record"},
 		"other span":         {edit(auditlog.FileManifest, `"from":5,"through":20`, `"from":6,"through":21`), -1, "do not make the checkpoint's root"},
 		"other size":         {edit(auditlog.FileManifest, `"size":40`, `"size":41`), -1, "another size"},

@@ -3,6 +3,7 @@ package auditlog
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -112,6 +113,32 @@ func ProveGrowth(size, earlier int64, nodes Nodes) ([]Hash, error) {
 		return nil, nil
 	}
 	return tlog.ProveTree(size, earlier, nodes)
+}
+
+// Growth reads what a log of an earlier size was made of, the largest tree first, and the
+// leaves since.
+func Growth(size, earlier int64, nodes Nodes) (edge, leaves []Hash, err error) {
+	var places []Node
+	for rest := earlier; rest > 0; rest &= rest - 1 {
+		level := bits.TrailingZeros64(uint64(rest))
+		places = append(places, Node{Level: level, Position: rest>>level - 1})
+	}
+	slices.Reverse(places)
+	n := len(places)
+	for at := earlier; at < size; at++ {
+		places = append(places, Node{Position: at})
+	}
+	if len(places) == 0 {
+		return nil, nil, nil
+	}
+	hashes, err := nodes(places)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(hashes) != len(places) {
+		return nil, nil, fmt.Errorf("read %d hashes of the log: got %d", len(places), len(hashes))
+	}
+	return hashes[:n], hashes[n:], nil
 }
 
 // CheckGrowth checks what ProveGrowth proved.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"tollbook/app/auditlog"
 	"tollbook/app/fault"
@@ -113,6 +115,9 @@ func Check(bundle fs.FS, keys *Keys) ([]Found, error) {
 	}
 	list := make([]Found, 0, len(sights))
 	for _, sight := range sights {
+		if !plain(sight.Witness) || !plain(sight.Object) || !plain(sight.File) {
+			return nil, bad("%s names a witness, an object or a file in what is no plain text", FileIndex)
+		}
 		head, err := headOf(bundle, sight.Size)
 		if err != nil {
 			return list, err
@@ -129,6 +134,14 @@ func Check(bundle fs.FS, keys *Keys) ([]Found, error) {
 	}
 	return list, nil
 }
+
+// plain tells whether a name can be printed in a line: nothing signs the index, and a line of
+// its own would pass for one of the report's.
+func plain(name string) bool {
+	return len(name) <= maxName && utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+const maxName = 4096
 
 func (k *Keys) check(sight *Sight, head, answer []byte) (time.Time, Proof, error) {
 	switch sight.Kind {
