@@ -17,7 +17,7 @@ func TestASecretWorksOnlyOnceItsChangeIsDecided(t *testing.T) {
 	h := build(t)
 	issuer := h.issuer(t, h.one)
 	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
-	h.adopt(t, fin, cfo, `{"code":"secrets","kinds":["key","api_token","invitation"],`+oneStep+`}`)
+	h.adopt(t, fin, cfo, `{"code":"secrets","kinds":["key","key_secret","api_token","invitation"],`+oneStep+`}`)
 	owner, eng := h.owner(t, h.one), h.person(t, h.one, app.RoleEngineeringAdmin, "eng-issue")
 
 	for name, c := range map[string]struct {
@@ -34,6 +34,18 @@ func TestASecretWorksOnlyOnceItsChangeIsDecided(t *testing.T) {
 			return made.Change, func() bool {
 				found, ok := h.snapshots.Find(h.load(t, h.one.tenant).Tenants["one"], made.Secret.Reveal())
 				require.True(t, !ok || found.Answer.Code == "CC-2" && found.RequestsPerMinute == 7)
+				return ok
+			}
+		}},
+		"rotation": {eng, func(t *testing.T, once string) (approval.Change, func() bool) {
+			t.Helper()
+			made, err := h.keys.RotateOnce(t.Context(), eng, app.Rotation{Key: h.one.key.ID}, "to test", once)
+			require.NoError(t, err)
+			return made.Change, func() bool {
+				tenant := h.load(t, h.one.tenant).Tenants["one"]
+				_, before := h.snapshots.Find(tenant, h.one.key.Secret.Reveal())
+				require.True(t, before, "the secret before goes on meanwhile")
+				_, ok := h.snapshots.Find(tenant, made.Secret.Reveal())
 				return ok
 			}
 		}},

@@ -35,11 +35,11 @@ func (k *Keys) applyKey(tx *db.Tx, c approval.Change) error {
 		return err
 	}
 	fresh := db.FreshKey{ID: p.Key, Label: p.Label, Hint: p.Hint, Models: p.Models, RequestsPerMinute: p.RequestsPerMinute}
-	if n, err := hex.Decode(fresh.Hash[:], []byte(p.Hash)); err != nil || n != len(secret.Hash{}) {
-		return fmt.Errorf("read hash of key %s: %d bytes, %w", p.Key, n, err)
+	var err error
+	if fresh.Hash, err = hashOf(p.Hash); err != nil {
+		return fmt.Errorf("read hash of key %s: %w", p.Key, err)
 	}
 	if p.ExpiresAt != "" {
-		var err error
 		if fresh.ExpiresAt, err = time.Parse(time.RFC3339Nano, p.ExpiresAt); err != nil {
 			return fmt.Errorf("read end of key %s: %w", p.Key, err)
 		}
@@ -67,6 +67,17 @@ func (k *Keys) applyKey(tx *db.Tx, c approval.Change) error {
 		return err
 	}
 	return tx.AssignKey(id.NewVersion(tx.Now), p.Key, p.Node, p.ProjectIDs, from, c.ID)
+}
+
+// hashOf reads a keyed hash as payloads have it.
+func hashOf(text string) (secret.Hash, error) {
+	var hash secret.Hash
+	plain, err := hex.DecodeString(text)
+	if err == nil && len(plain) != len(hash) {
+		err = fmt.Errorf("it has %d bytes", len(plain))
+	}
+	copy(hash[:], plain)
+	return hash, err
 }
 
 func (k *Keys) keyImpact(_ *db.Tx, c approval.Change) (approval.Impact, error) {

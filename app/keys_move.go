@@ -19,6 +19,7 @@ import (
 // on, where a company's policy says so, and when it charges something else.
 func (k *Keys) govern() {
 	k.changes.govern(changeKey, governed{checks: "finance", lock: (*db.Tx).LockNodes, draft: askedInPlace, apply: k.applyKey, impact: k.keyImpact})
+	k.changes.govern(changeKeySecret, governed{checks: "finance", lock: (*db.Tx).LockNodes, draft: askedInPlace, apply: k.applySecret, impact: k.secretImpact})
 	k.changes.govern(changeKeyMove, governed{
 		checks: "finance", floor: approval.FloorSecond, dated: true, revisable: true, lock: (*db.Tx).LockNodes, draft: k.draftMove, apply: k.applyMove, impact: k.moveImpact,
 	})

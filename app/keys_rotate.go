@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"tollbook/app/approval"
@@ -67,9 +68,26 @@ func (k *Keys) rotate(tx *db.Tx, who Actor, want Rotation, reason string) (MadeK
 	case until.After(tx.Now.Add(maxOverlap)):
 		return MadeKey{}, fault.Invalid("earlier_until", "earlier_until_late", "The present key can go on for at most %d days.", int(maxOverlap/(24*time.Hour)))
 	}
-	secrets, err := tx.KeySecrets(want.Key)
+	place, err := nextSecret(tx, want.Key)
 	if err != nil {
 		return MadeKey{}, err
+	}
+	made := MadeKey{ID: row.ID, Label: row.Label, CostCenter: view.CostCenter, Secret: secret.Mint(keyPrefix)}
+	fresh := db.FreshSecret{Version: id.NewVersion(tx.Now), Key: row.ID, Place: place, EarlierUntil: until}
+	fresh.Hash, fresh.Hint = k.stored(made.Secret)
+	p := proposal{kind: changeKeySecret, reason: reason, payload: secretPayload{
+		Key: row.ID, Place: place, Hash: hex.EncodeToString(fresh.Hash[:]), Hint: fresh.Hint, EarlierUntil: until.Format(time.RFC3339Nano),
+	}}
+	nothing := func(approval.Change) error { return nil } // the payload has all there is
+	made.Change, err = k.changes.issue(tx, who, p, nothing, func(c approval.Change) error { return tx.AddKeySecret(fresh, c.ID) })
+	return made, err
+}
+
+// nextSecret is the place of a key's next secret.
+func nextSecret(tx *db.Tx, key id.Key) (int, error) {
+	secrets, err := tx.KeySecrets(key)
+	if err != nil {
+		return 0, err
 	}
 	live := 0
 	for _, s := range secrets {
@@ -78,16 +96,63 @@ func (k *Keys) rotate(tx *db.Tx, who Actor, want Rotation, reason string) (MadeK
 		}
 	}
 	if live >= maxLiveSecrets {
-		return MadeKey{}, fault.New(fault.KindConflict, "key_secrets_many", "This key has five secrets that are accepted. Wait until one ends, or revoke the key.")
+		return 0, fault.New(fault.KindConflict, "key_secrets_many", "This key has five secrets that are accepted. Wait until one ends, or revoke the key.")
 	}
-	made := MadeKey{ID: row.ID, Label: row.Label, CostCenter: view.CostCenter, Secret: secret.Mint(keyPrefix)}
-	fresh := db.FreshSecret{Version: id.NewVersion(tx.Now), Key: row.ID, Place: secrets[0].Place + 1, EarlierUntil: until}
-	fresh.Hash, fresh.Hint = k.stored(made.Secret)
-	p := proposal{kind: changeKeySecret, reason: reason, payload: map[string]any{
-		"key": row.ID.String(), "place": fresh.Place, "key_hash": hex.EncodeToString(fresh.Hash[:]), "hint": fresh.Hint, "earlier_until": until.Format(time.RFC3339Nano),
-	}}
-	made.Change, err = k.changes.change(tx, who, p, func(c approval.Change) error { return tx.AddKeySecret(fresh, c.ID) })
-	return made, err
+	return secrets[0].Place + 1, nil
+}
+
+// secretPayload is what a change says of a key's further secret: its keyed hash.
+type secretPayload struct {
+	Key          id.Key `json:"key"`
+	Place        int    `json:"place"`
+	Hash         string `json:"key_hash"`
+	Hint         string `json:"hint"`
+	EarlierUntil string `json:"earlier_until"`
+}
+
+// applySecret has a key accept the secret its maker holds. Those before end when the maker
+// said, or now where that has passed: they go on until then, however long the decision took.
+func (k *Keys) applySecret(tx *db.Tx, c approval.Change) error {
+	var p secretPayload
+	if err := stored(c, &p); err != nil {
+		return err
+	}
+	if err := tx.LockKey(p.Key); err != nil {
+		return err
+	}
+	row, err := tx.Key(p.Key)
+	switch {
+	case err != nil:
+		return err
+	case row.RevokedAt != nil:
+		return errKeyRevoked
+	}
+	place, err := nextSecret(tx, p.Key)
+	if err != nil {
+		return err
+	}
+	fresh := db.FreshSecret{Version: id.NewVersion(tx.Now), Key: p.Key, Place: place, Hint: p.Hint}
+	until, err := time.Parse(time.RFC3339Nano, p.EarlierUntil)
+	if err != nil {
+		return fmt.Errorf("read end of the secrets of %s: %w", p.Key, err)
+	}
+	fresh.EarlierUntil = later(until, tx.Now)
+	if fresh.Hash, err = hashOf(p.Hash); err != nil {
+		return fmt.Errorf("read hash of a secret of %s: %w", p.Key, err)
+	}
+	return tx.AddKeySecret(fresh, c.ID)
+}
+
+func (k *Keys) secretImpact(tx *db.Tx, c approval.Change) (approval.Impact, error) {
+	var p secretPayload
+	if err := stored(c, &p); err != nil {
+		return approval.Impact{}, err
+	}
+	row, err := tx.Key(p.Key)
+	return approval.Impact{
+		Sentence: fmt.Sprintf("The virtual key %q has another secret, which its maker holds already and which works once this is approved; those before end %s, or at the approval if that is later.", row.Label, p.EarlierUntil),
+		Touches:  []id.Node{row.NodeID},
+	}, err
 }
 
 // KeySecret is one version of a key: a secret it was or is known by.
