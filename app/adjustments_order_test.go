@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestMovesRetagsAndPricesEndAlikeInEveryOrder(t *testing.T) {
 	}
 }
 
-func endOf(t *testing.T, order string) (end string) {
+func endOf(t *testing.T, order string) string {
 	t.Helper()
 	h := build(t)
 	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
@@ -67,13 +68,14 @@ func endOf(t *testing.T, order string) (end string) {
 	h.exploredAlike(t, []string{"x"})
 	sum := h.chargeback(t, h.one.who, period.MonthOf(november(1)), "node")
 	require.Zero(t, sum.Control.Difference.Sign())
+	var lines strings.Builder
 	for _, r := range sum.Rows {
-		end += fmt.Sprintln(r.Path, r.Own.String(), r.Actual.String(), r.Requests)
+		fmt.Fprintln(&lines, r.Path, r.Own.String(), r.Actual.String(), r.Requests)
 	}
 	for _, event := range []id.Event{whole.ID, split.ID, beside.ID, before.ID} {
-		end += fmt.Sprintln(h.lies(t, h.one.who, event), h.story(t, event).State)
+		fmt.Fprintln(&lines, h.lies(t, h.one.who, event), h.story(t, event).State)
 	}
-	return end
+	return lines.String()
 }
 
 // TestTwoRetagsOfOneRequestAtOnceMoveItOnce has two persons approve, at the same time, two
@@ -92,7 +94,7 @@ func TestTwoRetagsOfOneRequestAtOnceMoveItOnce(t *testing.T) {
 		wait.Go(func() { _, errs[0] = h.approveChange(t, cfo, first) })
 		wait.Go(func() { _, errs[1] = h.approveChange(t, two, second) })
 		wait.Wait()
-		require.True(t, (errs[0] == nil) != (errs[1] == nil), "%v %v", errs[0], errs[1])
+		require.NotEqual(t, errs[0] == nil, errs[1] == nil, "%v %v", errs[0], errs[1])
 		h.proved(t, h.one)
 	}
 	require.EqualValues(t, 5, h.number(t, `select count(*) from adjustment`))

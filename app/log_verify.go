@@ -262,7 +262,7 @@ func (v *verifier) batch(tx *db.Tx, action, subject string, detail []byte) (stri
 	}
 	lines, err := v.unzip.DecodeAll(compressed, nil)
 	if err != nil {
-		return "the requests of its batch cannot be read", nil //nolint:nilerr // that is the finding
+		return "the requests of its batch cannot be read", nil // that is the finding
 	}
 	var tree auditlog.Frontier
 	for line := range bytes.Lines(lines) {
@@ -353,7 +353,7 @@ func adjustedRows(tx *db.Tx, batch id.Batch, canonical []byte) (string, error) {
 			Leaves, Arrives []adjustedLine
 		}
 		if err := json.Unmarshal(line, &said); err != nil {
-			return "the adjustments of its batch cannot be read", nil //nolint:nilerr // that is the finding
+			return "the adjustments of its batch cannot be read", nil // that is the finding
 		}
 		key := fmt.Sprint(said.Event, " ", said.Sequence, " ", said.State)
 		if !slices.Equal(stored[key], slices.Concat(said.Leaves, said.Arrives)) {
