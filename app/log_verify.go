@@ -262,7 +262,7 @@ func (v *verifier) batch(tx *db.Tx, action, subject string, detail []byte) (stri
 	}
 	lines, err := v.unzip.DecodeAll(compressed, nil)
 	if err != nil {
-		return "the requests of its batch cannot be read", nil // that is the finding
+		return "the requests of its batch cannot be read", nil //nolint:nilerr // that is the finding
 	}
 	var tree auditlog.Frontier
 	for line := range bytes.Lines(lines) {
