@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/branding", "app/notice", "app/confirmation", "app/witness")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/branding", "app/notice", "app/confirmation", "app/witness")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -57,24 +57,27 @@ func arrows() map[string][]string {
 		// Sideways: what is witnessed is a log's head, and an export carries both.
 		"app/witness": append(slices.Clone(base), "app/auditlog"),
 
-		"app/usage":       append(slices.Clone(base), "app/money"),
-		"app/pricing":     append(slices.Clone(base), "app/money", "app/usage"),
-		"app/hierarchy":   base,
-		"app/period":      base,
-		"app/plan":        append(slices.Clone(base), "app/money", "app/period"), // sideways: a plan is by month
-		"app/forecast":    append(slices.Clone(base), "app/money", "app/period"), // sideways: to a month's end
-		"app/variance":    append(slices.Clone(base), "app/money"),
-		"app/export":      base,
-		"app/branding":    base,
-		"app/notice":      base,
-		"app/attribution": append(slices.Clone(base), "app/money", "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
-		"app/auditlog":    base,
-		"app/approval":    append(slices.Clone(base), "app/auditlog", "app/money"), // sideways: a payload has canonical bytes, an impact is dollars
-		"db/postgres":     nil,
-		"db":              allPure,
-		"db/dbtest":       {"db", "db/postgres"},
-		"app":             append(slices.Clone(allPure), "db"),
-		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
+		"app/usage":     append(slices.Clone(base), "app/money"),
+		"app/pricing":   append(slices.Clone(base), "app/money", "app/usage"),
+		"app/hierarchy": base,
+		"app/period":    base,
+		"app/plan":      append(slices.Clone(base), "app/money", "app/period"), // sideways: a plan is by month
+		"app/forecast":  append(slices.Clone(base), "app/money", "app/period"), // sideways: to a month's end
+		"app/variance":  append(slices.Clone(base), "app/money"),
+		"app/export":    base,
+		// Sideways: a file goes with its manifest, and a journal is cents of a month.
+		"app/export/erp":   append(slices.Clone(base), "app/export", "app/money", "app/period"),
+		"app/export/focus": append(slices.Clone(base), "app/export"),
+		"app/branding":     base,
+		"app/notice":       base,
+		"app/attribution":  append(slices.Clone(base), "app/money", "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
+		"app/auditlog":     base,
+		"app/approval":     append(slices.Clone(base), "app/auditlog", "app/money"), // sideways: a payload has canonical bytes, an impact is dollars
+		"db/postgres":      nil,
+		"db":               allPure,
+		"db/dbtest":        {"db", "db/postgres"},
+		"app":              append(slices.Clone(allPure), "db"),
+		"gateway/journal":  {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
 		"gateway":      append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
 		"jobs":         append(slices.Clone(edge), "jobs/deliver"),
 		"jobs/attest":  {"app/fault", "app/id", "app/secret", "app/auditlog", "app/witness"},
@@ -150,6 +153,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"github.com/digitorus/":           {"app/witness", "simulator/notary"},
 		"github.com/anthropics/anthropic": {},
 		"filippo.io/age":                  {"backup"},
+		"github.com/parquet-go/":          {"app/export/focus"},
 	}
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "tollbook"), "/")
