@@ -130,7 +130,7 @@ func TestEveryFormatIsReadBackByAnother(t *testing.T) {
 	for _, name := range erp.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files := hold(t, name, journal(), mapping(name))
+			files := hold(t, name, journalFor(name), mapping(name))
 			require.Len(t, files, 1)
 			content := files[0].Content
 			if name == "oracle" {
@@ -157,7 +157,7 @@ func TestLimitsHoldOneLineBeyondThem(t *testing.T) {
 		for _, n := range []int{2, 300, 301, 999, 1_000, 1_001, 10_001, 25_001} {
 			t.Run(fmt.Sprintf("%s %d", name, n), func(t *testing.T) {
 				t.Parallel()
-				files := hold(t, name, many(n), mapping(name))
+				files := hold(t, name, manyFor(name, n), mapping(name))
 				document, file := limits(name)
 				documents := 0
 				for i := range files {
@@ -200,13 +200,13 @@ func TestAnyJournalBalancesInEveryFile(t *testing.T) {
 	for _, name := range erp.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rapid.Check(t, func(t *rapid.T) { hold(t, name, drawn(t), mapping(name)) })
+			rapid.Check(t, func(t *rapid.T) { hold(t, name, drawn(t, name), mapping(name)) })
 		})
 	}
 }
 
-func drawn(t *rapid.T) *erp.Journal {
-	j := journal()
+func drawn(t *rapid.T, name string) *erp.Journal {
+	j := journalFor(name)
 	j.Entries = nil
 	for e := range rapid.IntRange(1, 6).Draw(t, "entries") {
 		debits := rapid.SliceOfN(rapid.Int64Range(1, 900_000_000), 1, rapid.SampledFrom([]int{2, 10, 10, 10, 400}).Draw(t, "width")).Draw(t, "debits")
@@ -251,13 +251,13 @@ func TestACheckNamesEveryNodeAndAccountWithoutAMapping(t *testing.T) {
 	_, err := f.Encode(journal(), m, about())
 	require.ErrorIs(t, err, erp.ErrRefused)
 	for _, name := range erp.Names() {
-		require.NotEmpty(t, format(t, name).Check(journal(), &erp.Mapping{System: name}), name)
-		require.NotEmpty(t, format(t, name).Check(journal(), mapping("another")), name)
+		require.NotEmpty(t, format(t, name).Check(journalFor(name), &erp.Mapping{System: name}), name)
+		require.NotEmpty(t, format(t, name).Check(journalFor(name), mapping("another")), name)
 	}
-	partner := journal()
+	partner := journalFor("sap")
 	partner.Entries[0].Lines[0].Partner = "de"
 	require.Contains(t, codes(format(t, "sap").Check(partner, mapping("sap"))), "unmapped|trading_partner|partner de")
-	payable := journal()
+	payable := journalFor("quickbooks")
 	payable.Entries[0].Lines[2].Kind = "accounts_payable"
 	m = mapping("quickbooks")
 	m.Rules = append(m.Rules, by("kind", "accounts_payable", "account", "A/P"))
@@ -307,13 +307,24 @@ func TestBrokenLimitsAndUnsoundJournalsAreToldAndNotWritten(t *testing.T) {
 		{"an id that is a path", "journal", "external_id|external_id", func(j *erp.Journal, _ *erp.Mapping) { j.ExternalID = "../x" }},
 		{"a line break", "journal", "text|memo", func(j *erp.Journal, _ *erp.Mapping) { j.Memo = "a\nb" }},
 		{"no month of the reversal", "oracle", "unmapped|period|period 2027-01", func(j *erp.Journal, _ *erp.Mapping) { j.ReversedOn = on(2027, 1, 1) }},
+		{"a reversal there is no column for", "xero", "reversal|reversed_on", func(j *erp.Journal, _ *erp.Mapping) { j.ReversedOn = on(2026, 12, 1) }},
+		{"a reversal that the layout does not say", "workday", "reversal|reversed_on", func(j *erp.Journal, _ *erp.Mapping) { j.ReversedOn = on(2026, 12, 1) }},
+		{"a month without a name where others have one", "sap", "unmapped|fiscal_period|period 2026-11", func(_ *erp.Journal, m *erp.Mapping) { m.Rules[4].Code = "2026-10" }},
+		{"departments that have ended", "netsuite", "unmapped|department|node CC-100", func(_ *erp.Journal, m *erp.Mapping) {
+			m.Rules[5].EffectiveTo, m.Rules[6].EffectiveTo = on(2026, 11, 1), on(2026, 11, 1)
+		}},
+		{"a node without a mapping in a journal that does not balance", "netsuite", "unmapped|department|node CC-300", func(j *erp.Journal, _ *erp.Mapping) {
+			j.Entries[0].Lines[0].Node = "CC-300"
+			j.Entries[0].Lines[0].Debit++
+		}},
+		{"an exchange rate in words", "netsuite", "value|value|rule 10", func(_ *erp.Journal, m *erp.Mapping) { m.Rules = append(m.Rules, always("exchange_rate", "one")) }},
 		{"a segment with a gap", "oracle", "unmapped|segment3|node CC-300", func(j *erp.Journal, _ *erp.Mapping) { j.Entries[0].Lines[0].Node = "CC-300" }},
 		{"tracking of no category", "xero", "unmapped|tracking1_name|every journal", func(_ *erp.Journal, m *erp.Mapping) { m.Rules[4].Field = "tracking2_name" }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			j, m := journal(), mapping(c.format)
+			j, m := journalFor(c.format), mapping(c.format)
 			require.Empty(t, format(t, c.format).Check(j, m))
 			c.change(j, m)
 			require.Contains(t, codes(format(t, c.format).Check(j, m)), c.want)
@@ -326,7 +337,7 @@ func TestBrokenLimitsAndUnsoundJournalsAreToldAndNotWritten(t *testing.T) {
 
 func TestAChecksListHasAnEnd(t *testing.T) {
 	t.Parallel()
-	j := many(3000)
+	j := many(3_000)
 	for i := range j.Entries[0].Lines {
 		j.Entries[0].Lines[i].Memo = "=1"
 	}
@@ -503,7 +514,7 @@ func FuzzParseColumns(f *testing.F) {
 		back, flaws := erp.ParseColumns(again)
 		require.Empty(t, flaws)
 		require.Equal(t, columns, back)
-		for _, p := range erp.Workday(columns).Check(journal(), mapping("workday")) {
+		for _, p := range erp.Workday(columns).Check(journalFor("workday"), mapping("workday")) {
 			require.NotEqual(t, "encoding", p.Code)
 		}
 	})
@@ -528,8 +539,8 @@ func FuzzParseMapping(f *testing.F) {
 		require.Equal(t, m, back)
 		fmt, err := erp.ByName(name)
 		require.NoError(t, err)
-		files, err := fmt.Encode(journal(), &m, about())
-		require.Equal(t, err == nil, len(fmt.Check(journal(), &m)) == 0)
+		files, err := fmt.Encode(journalFor(name), &m, about())
+		require.Equal(t, err == nil, len(fmt.Check(journalFor(name), &m)) == 0)
 		for i := range files {
 			if name != "oracle" {
 				_, err := csv.NewReader(bytes.NewReader(files[i].Content)).ReadAll()

@@ -3,6 +3,7 @@ package erp
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,10 @@ type field struct {
 	fallback string   // what it is where the mapping does not speak of it
 	max      int      // characters; 0: no limit known
 	choices  []string
+	figure   bool // a number without a sign
 }
+
+var figures = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
 func (f *field) refuses(value string) string {
 	switch {
@@ -32,6 +36,8 @@ func (f *field) refuses(value string) string {
 		return fmt.Sprintf("%s has at most %d characters; %.60q has %d.", f.name, f.max, value, utf8.RuneCountInString(value))
 	case len(f.choices) > 0 && !slices.Contains(f.choices, value):
 		return fmt.Sprintf("%s is one of %s; not %.60q.", f.name, strings.Join(f.choices, ", "), value)
+	case f.figure && !figures.MatchString(value):
+		return fmt.Sprintf("%s is a number such as 1.00; not %.60q.", f.name, value)
 	default:
 		return ""
 	}
@@ -60,6 +66,7 @@ type Format struct {
 	suffix   string // of the file
 	columns  func(*looked) []column
 	headless bool
+	reverses bool                                        // its rows say when a journal reverses itself
 	wrap     func(*Journal, []byte) ([]byte, error)      // what holds the file, if not itself
 	layout   func(*renderer, *document, int) [][]string  // rows of a document where they are not one a line
 	opening  func(*renderer, []document, int) [][]string // rows before the first document of a file, for layout
@@ -181,15 +188,21 @@ func (f Format) render(j *Journal, m *Mapping) ([]File, []Problem, error) {
 	if f.narrow != nil {
 		f.narrow(j, &r.problems)
 	}
-	if len(r.list) > 0 {
-		return nil, r.list, nil // an unsound journal cannot be cut
+	if !j.ReversedOn.IsZero() && !f.reverses {
+		r.add(Problem{Field: "reversed_on", Code: "reversal", Message: fmt.Sprintf("A file for %s cannot say that a journal reverses itself: export the reversal as a journal of its own.", f.Name)})
+	}
+	if n := j.lines(); n == 0 || n > maxLines {
+		return nil, r.list, nil
 	}
 	r.header = headerFacts(j)
 	if f.columns != nil {
 		r.columns = f.columns(r.mapping)
 	}
-	list := documents(j, f.document)
-	parts, err := r.parts(list)
+	limit := f.document
+	if len(r.list) > 0 {
+		limit = 0 // an unsound journal cannot be cut, but what it lacks is told all the same
+	}
+	parts, err := r.parts(documents(j, limit))
 	if err != nil || len(r.list) > 0 {
 		return nil, r.list, err
 	}
@@ -379,7 +392,8 @@ func (w *row) known() *facts {
 }
 
 // mapped is a field's value on a row, or a problem that names what lacks it: a field that
-// must be filled, and one the mapping fills by node, on each line that has one.
+// must be filled, one the mapping fills by node, on each line that has one, and one of the
+// document that it fills for others.
 func (w *row) mapped(name string) string {
 	f, _ := w.format.field(name)
 	if f == nil {
@@ -398,7 +412,7 @@ func (w *row) mapped(name string) string {
 		return value
 	case !spoken && f.fallback != "":
 		return f.fallback
-	case f.must || (!f.header && w.leg != nil && w.leg.Node != "" && w.mapping.places(name)):
+	case f.must, f.header && spoken, !f.header && w.leg != nil && w.leg.Node != "" && w.mapping.places(name):
 		w.lacks(name)
 	}
 	return ""

@@ -66,7 +66,9 @@ const maxRules = 50_000
 // facts are a line's values by source, in the order of Sources.
 type facts [13]string
 
-// looked is a mapping as of one day, by field, source and code.
+// looked is a mapping as of one day, by field, source and code. It knows of the fields and
+// sources of every rule, of the codes of those that hold on the day: that a field's rules
+// have all ended is no reason to leave it empty.
 type looked struct {
 	at    time.Time
 	rules map[string]*[13]map[string]string
@@ -78,7 +80,7 @@ func (m *Mapping) as(at time.Time) *looked {
 	for i := range m.Rules {
 		r := &m.Rules[i]
 		place := slices.Index(sources, r.Source)
-		if !r.covers(at) || place < 0 {
+		if place < 0 {
 			continue
 		}
 		by := out.rules[r.Field]
@@ -89,7 +91,9 @@ func (m *Mapping) as(at time.Time) *looked {
 		if by[place] == nil {
 			by[place] = map[string]string{}
 		}
-		by[place][r.Code] = r.Value
+		if r.covers(at) {
+			by[place][r.Code] = r.Value
+		}
 	}
 	return out
 }
@@ -221,7 +225,7 @@ func (r *Rule) faults(format Format) []Problem {
 	} else if r.Code == "" {
 		tell("code", "code", "A rule names the code it is for; %s is for all that have no rule of their own.", Any)
 	}
-	for _, text := range [][2]string{{"code", r.Code}, {"value", r.Value}} {
+	for _, text := range [][2]string{{"field", r.Field}, {"code", r.Code}, {"value", r.Value}} {
 		if !plain(text[1]) {
 			tell(text[0], "text", "A text is UTF-8 on one line, without control characters, at most %d characters.", maxText)
 		}

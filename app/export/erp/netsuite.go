@@ -9,12 +9,12 @@ const segmentPrefix = "segment:"
 // may not be edited there, and 25,000 rows or 50 MB of a job, which is one file.
 func NetSuite() Format {
 	return Format{
-		Name: "netsuite", version: 1, document: 1_000, file: 25_000, bytes: 50_000_000, suffix: ".csv", open: segmentPrefix,
+		Name: "netsuite", version: 1, document: 1_000, file: 25_000, bytes: 50_000_000, suffix: ".csv", open: segmentPrefix, reverses: true,
 		fields: []field{
 			{name: "account", natural: []string{SourceAccount, SourceKind}, must: true},
 			{name: "subsidiary", natural: []string{SourceEntity}, header: true, must: true},
 			{name: "currency", natural: []string{SourceCurrency}, header: true, must: true, fallback: "USD"},
-			{name: "exchange_rate", natural: []string{SourceCurrency}, header: true, must: true, fallback: "1.00"},
+			{name: "exchange_rate", natural: []string{SourceCurrency}, header: true, must: true, fallback: "1.00", figure: true},
 			{name: "period", natural: []string{SourcePeriod}, header: true, must: true},
 			// Journals that are imported take no way of approval there, so they are not posted by it.
 			{name: "approved", header: true, fallback: "F", choices: []string{"T", "F"}},

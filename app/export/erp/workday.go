@@ -15,6 +15,7 @@ var fieldNames = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 func Workday(columns []MapColumn) Format {
 	return Format{
 		Name: "workday", version: 1, suffix: ".csv", anyField: true,
+		reverses: slices.ContainsFunc(columns, func(c MapColumn) bool { return c.Source == "reversal_date" }),
 		fields: []field{
 			{name: "account", natural: []string{SourceAccount, SourceKind}, must: true},
 			{name: "company", natural: []string{SourceEntity}, header: true, must: true},
@@ -137,7 +138,11 @@ func DefaultColumns() []MapColumn {
 	return columns
 }
 
+// mapColumns are the columns of a layout; where it has flaws, which the check tells, none.
 func mapColumns(list []MapColumn) []column {
+	if len(ValidateColumns(list)) > 0 {
+		return nil
+	}
 	sources := map[string]filler{}
 	for _, f := range fillers() {
 		sources[f.name] = f

@@ -57,6 +57,15 @@ func by(source, code, field, value string) erp.Rule {
 	return erp.Rule{Field: field, Source: source, Code: code, Value: value}
 }
 
+// journalFor is the journal as a format can say it: not all know of reversals.
+func journalFor(name string) *erp.Journal {
+	j := journal()
+	if !slices.Contains([]string{"netsuite", "oracle", "journal"}, name) {
+		j.ReversedOn = time.Time{}
+	}
+	return j
+}
+
 // mapping is what a system calls the things of journal.
 func mapping(system string) *erp.Mapping {
 	accounts := func(expense, asset, liability string) []erp.Rule {
@@ -260,6 +269,12 @@ func golden(t *testing.T, name string, content []byte) {
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, string(want), string(content))
+}
+
+func manyFor(name string, n int) *erp.Journal {
+	j := many(n)
+	j.ReversedOn = journalFor(name).ReversedOn
+	return j
 }
 
 // many is a journal of one entry with n lines: n-1 debits of unlike amounts and one credit.
