@@ -154,6 +154,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"github.com/anthropics/anthropic": {},
 		"filippo.io/age":                  {"backup"},
 		"github.com/parquet-go/":          {"app/export/focus"},
+		"github.com/xuri/":                {"app/export/erp"},
 	}
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "tollbook"), "/")

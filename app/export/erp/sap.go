@@ -4,9 +4,17 @@ import (
 	"strconv"
 )
 
-// SAP is the file of the app "Upload General Journal Entries" of S/4HANA: blocks of rows,
-// one a journal, with the technical names above the labels. At most 999 lines of a journal.
+// SAP is the spreadsheet of the app "Upload General Journal Entries" of S/4HANA: blocks of
+// rows, one a journal, with the technical names above the labels. At most 999 lines of a
+// journal. All cells are text, so that codes keep their zeros and amounts their cents.
 func SAP() Format {
+	f := SAPText()
+	f.suffix, f.wrap = ".xlsx", spreadsheet
+	return f
+}
+
+// SAPText is the same rows as CSV.
+func SAPText() Format {
 	return Format{
 		Name: "sap", version: 1, document: 999, suffix: ".csv", layout: sapBlock, opening: sapOpening,
 		columns: func(*looked) []column { return sapLine() },

@@ -3,11 +3,13 @@ package erp_test
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -230,13 +232,42 @@ func reread(t require.TestingT, name string, content []byte) []read {
 		}
 		return lines
 	default:
-		return rereadSAP(t, content)
+		return rereadSAP(t, cells(t, content))
 	}
 }
 
+// cells reads the sheet of a workbook from its XML. Each cell has to be text.
+func cells(t require.TestingT, content []byte) [][]string {
+	archive, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
+	require.NoError(t, err)
+	opened, err := archive.Open("xl/worksheets/sheet1.xml")
+	require.NoError(t, err)
+	var sheet struct {
+		Rows []struct {
+			Cells []struct {
+				At   string `xml:"r,attr"`
+				Kind string `xml:"t,attr"`
+				Text string `xml:"is>t"`
+			} `xml:"c"`
+		} `xml:"sheetData>row"`
+	}
+	require.NoError(t, xml.NewDecoder(opened).Decode(&sheet))
+	var rows [][]string
+	for i, r := range sheet.Rows {
+		row := make([]string, 15)
+		for _, c := range r.Cells {
+			if c.Kind != "inlineStr" || c.At[1:] != strconv.Itoa(i+1) {
+				require.Fail(t, "a cell is text, in its row", "%+v", c)
+			}
+			row[c.At[0]-'A'] = c.Text
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
 // rereadSAP finds blocks by their labels, and columns by their technical names.
-func rereadSAP(t require.TestingT, content []byte) []read {
-	rows := split(t, content)
+func rereadSAP(t require.TestingT, rows [][]string) []read {
 	require.Equal(t, "Upload General Journal Entry", rows[0][0])
 	require.True(t, strings.HasPrefix(rows[1][0], "//") && strings.HasPrefix(rows[2][0], "//"))
 	require.Equal(t, "Batch ID", rows[3][0])
