@@ -185,6 +185,44 @@ func TestLimitsHoldOneLineBeyondThem(t *testing.T) {
 	}
 }
 
+// TestAFileEndsBeforeARowOrAByteTooMany fills NetSuite's job by rows, then by bytes.
+func TestAFileEndsBeforeARowOrAByteTooMany(t *testing.T) {
+	t.Parallel()
+	files := hold(t, "netsuite", many(25_001), mapping("netsuite"))
+	require.Len(t, files, 2)
+	require.Equal(t, []string{"TB-meridian-202611-accrual-1-netsuite-1of2.csv", "TB-meridian-202611-accrual-1-netsuite-2of2.csv"}, []string{files[0].Name, files[1].Name})
+	require.Equal(t, 25_000, files[0].Manifest.Rows)
+	require.Equal(t, 25_001+25, files[0].Manifest.Rows+files[1].Manifest.Rows, "25 of 26 parts end in the one credit, which the next repeats")
+
+	wide := many(7_000)
+	wide.Memo = strings.Repeat("𝄞", 1000)
+	for i := range wide.Entries[0].Lines {
+		wide.Entries[0].Lines[i].Memo = wide.Memo
+	}
+	files, err := format(t, "netsuite").Encode(wide, mapping("netsuite"), about())
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	for i := range files {
+		require.LessOrEqual(t, len(files[i].Content), 50_000_000)
+	}
+	require.Greater(t, len(files[0].Content), 40_000_000)
+}
+
+func TestTextIsTheSameInASpreadsheet(t *testing.T) {
+	t.Parallel()
+	j, m := journalFor("sap"), mapping("sap")
+	rapid.Check(t, func(t *rapid.T) {
+		memo := rapid.StringOfN(rapid.Rune(), 1, 40, -1).Draw(t, "memo")
+		j.Entries[0].Lines[0].Memo = memo
+		files, err := format(t, "sap").Encode(j, m, about())
+		if err != nil {
+			require.ErrorIs(t, err, erp.ErrRefused)
+			return
+		}
+		require.Equal(t, memo, reread(t, "sap", files[0].Content)[0].memo)
+	})
+}
+
 func TestATotalOfTokensSurvivesTheCut(t *testing.T) {
 	t.Parallel()
 	j := many(4)

@@ -170,7 +170,8 @@ func plain(text string) bool {
 		return false
 	}
 	for _, r := range text {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufeff' {
+		// The last two are no characters at all, and XML has no way to hold them.
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufeff' || r == '\ufffe' || r == '\uffff' {
 			return false
 		}
 	}
