@@ -56,28 +56,28 @@ func arrows() map[string][]string {
 		"app/confirmation": append(slices.Clone(base), "app/auditlog"),
 		// Sideways: what is witnessed is a log's head, and an export carries both.
 		"app/witness": append(slices.Clone(base), "app/auditlog"),
-
-		"app/usage":     append(slices.Clone(base), "app/money"),
-		"app/pricing":   append(slices.Clone(base), "app/money", "app/usage"),
-		"app/hierarchy": base,
-		"app/period":    base,
-		"app/plan":      append(slices.Clone(base), "app/money", "app/period"), // sideways: a plan is by month
-		"app/forecast":  append(slices.Clone(base), "app/money", "app/period"), // sideways: to a month's end
-		"app/variance":  append(slices.Clone(base), "app/money"),
-		"app/export":    base,
 		// Sideways: a file goes with its manifest, and a journal is cents of a month.
 		"app/export/erp":   append(slices.Clone(base), "app/export", "app/money", "app/period"),
 		"app/export/focus": append(slices.Clone(base), "app/export"),
-		"app/branding":     base,
-		"app/notice":       base,
-		"app/attribution":  append(slices.Clone(base), "app/money", "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
-		"app/auditlog":     base,
-		"app/approval":     append(slices.Clone(base), "app/auditlog", "app/money"), // sideways: a payload has canonical bytes, an impact is dollars
-		"db/postgres":      nil,
-		"db":               allPure,
-		"db/dbtest":        {"db", "db/postgres"},
-		"app":              append(slices.Clone(allPure), "db"),
-		"gateway/journal":  {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
+
+		"app/usage":       append(slices.Clone(base), "app/money"),
+		"app/pricing":     append(slices.Clone(base), "app/money", "app/usage"),
+		"app/hierarchy":   base,
+		"app/period":      base,
+		"app/plan":        append(slices.Clone(base), "app/money", "app/period"), // sideways: a plan is by month
+		"app/forecast":    append(slices.Clone(base), "app/money", "app/period"), // sideways: to a month's end
+		"app/variance":    append(slices.Clone(base), "app/money"),
+		"app/export":      base,
+		"app/branding":    base,
+		"app/notice":      base,
+		"app/attribution": append(slices.Clone(base), "app/money", "app/usage", "app/hierarchy"), // sideways: a request is placed on the tree
+		"app/auditlog":    base,
+		"app/approval":    append(slices.Clone(base), "app/auditlog", "app/money"), // sideways: a payload has canonical bytes, an impact is dollars
+		"db/postgres":     nil,
+		"db":              allPure,
+		"db/dbtest":       {"db", "db/postgres"},
+		"app":             append(slices.Clone(allPure), "db"),
+		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
 		"gateway":      append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
 		"jobs":         append(slices.Clone(edge), "jobs/deliver"),
 		"jobs/attest":  {"app/fault", "app/id", "app/secret", "app/auditlog", "app/witness"},

@@ -172,10 +172,11 @@ type renderer struct {
 	problems
 	columns []column
 	header  facts
+	layouts map[string]string
 }
 
 func (f Format) render(j *Journal, m *Mapping) ([]File, []Problem, error) {
-	r := &renderer{format: f, journal: j, mapping: m.as(j.PostedOn)}
+	r := &renderer{format: f, journal: j, mapping: m.as(j.PostedOn), layouts: layouts()}
 	if m.System != f.Name {
 		r.add(Problem{Field: "system", Code: "system", Message: fmt.Sprintf("The mapping is of %.40q; this is an export to %s.", m.System, f.Name)})
 	}
@@ -475,7 +476,7 @@ func (w *row) day(t time.Time, fixed string) string {
 	if fixed == "" {
 		fixed = w.mapped("date_format")
 	}
-	return t.Format(layouts()[fixed])
+	return t.Format(w.layouts[fixed])
 }
 
 func amount(cents money.Cents) string {
