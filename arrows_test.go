@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/branding", "app/notice", "app/confirmation", "app/witness")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/branding", "app/notice", "app/confirmation", "app/witness")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -56,6 +56,9 @@ func arrows() map[string][]string {
 		"app/confirmation": append(slices.Clone(base), "app/auditlog"),
 		// Sideways: what is witnessed is a log's head, and an export carries both.
 		"app/witness": append(slices.Clone(base), "app/auditlog"),
+		// Sideways: a file goes with its manifest, and a journal is cents of a month.
+		"app/export/erp":   append(slices.Clone(base), "app/export", "app/money", "app/period"),
+		"app/export/focus": append(slices.Clone(base), "app/export"),
 
 		"app/usage":       append(slices.Clone(base), "app/money"),
 		"app/pricing":     append(slices.Clone(base), "app/money", "app/usage"),
@@ -150,6 +153,8 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"github.com/digitorus/":           {"app/witness", "simulator/notary"},
 		"github.com/anthropics/anthropic": {},
 		"filippo.io/age":                  {"backup"},
+		"github.com/parquet-go/":          {"app/export/focus"},
+		"github.com/xuri/":                {"app/export/erp"},
 	}
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "tollbook"), "/")

@@ -41,6 +41,12 @@ type Sequence struct {
 	Waiting int64 `json:"waiting"` // records that had none
 }
 
+// Checkpoint is a signed head of the audit log.
+type Checkpoint struct {
+	Size int64  `json:"size"`
+	Root string `json:"root"` // base64
+}
+
 // Manifest is what is known of one file.
 type Manifest struct {
 	Format        string    `json:"format"`
@@ -59,9 +65,13 @@ type Manifest struct {
 	Part          string    `json:"part,omitempty"` // what part of the report the rows are; empty: all of it
 	ControlTotals []Pair    `json:"control_totals"`
 	AuditSequence Sequence  `json:"audit_sequence"`
-	File          string    `json:"file"`
-	Bytes         int       `json:"bytes"`
-	SHA256        string    `json:"sha256"`
+	// What a journal's file holds, who let it be exported, and how far the log was signed.
+	Journals   []string    `json:"journals,omitempty"`
+	Approvals  []string    `json:"approvals,omitempty"`
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	File       string      `json:"file"`
+	Bytes      int         `json:"bytes"`
+	SHA256     string      `json:"sha256"`
 }
 
 // Of completes a manifest for the bytes of its file.
