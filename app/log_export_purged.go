@@ -81,7 +81,7 @@ func purgeRecord(tx *db.Tx, gone purgedMonth) (db.LogRow, error) {
 func purgedHashes(tx *db.Tx, gone purgedMonth) ([]auditlog.Hash, error) {
 	var list []auditlog.Hash
 	for after := int64(-1); ; {
-		n := 0
+		var n int
 		if gone.class == retention.Audit {
 			rows, err := tx.ClearedLeaves(gone.month, after+1, verifyBatch)
 			if err != nil {

@@ -176,7 +176,7 @@ func (v *verifier) record(tx *db.Tx, r *db.LogRow) error {
 	if len(r.Canonical) == 0 && len(r.Leaf) == len(auditlog.Hash{}) { // purged: its leaf is held to the heads
 		month := period.MonthOf(r.RecordedAt)
 		if _, gone, err := tx.TombstoneOf(retention.Audit, month); err != nil || !gone {
-			return cmp.Or(err, error(bad("its bytes are missing")))
+			return cmp.Or(err, bad("its bytes are missing"))
 		}
 		v.miss(retention.Audit, month.String(), r.RecordID.String(), r.Leaf)
 		v.grown = append(v.grown, v.tree.Add(auditlog.Hash(r.Leaf))...)

@@ -175,10 +175,10 @@ func (h holdAsk) months() (first, last period.Month, err error) {
 }
 
 func (h holdAsk) words() string {
-	switch {
-	case h.First == "":
+	switch h.First {
+	case "":
 		return "every month"
-	case h.First == h.Last:
+	case h.Last:
 		return h.First
 	}
 	return h.First + " to " + h.Last

@@ -3,8 +3,10 @@ package app_test
 import (
 	"archive/zip"
 	"bytes"
+	"io/fs"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -170,6 +172,27 @@ func (h *house) exportedMonth(t *testing.T, c *company, from time.Time, usage bo
 	require.NoError(t, err)
 	checked, err := auditlog.Check(bundle, nil)
 	require.NoError(t, err)
+	// An export in which something of a purge was left out, or changed, is refused or told of no purge.
+	for _, file := range bundle.File {
+		if !strings.HasPrefix(file.Name, auditlog.DirectoryPurged+"/") {
+			continue
+		}
+		bent := fstest.MapFS{}
+		for _, other := range bundle.File {
+			text, err := fs.ReadFile(bundle, other.Name)
+			require.NoError(t, err)
+			if other.Name == file.Name {
+				text = bytes.Replace(text, []byte("A"), []byte("B"), 1)
+				text = bytes.Replace(text, []byte(`"rows"`), []byte(`"rowz"`), 1)
+			}
+			bent[other.Name] = &fstest.MapFile{Data: text}
+		}
+		_, err = auditlog.Check(bent, nil)
+		require.Error(t, err, file.Name)
+		delete(bent, file.Name)
+		_, err = auditlog.Check(bent, nil)
+		require.Equal(t, checked.Purges[0].Records > 0 || !strings.HasSuffix(file.Name, auditlog.SuffixRecord), err != nil, file.Name)
+	}
 	return checked
 }
 
@@ -330,12 +353,12 @@ func TestNobodyPurgesPastAChange(t *testing.T) {
 	require.ErrorContains(t, try(h.one.tenant, purge.ID), "TB011", "held")
 	for _, statement := range []string{
 		`delete from usage_event where tenant_id = $1`, `delete from tombstone where tenant_id = $1`, `select purge_usage($1, $1, '2018-11-01')`, `select purge_rest($1, $1, 'sessions', '2018-11-01')`,
-		`insert into tombstone select tenant_id, 'usage', '2018-11-01', change_id, 0, 0, 0, null, null, digest, now() from change where tenant_id = $1`,
+		`insert into tombstone select tenant_id, 'usage', '2018-11-01', change_id, 0, 0, 0, 0, 1, digest, now() from change where tenant_id = $1`,
 		`delete from legal_hold where tenant_id = $1`,
 	} {
 		require.ErrorContains(t, h.asApp(t, h.one.tenant, statement), "42501", statement)
 	}
-	require.ErrorContains(t, h.asApp(t, h.one.tenant, `insert into legal_hold_end select tenant_id, change_id, change_id, now() from legal_hold where tenant_id = $1`), "TB004")
+	require.ErrorContains(t, h.asApp(t, h.one.tenant, `insert into legal_hold_end select tenant_id, change_id, change_id as by, now() from legal_hold where tenant_id = $1`), "TB004")
 	require.ErrorContains(t, h.asApp(t, h.one.tenant, `insert into retention_term select tenant_id, 'sessions', change_id, 1, now(), now() from legal_hold where tenant_id = $1`), "TB004")
 	_, err = h.admin.Exec(`delete from usage_event`)
 	require.ErrorContains(t, err, "append-only", "not even a superuser by mistake")

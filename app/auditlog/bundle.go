@@ -85,7 +85,7 @@ type Checked struct {
 	Trusted     bool // a key from elsewhere signed the checkpoint, or one that it vouches for
 	Keys        []KeyUse
 	Purges      []*PurgeUse // that took something of these records
-	Untrusted   int // earlier heads that no trusted key signed: they are how the log went all the same
+	Untrusted   int         // earlier heads that no trusted key signed: they are how the log went all the same
 
 	looks []Look
 	roots map[int64]Hash // of the heads, by size
