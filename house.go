@@ -54,6 +54,7 @@ type house struct {
 	settled   *app.Settings
 	signUps   *app.SignUps
 	adjusts   *app.Adjustments
+	keeps     *app.Retentions
 }
 
 // assemble opens the database and makes every area.
@@ -99,6 +100,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.approvals.SignBy(h.records)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.rules = app.NewRules(h.db, h.access, h.changes, h.ring)
+	h.keeps = app.NewRetentions(h.db, h.access, h.changes)
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
@@ -163,7 +165,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps,
 		})
 		if err != nil {
 			return p, err

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/auditlog"
 	"tollbook/app/confirmation"
 	"tollbook/app/secret"
 )
@@ -79,6 +80,16 @@ func TestVerifyChecksAnExportWithNothingButTheFile(t *testing.T) {
 		_, err = said(args...)
 		require.Error(t, err, args)
 	}
+}
+
+// TestAPurgeIsNamedInWords is what an auditor files of what is not here any more.
+func TestAPurgeIsNamedInWords(t *testing.T) {
+	t.Parallel()
+	text := report("x.zip", &auditlog.Checked{Purges: []*auditlog.PurgeUse{{
+		Purge: auditlog.Purge{Class: "usage", Month: "2018-11", Number: 12, Rows: 9, Requests: 4, ChargePico: "56000000000", Digest: "ab12"}, Sequence: 80, Batches: 3,
+	}}})
+	require.Contains(t, text, "usage of 2018-11, by Change 12 (record 80): 9 rows, 4 requests of 56000000000 pico-dollars, 3 batches of them recorded here; digest ab12")
+	require.NotContains(t, report("x.zip", &auditlog.Checked{}), "Purged")
 }
 
 // TestWhatAConfirmedDecisionProvesIsSaidInWords is what an auditor files.

@@ -24,6 +24,10 @@ func report(path string, c *auditlog.Checked) string {
 	if c.Absent > 0 {
 		say("Usage        %d batches have their records here and not their requests: of those nothing is said", c.Absent)
 	}
+	for _, gone := range c.Purges {
+		say("Purged       %s of %s, by Change %d (record %d): %s; digest %s", gone.Class, gone.Month, gone.Number, gone.Sequence, purgeWords(gone), gone.Digest)
+		say("             its hashes make that digest, which the log holds: nothing else of it is missing here")
+	}
 	switch m.Signer {
 	case auditlog.SignerApart:
 		say("Signer       the installation says: apart from what serves and from the database")
@@ -43,6 +47,21 @@ func report(path string, c *auditlog.Checked) string {
 		say("             %d earlier heads are signed by no key that is trusted: the log went that way all the same", c.Untrusted)
 	}
 	return text.String()
+}
+
+// purgeWords say what a purge took, and how much of that this export tells of.
+func purgeWords(p *auditlog.PurgeUse) string {
+	words := fmt.Sprintf("%d rows", p.Rows)
+	if p.Requests > 0 {
+		words += fmt.Sprintf(", %d requests of %s pico-dollars", p.Requests, p.ChargePico)
+	}
+	if p.Batches > 0 {
+		words += fmt.Sprintf(", %d batches of them recorded here", p.Batches)
+	}
+	if p.Records > 0 {
+		words += fmt.Sprintf(", the bytes of %d records here", p.Records)
+	}
+	return words
 }
 
 // keyWords say what one key signed, and by what right.

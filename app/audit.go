@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"tollbook/app/auditlog"
 	"tollbook/app/id"
 	"tollbook/app/job"
 	"tollbook/app/period"
+	"tollbook/app/retention"
 	"tollbook/db"
 )
 
@@ -146,7 +148,8 @@ const proveHour = 3
 
 // ProveSums compares this month, the last, those that were adjusted lately and of the others
 // one each day in turn, summed from events, from batches and from the rollups, row by row,
-// at one instant, and records the outcome (DESIGN 5.5).
+// at one instant, and the sums of all that were purged with their rollups, and records the
+// outcome (DESIGN 5.5).
 func (a *Audit) ProveSums(ctx context.Context, tenant id.Tenant) (agree bool, err error) {
 	agree = true
 	detail := map[string]any{}
@@ -154,6 +157,15 @@ func (a *Audit) ProveSums(ctx context.Context, tenant id.Tenant) (agree bool, er
 		months, err := monthsToProve(tx)
 		if err != nil {
 			return err
+		}
+		purged, err := tx.PurgedMonths(retention.Usage, MaxRows)
+		if err != nil {
+			return err
+		}
+		for _, month := range purged {
+			if !slices.Contains(months, month) {
+				months = append(months, month)
+			}
 		}
 		for _, month := range months {
 			c, err := tx.ProveMonth(month)

@@ -51,6 +51,11 @@ const (
 
 	changeErasure = "erasure"
 
+	changeRetention = "retention"
+	changeHold      = "hold"
+	changeHoldEnd   = "hold_end"
+	changePurge     = "purge"
+
 	changeProfile  = "tenant_profile"
 	changeBranding = "branding"
 
@@ -98,6 +103,8 @@ func objectOf(kind string) string {
 		return "branding"
 	case changeChannel, changeChannelEnd:
 		return "channel"
+	case changeRetention, changeHold, changeHoldEnd, changePurge:
+		return "retention"
 	case changeMutes:
 		return "mute"
 	case changePolicies:

@@ -75,6 +75,7 @@ type house struct {
 	settings  *app.Settings
 	signUps   *app.SignUps
 	adjusts   *app.Adjustments
+	keeps     *app.Retentions
 	one, two  *company
 }
 
@@ -126,6 +127,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.views = app.NewViews(h.clone.DB, h.access, h.changes)
 	h.settings = app.NewSettings(h.clone.DB, h.changes, h.members, ring, http.DefaultTransport.RoundTrip)
 	h.allow(signUpRules())
+	h.keeps = app.NewRetentions(h.clone.DB, h.access, h.changes)
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.metering, err = app.NewMetering(h.clone.DB)

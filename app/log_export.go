@@ -20,6 +20,8 @@ import (
 	"tollbook/app/confirmation"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/period"
+	"tollbook/app/retention"
 	"tollbook/app/secret"
 	"tollbook/db"
 )
@@ -91,6 +93,7 @@ type logExport struct {
 	file       *zip.Writer
 	at         time.Time
 	ring       *secret.Keyring // opens the tokens of confirmed decisions
+	gone       []purgedMonth   // of which something is not here any more
 }
 
 // logManifest is an export's manifest: what a check needs, and who made it of what.
@@ -233,6 +236,9 @@ func (x *logExport) rows(tx *db.Tx) error {
 			return fault.New(fault.KindInternal, "log_gap", fmt.Sprintf("Record %d of the log is missing.", at))
 		}
 		for i := range rows {
+			if len(rows[i].Canonical) == 0 {
+				x.miss(retention.Audit, period.MonthOf(rows[i].RecordedAt))
+			}
 			_, _ = records.Write(rows[i].Canonical) // Flush tells
 			_ = records.WriteByte('\n')
 			leaves.WriteString(auditlog.Hash(rows[i].Leaf).String() + "\n")
@@ -255,10 +261,13 @@ func (x *logExport) rows(tx *db.Tx) error {
 	if err := x.put(auditlog.FileLeaves, leaves.Bytes()); err != nil {
 		return err
 	}
-	if err := x.decisions(tx, decisions); err != nil || !x.Usage {
+	if err := x.decisions(tx, decisions); err != nil {
 		return err
 	}
-	return x.usage(tx, batches)
+	if err := x.usage(tx, batches); err != nil {
+		return err
+	}
+	return x.purges(tx)
 }
 
 // decisions writes what confirmed decisions rest on, and each key set once.
@@ -318,6 +327,16 @@ func (x *logExport) usage(tx *db.Tx, batches []batchName) error {
 		if err != nil {
 			return err
 		}
+		gone, found, err := tx.PurgedBatch(batch)
+		if err != nil {
+			return err
+		}
+		if found {
+			x.miss(retention.Usage, period.MonthOf(gone.Month))
+		}
+		if found || !x.Usage {
+			continue
+		}
 		compressed, found, err := batchBytes(tx, name.action)(batch)
 		if err != nil {
 			return err
@@ -356,6 +375,10 @@ func (x *logExport) readme() string {
 	say("%s/ and %s/  earlier signed heads, and proofs that the log only grew since", auditlog.DirectoryHeads, auditlog.DirectoryGrowth)
 	if x.Usage {
 		say("%s/  the requests of each usage batch, and each batch of adjustments, whose root its record holds", auditlog.DirectoryUsage)
+	}
+	if len(x.gone) > 0 {
+		say("%s/  of each purge that took something of these records: its own record, the proof of its", auditlog.DirectoryPurged)
+		say("place, and the hashes of what it took. A record whose bytes are gone is an empty line.")
 	}
 	say("%s/  what decisions rest on that the decider's issuer confirmed: the document they decided", confirmation.Directory)
 	say("by, the issuer's ID token, Tollbook's signature (a signed note)")

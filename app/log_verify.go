@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -16,6 +17,8 @@ import (
 	"tollbook/app/confirmation"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/period"
+	"tollbook/app/retention"
 	"tollbook/app/secret"
 	"tollbook/db"
 )
@@ -75,6 +78,8 @@ type verifier struct {
 	batches int64
 	grown   []auditlog.Node        // that the batch completed
 	stray   *auditlog.FindingError // the first that is stored otherwise
+	missing map[string]*absence    // by class and month
+	stones  map[string]auditlog.Purge
 }
 
 func (v *verifier) root() []byte {
@@ -128,6 +133,9 @@ func (v *verifier) run(tx *db.Tx) error {
 	if len(v.signed) > 0 {
 		return &auditlog.FindingError{Sequence: v.tree.Size(), Why: fmt.Sprintf("records from here on are missing: a head of %d records was signed at %s", v.signed[0].Size, v.signed[0].RecordedAt.UTC().Format(time.RFC3339))}
 	}
+	if err := v.explained(); err != nil {
+		return err
+	}
 	if v.stray != nil { // last: a record that was changed says more
 		return v.stray
 	}
@@ -165,6 +173,15 @@ func (v *verifier) record(tx *db.Tx, r *db.LogRow) error {
 	if r.Sequence != at {
 		return &auditlog.FindingError{Sequence: at, Why: "it is missing"}
 	}
+	if len(r.Canonical) == 0 && len(r.Leaf) == len(auditlog.Hash{}) { // purged: its leaf is held to the heads
+		month := period.MonthOf(r.RecordedAt)
+		if _, gone, err := tx.TombstoneOf(retention.Audit, month); err != nil || !gone {
+			return cmp.Or(err, bad("its bytes are missing"))
+		}
+		v.miss(retention.Audit, month.String(), r.RecordID.String(), r.Leaf)
+		v.grown = append(v.grown, v.tree.Add(auditlog.Hash(r.Leaf))...)
+		return v.head()
+	}
 	leaf := auditlog.Leaf(r.Canonical)
 	if !bytes.Equal(leaf[:], r.Leaf) {
 		return bad("its bytes are not those that were hashed")
@@ -180,9 +197,12 @@ func (v *verifier) record(tx *db.Tx, r *db.LogRow) error {
 	if said.ID != r.RecordID.String() || said.Action != r.Action || said.Actor != r.Actor || said.Subject != r.Subject || said.Tenant != tx.Tenant.String() || !said.At.Equal(r.RecordedAt) {
 		return bad("the columns beside its bytes say something else")
 	}
-	why, err := v.batch(tx, said.Action, said.Subject, said.Detail)
+	why, err := v.batch(tx, said.ID, said.Action, said.Subject, said.Detail)
 	if err == nil && why == "" {
 		why, err = v.decision(tx, r.Canonical)
+	}
+	if err == nil && why == "" {
+		why, err = v.purged(tx, r, said.Detail)
 	}
 	if err != nil {
 		return err
@@ -240,14 +260,14 @@ func (v *verifier) decision(tx *db.Tx, canonical []byte) (string, error) {
 
 // batch compares the stored requests of a usage batch, or the stored adjustments of one of
 // those, with the root its record holds.
-func (v *verifier) batch(tx *db.Tx, action, subject string, detail []byte) (string, error) {
+func (v *verifier) batch(tx *db.Tx, record, action, subject string, detail []byte) (string, error) {
 	read := batchBytes(tx, action)
 	if read == nil {
 		return "", nil
 	}
 	var said struct {
-		Root     string
-		Requests int64
+		Root, Period string
+		Requests     int64
 	}
 	batch, err := id.ParseBatch(subject)
 	if err != nil || json.Unmarshal(detail, &said) != nil {
@@ -258,7 +278,15 @@ func (v *verifier) batch(tx *db.Tx, action, subject string, detail []byte) (stri
 		return "", err
 	}
 	if !found {
-		return "the batch it names is missing", nil
+		gone, found, err := tx.PurgedBatch(batch)
+		if err != nil {
+			return "", err
+		}
+		if !found || hex.EncodeToString(gone.Root) != said.Root {
+			return "the batch it names is missing", nil
+		}
+		v.miss(retention.Usage, said.Period, record, gone.Root)
+		return "", nil
 	}
 	lines, err := v.unzip.DecodeAll(compressed, nil)
 	if err != nil {

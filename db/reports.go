@@ -5,6 +5,7 @@ import (
 
 	"tollbook/app/id"
 	"tollbook/app/period"
+	"tollbook/app/retention"
 )
 
 // PlacementRow is a placement as reports show it.
@@ -86,10 +87,12 @@ type Control struct {
 }
 
 // BatchControl sums what was flushed into a month and what adjustments made of it: an
-// independent total that costs two index scans.
+// independent total that costs two index scans. Of a month that was purged it is what the
+// roots that are left say.
 func (t *Tx) BatchControl(m period.Month) (requests int64, pico string, err error) {
-	_, err = t.row("sum batches", []any{&requests, &pico}, `select coalesce(sum(requests), 0)::bigint, (coalesce(sum(amount_pico), 0)
-			+ (select coalesce(sum(delta_pico), 0) from adjustment_batch where tenant_id = $1 and posting_period = $2))::text
+	_, err = t.row("sum batches", []any{&requests, &pico}, `select (coalesce(sum(requests), 0) + (select coalesce(sum(requests), 0) from tombstone where tenant_id = $1 and class = 'usage' and month = $2))::bigint,
+			(coalesce(sum(amount_pico), 0) + (select coalesce(sum(delta_pico), 0) from adjustment_batch where tenant_id = $1 and posting_period = $2)
+			+ (select coalesce(sum(charge_pico), 0) from tombstone_batch where tenant_id = $1 and class = 'usage' and month = $2))::text
 		from usage_batch where tenant_id = $1 and posting_period = $2`, t.Tenant, m.Start())
 	return requests, pico, err
 }
@@ -107,10 +110,14 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 		from rollup_placement_day where tenant_id = $1 and posting_period = $2`, t.Tenant, m.Start()); err != nil {
 		return c, err
 	}
-	if _, err = t.row("sum events", []any{&c.EventRequests, &c.EventPico}, `select count(*), (coalesce(sum(charge_pico), 0)
-			+ (select coalesce(sum(delta_pico), 0) from adjustment where tenant_id = $1 and posting_period = $2))::text
+	if _, err = t.row("sum events", []any{&c.EventRequests, &c.EventPico}, `select count(*) + (select coalesce(sum(requests), 0) from tombstone where tenant_id = $1 and class = 'usage' and month = $2)::bigint,
+			(coalesce(sum(charge_pico), 0) + (select coalesce(sum(delta_pico), 0) from adjustment where tenant_id = $1 and posting_period = $2)
+			+ (select coalesce(sum(charge_pico), 0) from tombstone where tenant_id = $1 and class = 'usage' and month = $2))::text
 		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3`, t.Tenant, m.Start(), m.End()); err != nil {
 		return c, err
+	}
+	if _, gone, err := t.TombstoneOf(retention.Usage, m); err != nil || gone {
+		return c, err // its rows are beyond comparing: the sums above are what is left to prove
 	}
 	_, err = t.row("compare rollups", []any{&c.Misplaced}, compareRollups, t.Tenant, m.Start(), m.End())
 	return c, err

@@ -3,6 +3,7 @@ package db_test
 import (
 	"errors"
 
+	"tollbook/app/retention"
 	"tollbook/db"
 )
 
@@ -20,7 +21,35 @@ func readingRetention() map[string]query {
 			}
 			return found, err
 		}},
-		"ErasedBy": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.ErasedBy(theirs.person) }},
+		"ErasedBy":       {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.ErasedBy(theirs.person) }},
+		"RetentionTerms": {absent, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.RetentionTerms(10) }},
+		"LegalHolds":     {absent, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.LegalHolds(10) }},
+		"MonthsKept": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
+			for _, class := range retention.Classes() {
+				if _, err := tx.MonthsKept(class, 10); err != nil {
+					return nil, err
+				}
+			}
+			return nil, nil
+		}},
+		"RetentionEnds": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, _, err := tx.RetentionEnds(retention.Usage, theirs.month)
+			return nil, err
+		}},
+		"Tombstones": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Tombstones(theirs.change.ID, 10) }},
+		"TombstoneOf": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.TombstoneOf(retention.Usage, theirs.month)
+			return found, err
+		}},
+		"ClearedLeaves": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.ClearedLeaves(theirs.month, 0, 10) }},
+		"PurgedMonths":  {absent, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.PurgedMonths(retention.Usage, 10) }},
+		"PurgedBatch": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.PurgedBatch(theirs.batch.ID)
+			return found, err
+		}},
+		"PurgedBatches": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.PurgedBatches(retention.Usage, theirs.month, -1, 10)
+		}},
 		"PersonErased": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			at, err := tx.PersonErased(theirs.person)
 			return at, err
@@ -31,6 +60,17 @@ func readingRetention() map[string]query {
 // writingRetention is every query that erases or purges.
 func writingRetention() map[string]query {
 	return map[string]query{
-		"Erase": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Erase(theirs.change.ID)) }},
+		"Erase":         {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Erase(theirs.change.ID)) }},
+		"Purge":         {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Purge(theirs.change.ID)) }},
+		"LockRetention": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockRetention()) }},
+		"AddRetentionTerm": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddRetentionTerm(retention.Usage, 8, tx.Now, theirs.change.ID))
+		}},
+		"AddLegalHold": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddLegalHold(theirs.month, theirs.month, theirs.change.ID))
+		}},
+		"EndLegalHold": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.EndLegalHold(theirs.change.ID, theirs.change.ID))
+		}},
 	}
 }

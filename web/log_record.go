@@ -12,6 +12,7 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/auditlog"
+	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/web/ui"
 )
@@ -25,6 +26,7 @@ type recordView struct {
 	Bytes   int    // of the canonical form
 	Text    string // the canonical bytes; empty: too many for a page
 	Leaf    string
+	Purged  bool       // its bytes are gone
 	Proof   *proofView // nil: no signed head covers it yet
 	ByActor string     // all that this actor did
 	OfThing string     // all about the same thing; empty: it is about none
@@ -70,7 +72,7 @@ func (w *Web) showRecord(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := &recordView{Row: v.logRow(&p.LogEntry), State: &p.State, Bytes: len(p.Canonical), Leaf: auditlog.Leaf(p.Canonical).String(), ByActor: logQuery{Actor: p.Actor}.url("/log")}
+	view := &recordView{Row: v.logRow(&p.LogEntry), State: &p.State, Bytes: len(p.Canonical), Leaf: leafOf(&p).String(), Purged: purgedRecord(&p), ByActor: logQuery{Actor: p.Actor}.url("/log")}
 	title := "Record " + ui.ShortID(p.Record.String())
 	if view.Row.Place != "" {
 		title = "Record " + view.Row.Place
@@ -90,6 +92,19 @@ func (w *Web) showRecord(v *visit) error {
 		return err
 	}
 	return render(v, http.StatusOK, recordPage(view))
+}
+
+var errRecordPurged = fault.New(fault.KindNotFound, "record_purged", "The bytes of this record were purged when their term was over. Its place and its hash are proved as before.")
+
+// purgedRecord tells whether a record's bytes are gone; its hash in the log stays.
+func purgedRecord(p *app.LogProof) bool { return len(p.Canonical) == 0 }
+
+// leafOf is the hash of a record's bytes as they are, or as they were.
+func leafOf(p *app.LogProof) auditlog.Hash {
+	if purgedRecord(p) && len(p.Leaf) == len(auditlog.Hash{}) {
+		return auditlog.Hash(p.Leaf)
+	}
+	return auditlog.Leaf(p.Canonical)
 }
 
 // recordFields lays a record out by the names it has in its bytes, in their order.
@@ -140,7 +155,7 @@ func proofOf(p *app.LogProof) (*proofView, error) {
 		return nil, err
 	}
 	view := &proofView{Head: p.Head, SignedAt: ui.Instant(p.SignedAt), URL: "/log/" + p.Record.String() + "/proof"}
-	root := auditlog.Leaf(p.Canonical)
+	root := leafOf(p)
 	for _, step := range auditlog.Path(p.Head, p.Sequence, root, proof.Hashes) {
 		side := "after"
 		if step.Left {
@@ -170,6 +185,9 @@ func (w *Web) sendRecord(v *visit) error {
 	p, err := w.record(v)
 	if err != nil {
 		return err
+	}
+	if purgedRecord(&p) {
+		return errRecordPurged
 	}
 	return v.file("application/json", fmt.Sprintf("tollbook-%s-%s.json", v.slug, p.Record), p.Canonical)
 }

@@ -48,6 +48,7 @@ func logFamilies() []logFamily {
 		}},
 		{"Usage and sums", "", []logWord{
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
+			{"retention.purged", "Rows purged"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
@@ -180,6 +181,10 @@ func changeKinds() []changeKind {
 		{"api_token_revocation", "end of an API token", "member", peopleChange},
 		{"issuer", "issuer", "member", peopleChange},
 		{"erasure", "erasure", "member", peopleChange},
+		{"retention", "retention terms", "retention", always(retentionPath)},
+		{"hold", "legal hold", "retention", always(retentionPath)},
+		{"hold_end", "end of a legal hold", "retention", always(retentionPath)},
+		{"purge", "purge of what has expired", "retention", always(retentionPath)},
 		{"issuer_retirement", "end of an issuer", "member", peopleChange},
 	}
 }
@@ -329,6 +334,8 @@ func inShort(e *app.LogEntry) string {
 		return lower(adjustedWords(d.text("kind"))) + ", all of them"
 	case e.Action == "adjustment.batch":
 		return lower(adjustedWords(d.text("kind"))) + ", in the books of " + d.text("period")
+	case e.Action == "retention.purged":
+		return d.text("class") + " of " + d.text("month") + ", " + d.text("rows") + " rows, by Change " + d.text("number")
 	case e.Action == "sums.proved":
 		return d.proved()
 	case family == "log":

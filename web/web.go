@@ -54,6 +54,7 @@ type Areas struct {
 	Notices   *app.Notices
 
 	Adjustments *app.Adjustments
+	Retentions  *app.Retentions
 }
 
 // Web serves people and programs.

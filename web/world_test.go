@@ -110,11 +110,12 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Tenants: app.NewTenants(clone.DB, changes, nodes, ring, now), SignIns: app.NewSignIns(clone.DB, changes, members, ring), Members: members,
 		Nodes: nodes, Keys: app.NewKeys(clone.DB, access, changes, ring), Reports: app.NewReports(clone.DB, access, ring),
 		Approvals: app.NewApprovals(clone.DB, access, changes, members, ring), Prices: app.NewPrices(clone.DB, access, changes, pricing.VendorList()),
-		Rules:    app.NewRules(clone.DB, access, changes, ring),
-		Plans:    app.NewPlans(clone.DB, access, changes, ring),
-		Views:    app.NewViews(clone.DB, access, changes),
-		Settings: app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
-		Log:      records,
+		Rules:      app.NewRules(clone.DB, access, changes, ring),
+		Plans:      app.NewPlans(clone.DB, access, changes, ring),
+		Views:      app.NewViews(clone.DB, access, changes),
+		Settings:   app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
+		Log:        records,
+		Retentions: app.NewRetentions(clone.DB, access, changes),
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
@@ -300,7 +301,7 @@ func (w *world) decision(t *testing.T, c *company) {
 		_, err := tx.EndDecision(decision, app.ErrIssuerAway.Code)
 		return err
 	}))
-	c.things["/decisions"], c.things["/changes"] = decision.String(), c.change.ID.String()
+	c.things["/decisions"], c.things["/changes"], c.things["/settings/retention/holds"] = decision.String(), c.change.ID.String(), c.change.ID.String() // the last is no hold
 	c.words = append(c.words, c.slug+" agreed", decision.String())
 }
 

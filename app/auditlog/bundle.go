@@ -84,7 +84,8 @@ type Checked struct {
 	Root        Hash
 	Trusted     bool // a key from elsewhere signed the checkpoint, or one that it vouches for
 	Keys        []KeyUse
-	Untrusted   int // earlier heads that no trusted key signed: they are how the log went all the same
+	Purges      []*PurgeUse // that took something of these records
+	Untrusted   int         // earlier heads that no trusted key signed: they are how the log went all the same
 
 	looks []Look
 	roots map[int64]Hash // of the heads, by size
@@ -135,6 +136,9 @@ func Check(bundle fs.FS, keys []string, looks ...Look) (Checked, error) {
 	}
 	if c.Root, err = SpanRoot(c.Manifest.Size, c.Manifest.From, leaves, outside); err != nil || c.Root != head.Root {
 		return c, found("the hashes in %s and %s do not make the checkpoint's root: one was changed, left out, added or moved", FileLeaves, FileOutside)
+	}
+	if err := c.purges(bundle, verifiers, message); err != nil {
+		return c, err
 	}
 	if err := c.records(bundle, leaves); err != nil {
 		return c, err
@@ -201,6 +205,11 @@ func (c *Checked) records(bundle fs.FS, leaves []Hash) error {
 		if !lines.Scan() {
 			return errors.Join(lines.Err(), &FindingError{sequence, "", "it is missing: " + FileRecords + " ends before"})
 		}
+		if gone := c.took("audit", leaf); len(lines.Bytes()) == 0 && gone != nil {
+			c.Records++
+			gone.Records++
+			continue
+		}
 		read := readRecord(lines.Bytes())
 		if Leaf(lines.Bytes()) != leaf {
 			return &FindingError{sequence, read.ID, "its bytes are not those that the log holds"}
@@ -215,6 +224,9 @@ func (c *Checked) records(bundle fs.FS, leaves []Hash) error {
 			continue
 		}
 		if !usage[read.Subject] {
+			if c.tookRequests(&read) {
+				continue
+			}
 			if c.Manifest.Usage {
 				return &FindingError{sequence, read.ID, path.Join(DirectoryUsage, read.Subject+".jsonl") + " is missing"}
 			}
@@ -353,7 +365,7 @@ func hashes(bundle fs.FS, name string) ([]Hash, error) {
 	}
 	defer file.Close()
 	bound := int64(maxBundleText)
-	if name == FileLeaves {
+	if name == FileLeaves || strings.HasPrefix(name, DirectoryPurged+"/") {
 		bound = maxLeavesBytes
 	}
 	limited := &io.LimitedReader{R: file, N: bound + 1}

@@ -22,6 +22,9 @@ const (
 	AdjustmentBatch = "adjustment.batch" // requests that are charged elsewhere, or otherwise, from then on
 )
 
+// Purged is the action of the record of what a purge took, and what stands in its place.
+const Purged = "retention.purged"
+
 // maxRecordBytes bounds one record.
 const maxRecordBytes = 1 << 20
 

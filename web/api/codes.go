@@ -42,6 +42,8 @@ func Codes() []string {
 		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
+		// What is kept how long.
+		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
 		// Kinds of changes that others decide about.
 		"policies_moved",
 		// Us.
