@@ -36,6 +36,7 @@ const (
 	changeKeySecret    = "key_secret"
 	changeKeyMove      = "key_move"
 	changeRetag        = "retag"
+	changeBooks        = "books"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -88,6 +89,8 @@ func objectOf(kind string) string {
 		return "rule"
 	case changeRetag:
 		return "retag"
+	case changeBooks:
+		return "journal"
 	case changeSavedView, changeSavedViewEnd:
 		return "view"
 	case changeTags:

@@ -75,6 +75,7 @@ type house struct {
 	settings  *app.Settings
 	signUps   *app.SignUps
 	adjusts   *app.Adjustments
+	books     *app.Books
 	one, two  *company
 }
 
@@ -128,6 +129,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.allow(signUpRules())
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
+	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

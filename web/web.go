@@ -54,6 +54,7 @@ type Areas struct {
 	Notices   *app.Notices
 
 	Adjustments *app.Adjustments
+	Books       *app.Books
 }
 
 // Web serves people and programs.

@@ -20,6 +20,7 @@ const Version = 2
 const (
 	UsageBatch      = "usage.batch"      // requests, as they were recorded
 	AdjustmentBatch = "adjustment.batch" // requests that are charged elsewhere, or otherwise, from then on
+	JournalEntry    = "journal.posted"   // one entry: its digest
 )
 
 // maxRecordBytes bounds one record.
