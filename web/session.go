@@ -125,6 +125,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("plan", "read") {
 		add("Plan", "/plan")
 	}
+	if v.may("journal", "read") {
+		add("Journal", "/journal")
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()
