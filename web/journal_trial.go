@@ -111,6 +111,9 @@ type termsForm struct {
 }
 
 func (w *Web) askTerms(v *visit) error {
+	if !v.may("journal", "propose") {
+		return app.ErrNotAllowed
+	}
 	page, err := w.areas.Books.Journal(v.Request().Context(), v.who, app.JournalQuery{Limit: 1})
 	if err != nil {
 		return err

@@ -200,6 +200,8 @@ func (d *describer) schema(t reflect.Type) (map[string]any, error) {
 		return map[string]any{"type": "string", "pattern": "^nod_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[id.Member]():
 		return map[string]any{"type": "string", "pattern": "^mem_[0-9a-f]{32}$"}, nil
+	case reflect.TypeFor[id.Entry]():
+		return map[string]any{"type": "string", "pattern": "^jnl_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[id.Key]():
 		return map[string]any{"type": "string", "pattern": "^key_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[period.Month]():
