@@ -244,16 +244,16 @@ func post(tx *db.Tx, e *ledger.Entry, fingerprint string) error {
 	if e.Number, err = tx.Counter("journal_entry"); err != nil {
 		return err
 	}
-	return store(tx, e, fingerprint)
+	return store(tx, e, fingerprint, id.Change{})
 }
 
-// store writes an entry and its record in the log.
-func store(tx *db.Tx, e *ledger.Entry, fingerprint string) error {
+// store writes an entry and its record in the log. The change is what asked for it, if one did.
+func store(tx *db.Tx, e *ledger.Entry, fingerprint string, change id.Change) error {
 	canonical, err := e.Canonical()
 	if err != nil {
 		return err
 	}
-	fresh := db.FreshEntry{Entry: e, Fingerprint: fingerprint, Canonical: canonical, Record: id.NewRecord(tx.Now)}
+	fresh := db.FreshEntry{Entry: e, Fingerprint: fingerprint, Canonical: canonical, Change: change, Record: id.NewRecord(tx.Now)}
 	detail := map[string]any{
 		"number": e.Number, "kind": string(e.Kind), "period": e.Period.String(), "date": e.Date.Format(time.DateOnly), "lines": len(e.Lines),
 		"total_cents": int64(e.Total()), "digest": ledger.Digest(canonical),
@@ -261,7 +261,10 @@ func store(tx *db.Tx, e *ledger.Entry, fingerprint string) error {
 	if !e.Source.IsZero() {
 		detail["source_day"], detail["source_period"] = e.Source.Day.Format(time.DateOnly), e.Source.Period.String()
 	}
-	if err := tx.AppendAudit(auditlog.Record{ID: fresh.Record, Action: auditlog.JournalEntry, Actor: string(ActorSystem), Subject: e.ID.String(), Detail: detail}); err != nil {
+	if !change.IsZero() {
+		detail["change"], detail["reverses"] = change.String(), e.Reverses.String()
+	}
+	if err := tx.AppendAudit(auditlog.Record{ID: fresh.Record, Action: "journal.posted", Actor: string(ActorSystem), Subject: e.ID.String(), Detail: detail}); err != nil {
 		return err
 	}
 	return tx.AddEntry(&fresh)

@@ -26,6 +26,7 @@ type EntryView struct {
 	ReversedNumber int64
 	Digest         string // SHA-256 of the bytes that its record covers
 	Record         id.Record
+	Change         id.Change // that asked for it; zero: none did
 	RecordedAt     time.Time
 }
 
@@ -128,6 +129,9 @@ func entryView(r *db.EntryRow) (EntryView, error) {
 	if r.Reverses != nil {
 		view.Reverses = *r.Reverses
 	}
+	if r.ChangeID != nil {
+		view.Change = *r.ChangeID
+	}
 	if r.ReversedBy != nil {
 		view.ReversedBy = *r.ReversedBy
 	}
@@ -149,30 +153,38 @@ func (b *Books) Entry(ctx context.Context, who Actor, entry id.Entry) (EntryView
 		return view, err
 	}
 	err := b.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		row, found, err := tx.Entry(entry)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return ErrEntryAbsent
-		}
-		if view, err = entryView(&row); err != nil {
-			return err
-		}
-		lines, err := tx.EntryLines(entry)
-		if err != nil {
-			return err
-		}
-		for i := range lines {
-			line, err := lines[i].Line()
-			if err != nil {
-				return err
-			}
-			view.Lines = append(view.Lines, line)
-		}
-		return nil
+		var err error
+		view, err = readEntry(tx, entry)
+		return err
 	})
 	return view, err
+}
+
+// readEntry reads an entry with its lines.
+func readEntry(tx *db.Tx, entry id.Entry) (EntryView, error) {
+	row, found, err := tx.Entry(entry)
+	if err != nil {
+		return EntryView{}, err
+	}
+	if !found {
+		return EntryView{}, ErrEntryAbsent
+	}
+	view, err := entryView(&row)
+	if err != nil {
+		return view, err
+	}
+	lines, err := tx.EntryLines(entry)
+	if err != nil {
+		return view, err
+	}
+	for i := range lines {
+		line, err := lines[i].Line()
+		if err != nil {
+			return view, err
+		}
+		view.Lines = append(view.Lines, line)
+	}
+	return view, nil
 }
 
 // TrialQuery names a month of the books, and what was recorded of it by an instant.

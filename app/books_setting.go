@@ -24,11 +24,14 @@ const (
 	maxWorkspaceBytes = 100
 )
 
-// govern tells the funnel of how charges are booked. A second person decides: it says in
-// whose books cost lies.
+// govern tells the funnel of how charges are booked, and of reversals. A second person
+// decides: it says in whose books cost lies.
 func (b *Books) govern() {
 	b.changes.govern(changeBooks, governed{
 		checks: "finance", floor: approval.FloorSecond, revisable: true, lock: (*db.Tx).LockBooks, draft: b.draftTerms, apply: b.applyTerms, impact: b.termsImpact,
+	})
+	b.changes.govern(changeReversal, governed{
+		checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockJournal, draft: b.draftReversal, apply: b.applyReversal, impact: b.reversalImpact,
 	})
 }
 

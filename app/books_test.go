@@ -220,7 +220,7 @@ func TestTheDatabaseRefusesWhatNoBooksHold(t *testing.T) {
 	h := build(t)
 	h.flush(t, h.one, h.one.event(november(2), "CC-1", costs(100_000)))
 	h.accrue(t, h.one)
-	entry := `insert into journal_entry select tenant_id, $1, $2, $3, treatment, posting_period, entry_date, $4, $5, 0, 0, 0, 0, '', $6, '', 2, 500, canonical, digest, record_id, recorded_at from journal_entry where number = 1`
+	entry := `insert into journal_entry select tenant_id, $1, $2, $3, treatment, posting_period, entry_date, $4, $5, 0, 0, 0, 0, '', $6, '', 2, 500, canonical, digest, null, record_id, recorded_at from journal_entry where number = 1`
 	line := `insert into journal_line select tenant_id, $1, $2, $3, $4, '', node_id, '', '', '', '', '', 'USD', $5, 0, '' from journal_line where place = 1 and account = 'expense' limit 1`
 	try := func(steps ...[]any) error {
 		return h.clone.InTenant(t.Context(), h.one.tenant, func(tx *db.Tx) error {
@@ -300,4 +300,66 @@ func TestHowChargesAreBookedIsDecidedByTwo(t *testing.T) {
 		"2 accrual 2026-11-11 11-11: US02 expense CC-1 40, US02 accrued_liability -40",
 	}, h.journal(t, h.one))
 	h.proved(t, h.one)
+}
+
+// TestAnEntryIsTakenBackOnceByTwo: the day stays accrued, and what the books owe goes.
+func TestAnEntryIsTakenBackOnceByTwo(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	h.flush(t, h.one, h.one.event(november(2), "CC-1", costs(100_000)), h.one.event(november(2), "CC-3", costs(50_000)))
+	h.accrue(t, h.one)
+	page, err := h.books.Journal(t.Context(), fin, app.JournalQuery{})
+	require.NoError(t, err)
+	entry, month := page.Entries[0].ID, period.MonthOf(november(1))
+	_, err = h.approvals.Propose(t.Context(), fin, app.AskReversal(entry, month.Previous(), "too early"), "")
+	require.Equal(t, "reversal_period invalid", h.code(t, err))
+	made := h.propose(t, fin, app.AskReversal(entry, month, "the invoice came"))
+	twin := h.propose(t, fin, app.AskReversal(entry, month.Next(), "the invoice came, again"))
+	require.Equal(t, "Journal 1 of 2026-11-02, $0.80 in debits and credits, is taken back line by line in the books of 2026-11. The charges themselves, and what each node is charged, stay.", made.Impact.Sentence)
+	_, err = h.approveChange(t, fin, made)
+	require.Equal(t, "self_approval forbidden", h.code(t, err))
+	_, err = h.approveChange(t, cfo, made)
+	require.NoError(t, err)
+	_, err = h.approveChange(t, cfo, twin)
+	require.Equal(t, "entry_reversed conflict", h.code(t, err))
+	view, err := h.books.Entry(t.Context(), fin, entry)
+	require.NoError(t, err)
+	require.True(t, view.Reversed())
+	back, err := h.books.Entry(t.Context(), fin, view.ReversedBy)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), back.ReversesNumber)
+	require.Equal(t, made.ID, back.Change)
+	for i := range view.Lines {
+		require.Equal(t, -view.Lines[i].Cents, back.Lines[i].Cents)
+	}
+	trial, err := h.books.TrialBalance(t.Context(), fin, app.TrialQuery{Month: month})
+	require.NoError(t, err)
+	require.True(t, trial.Balances())
+	for _, e := range trial.Entities {
+		for _, r := range e.Rows {
+			require.Zero(t, r.Closing, "%s %s", e.Entity, r.Account)
+		}
+	}
+	require.Zero(t, h.accrue(t, h.one), "what was taken back by a decision is not posted again")
+	h.proved(t, h.one)
+}
+
+// TestTheLogNamesAnEntryThatWasChanged: its record holds another digest.
+func TestTheLogNamesAnEntryThatWasChanged(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.flush(t, h.one, h.one.event(november(2), "CC-1", costs(100_000)))
+	h.accrue(t, h.one)
+	_, err := h.audit.Sequence(t.Context(), h.one.tenant)
+	require.NoError(t, err)
+	check, err := h.log.Verify(t.Context(), h.one.tenant)
+	require.NoError(t, err)
+	require.True(t, check.Good, check.Why)
+	h.exec(t, `alter table journal_entry disable trigger all; update journal_entry set canonical = 'another', digest = sha256('another')`)
+	check, err = h.log.Verify(t.Context(), h.one.tenant)
+	require.NoError(t, err)
+	require.False(t, check.Good)
+	require.Equal(t, h.number(t, `select sequence from audit_leaf join audit_record using (tenant_id, record_id) where action = 'journal.posted'`), check.Sequence)
+	require.Contains(t, check.Why, "not the one that was hashed")
 }

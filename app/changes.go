@@ -37,6 +37,7 @@ const (
 	changeKeyMove      = "key_move"
 	changeRetag        = "retag"
 	changeBooks        = "books"
+	changeReversal     = "journal_reversal"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -89,7 +90,7 @@ func objectOf(kind string) string {
 		return "rule"
 	case changeRetag:
 		return "retag"
-	case changeBooks:
+	case changeBooks, changeReversal:
 		return "journal"
 	case changeSavedView, changeSavedViewEnd:
 		return "view"

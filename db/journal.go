@@ -181,6 +181,7 @@ type FreshEntry struct {
 	Entry       *ledger.Entry
 	Fingerprint string // of the day's charges; empty where it is about no day
 	Canonical   []byte
+	Change      id.Change // that asked for it; zero: none did
 	Record      id.Record
 }
 
@@ -188,7 +189,10 @@ type FreshEntry struct {
 // refuses one that does not balance when the transaction commits.
 func (t *Tx) AddEntry(f *FreshEntry) error {
 	e := f.Entry
-	var source, day, reverses any
+	var source, day, reverses, change any
+	if !f.Change.IsZero() {
+		change = f.Change
+	}
 	if !e.Source.IsZero() {
 		source, day = e.Source.Period.Start(), e.Source.Day
 	}
@@ -197,10 +201,10 @@ func (t *Tx) AddEntry(f *FreshEntry) error {
 	}
 	digest := sha256.Sum256(f.Canonical)
 	if err := t.exec("add journal entry", `insert into journal_entry (tenant_id, entry_id, number, kind, treatment, posting_period, entry_date, source_period, source_day, requests, usage_batches,
-			adjustment_batches, charges_pico, fingerprint, reverses, memo, lines, total_cents, canonical, digest, record_id, recorded_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
+			adjustment_batches, charges_pico, fingerprint, reverses, memo, lines, total_cents, canonical, digest, change_id, record_id, recorded_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::numeric, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
 		t.Tenant, e.ID, e.Number, string(e.Kind), string(e.Treatment), e.Period.Start(), e.Date, source, day, e.Source.Requests, e.Source.UsageBatches,
-		e.Source.AdjustmentBatches, e.Source.Charges.Digits(), f.Fingerprint, reverses, e.Memo, len(e.Lines), int64(e.Total()), f.Canonical, digest[:], f.Record, t.Now); err != nil {
+		e.Source.AdjustmentBatches, e.Source.Charges.Digits(), f.Fingerprint, reverses, e.Memo, len(e.Lines), int64(e.Total()), f.Canonical, digest[:], change, f.Record, t.Now); err != nil {
 		return err
 	}
 	var places, cents []int64
@@ -246,13 +250,14 @@ type EntryRow struct {
 	Lines             int
 	TotalCents        int64
 	Digest            []byte
+	ChangeID          *id.Change
 	RecordID          id.Record
 	RecordedAt        time.Time
 }
 
 const entryColumns = `e.entry_id, e.number, e.kind, e.treatment, e.posting_period, e.entry_date, e.source_period, e.source_day, e.requests, e.usage_batches, e.adjustment_batches,
 	e.charges_pico::text as charges_pico, e.reverses, coalesce(o.number, 0) as reverses_number, r.entry_id as reversed_by, coalesce(r.number, 0) as reversed_number,
-	e.memo, e.lines, e.total_cents, e.digest, e.record_id, e.recorded_at
+	e.memo, e.lines, e.total_cents, e.digest, e.change_id, e.record_id, e.recorded_at
 	from journal_entry e left join journal_entry r on r.tenant_id = e.tenant_id and r.reverses = e.entry_id
 	left join journal_entry o on o.tenant_id = e.tenant_id and o.entry_id = e.reverses`
 

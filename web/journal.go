@@ -27,6 +27,8 @@ func (w *Web) journalPages() []Route {
 		w.page(http.MethodGet, "/journal/terms", w.askTerms, "journal", "propose"),
 		w.page(http.MethodPost, "/journal/terms", w.proposeTerms, "journal", "propose"),
 		w.page(http.MethodGet, "/journal/:id", w.showEntry, "journal", "read"),
+		w.page(http.MethodGet, "/journal/:id/reverse", w.askReversal, "journal", "propose"),
+		w.page(http.MethodPost, "/journal/:id/reverse", w.proposeReversal, "journal", "propose"),
 		w.page(http.MethodGet, "/journal/:id/lines.csv", w.exportEntry, "journal", "read"),
 	}
 }
@@ -367,6 +369,8 @@ type entryPageView struct {
 	CSV      string
 	Record   string
 	Requests string // of the day
+	Reverse  string // empty: nothing to take back, or not by this person
+	Change   string // that asked for it
 }
 
 // lineRow is one line in words.
@@ -386,6 +390,12 @@ func (w *Web) showEntry(v *visit) error {
 	view.Frame = v.frame(view.Title)
 	if v.may("audit", "read") {
 		view.Record = "/log/" + e.Record.String()
+	}
+	if v.may("journal", "propose") && !e.Reversed() {
+		view.Reverse = "/journal/" + e.ID.String() + "/reverse"
+	}
+	if !e.Change.IsZero() && v.may("change", "read") {
+		view.Change = "/changes/" + e.Change.String()
 	}
 	if !e.Source.IsZero() {
 		view.Requests = dayRequests(e.Source.Day, "")

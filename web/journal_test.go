@@ -167,3 +167,34 @@ func TestHowChargesAreBookedIsProposedOnAPage(t *testing.T) {
 	require.Contains(t, w.see(t, w.one, app.RoleController, got.header.Get("Location")).body, "as showback: all of it in US01, which pays for workspace engineering")
 	require.Equal(t, 403, w.post(t, w.one, app.RoleAnalyst, "/journal/terms", form).status)
 }
+
+// TestAnEntryIsTakenBackFromItsPage to the links between the two entries.
+func TestAnEntryIsTakenBackFromItsPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entry := "/journal/" + w.one.things["/journal"]
+	require.NotContains(t, w.see(t, w.one, app.RoleAuditor, entry).body, "Take it back")
+	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, entry).body, "Take it back")
+	page := w.see(t, w.one, app.RoleFinanceAdmin, entry+"/reverse")
+	require.Contains(t, page.body, "every debit as a credit")
+	require.Contains(t, page.body, `<option value="2026-12">December 2026</option>`)
+	require.Equal(t, 403, w.see(t, w.one, app.RoleAnalyst, entry+"/reverse").status)
+	require.Equal(t, 404, w.see(t, w.one, app.RoleFinanceAdmin, "/journal/"+w.two.things["/journal"]+"/reverse").status)
+	got := w.post(t, w.one, app.RoleFinanceAdmin, entry+"/reverse", url.Values{"period": {"2026-10"}, "reason": {"the invoice came"}})
+	require.Equal(t, 422, got.status)
+	require.Contains(t, got.body, "taken back in that month or a later one")
+	require.Contains(t, got.body, `value="the invoice came"`)
+	got = w.post(t, w.one, app.RoleFinanceAdmin, entry+"/reverse", url.Values{"period": {"2026-12"}, "reason": {"the invoice came"}})
+	require.Equal(t, 303, got.status, got.body)
+	w.decide(t, app.RoleController, got.header.Get("Location"))
+	body := w.see(t, w.one, app.RoleFinanceAdmin, entry).body
+	require.Contains(t, body, "reversed")
+	require.NotContains(t, body, "Take it back")
+	back := regexp.MustCompile(`by\s*<a href="(/journal/jnl_[0-9a-f]{32})">Journal`).FindStringSubmatch(body)
+	require.NotEmpty(t, back, body)
+	body = w.see(t, w.one, app.RoleFinanceAdmin, back[1]).body
+	require.Contains(t, body, "Reversal of 1 Dec 2026, in the books of December 2026")
+	require.Contains(t, body, entry)
+	require.Contains(t, body, got.header.Get("Location"))
+	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, entry+"/reverse").body, "nothing is taken back twice")
+}

@@ -174,3 +174,61 @@ func cents(c money.Cents) string {
 	}
 	return ui.Cents(c)
 }
+
+// reversalForm is what somebody proposes about an entry.
+type reversalForm struct {
+	Frame                       ui.Frame
+	Entry                       *app.EntryView
+	Period, Reason, Once        string
+	Alert, Field, Title, Effect string
+	Periods                     []option
+}
+
+func (w *Web) askReversal(v *visit) error {
+	if !v.may("journal", "propose") {
+		return app.ErrNotAllowed
+	}
+	return w.reversalPage(v, http.StatusOK, &reversalForm{})
+}
+
+// reversalPage shows the form with what was typed. It restates what would be taken back.
+func (w *Web) reversalPage(v *visit, status int, f *reversalForm) error {
+	e, err := w.entry(v)
+	if err != nil {
+		return err
+	}
+	f.Entry, f.Once, f.Title = &e, secret.Mint("form_").Reveal(), "Take back Journal "+strconv.FormatInt(e.Number, 10)
+	f.Frame = v.frame(f.Title)
+	f.Effect = entrySub(&e) + " An entry of " + ui.Plural(int64(len(e.Lines)), "line") + " is posted with every debit as a credit and every credit as a debit, " + dollarCents(e.Total) +
+		" each way. The charges themselves stay, and what nodes are charged: this is about the books alone."
+	last := period.MonthOf(w.cfg.Now()).Next()
+	for m := e.Period; !m.Start().After(last.Start()); m = m.Next() {
+		f.Periods = append(f.Periods, option{Value: m.String(), Label: monthName(m), Selected: m.String() == f.Period})
+	}
+	return render(v, status, reversePage(f))
+}
+
+func (w *Web) proposeReversal(v *visit) error {
+	if !v.may("journal", "propose") {
+		return app.ErrNotAllowed
+	}
+	e, err := w.entry(v)
+	if err != nil {
+		return err
+	}
+	f := &reversalForm{Period: strings.TrimSpace(v.FormValue("period")), Reason: v.FormValue("reason")}
+	month, err := period.ParseMonth(f.Period)
+	var made app.ChangeView
+	if err == nil {
+		made, err = w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskReversal(e.ID, month, f.Reason), v.FormValue("once"))
+	}
+	if fault.KindOf(err) == fault.KindInvalid && err != nil {
+		said := fault.From(err)
+		f.Alert, f.Field = said.Message, said.Field
+		return w.reversalPage(v, http.StatusUnprocessableEntity, f)
+	}
+	if err != nil {
+		return err
+	}
+	return v.Redirect(http.StatusSeeOther, "/changes/"+made.ID.String())
+}

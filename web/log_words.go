@@ -159,6 +159,7 @@ func changeKinds() []changeKind {
 		{"prices", "prices", "price", always("/prices")},
 		{"retag", "re-tagging of requests", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
+		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},

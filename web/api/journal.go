@@ -67,8 +67,9 @@ type EntryCase struct {
 	LineList []EntryLine `json:"line_list"`
 }
 
+// listed is one row: the entry itself.
 func (e EntryCase) listed() (columns []string, rows int, more bool) {
-	return members(reflect.TypeFor[EntryLine]()), len(e.LineList), false
+	return members(reflect.TypeFor[EntryCase]()), 1, false
 }
 
 // JournalAsk narrows the journal.
