@@ -248,7 +248,10 @@ func journalFigures(t *app.TrialBalance, page *app.JournalPage) []figure {
 	at := func(a ledger.Account) string {
 		return journalQuery{Period: t.Month.String(), Account: string(a)}.url("/journal")
 	}
-	posted := figure{Label: "Debits in " + monthName(t.Month), Value: dollarCents(t.Total.Debits), URL: trialURL("/journal/trial-balance", t.Month, time.Time{}), Tag: balanceTag(t), Notes: []link{{Label: "credits " + dollarCents(t.Total.Credits)}}}
+	posted := figure{
+		Label: "Debits in " + monthName(t.Month), Value: dollarCents(t.Total.Debits), URL: trialURL("/journal/trial-balance", t.Month, time.Time{}), Tag: balanceTag(t),
+		Notes: []link{{Label: "credits " + dollarCents(t.Total.Credits)}},
+	}
 	figures := []figure{
 		posted,
 		{Label: "Accrued liability", Value: dollarCents(accrued), URL: at(ledger.AccountAccrued), Notes: []link{{Label: "owed to the provider at the month’s end, until an invoice is posted"}}},

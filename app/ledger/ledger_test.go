@@ -175,7 +175,7 @@ func TestADaysLinesDoNotDependOnTheOrderOfItsCharges(t *testing.T) {
 		want, err := day.Lines()
 		require.NoError(t, err)
 		shuffled := slices.Clone(cells)
-		rand.New(rand.NewPCG(seed, 1)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] }) //nolint:gosec // a test's order
+		rand.New(rand.NewPCG(seed, 1)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		day.Cells = shuffled
 		got, err := day.Lines()
 		require.NoError(t, err)

@@ -50,8 +50,9 @@ test('an entry is taken back by two people, and both entries say so', async ({ p
   await signIn(controller, 'controller');
   await controller.goto(page.url());
   await expect(controller.getByText(/is taken back line by line/).first()).toBeVisible();
-  await controller.getByLabel('Reason').fill('agreed');
-  await controller.getByRole('button', { name: 'Approve' }).click();
+  await controller.getByRole('textbox', { name: 'Why', exact: true }).fill('agreed');
+  await controller.getByRole('button', { name: /^Approve/ }).click();
+  await expect(controller.getByText('✓ Applied')).toBeVisible();
   await controller.goto(entry);
   await expect(controller.getByText('reversed')).toBeVisible();
   await controller.getByRole('definition').getByRole('link', { name: /^Journal \d+$/ }).click();

@@ -217,3 +217,16 @@ func (a *API) trialBalance(c *call, q TrialAsk) (TrialBalance, error) {
 	c.control("credits_usd", &credits)
 	return out, nil
 }
+
+// BooksPayload is what a change of kind books proposes, from the day after it is decided.
+type BooksPayload struct {
+	Treatment string `json:"treatment" enum:"chargeback,showback" doc:"Showback leaves all cost in the payer's entity."`
+	Payer     string `json:"payer" doc:"The code of the entity that holds the provider's workspace; empty for the hierarchy's first."`
+	Workspace string `json:"workspace" doc:"The provider's name of what is paid for; empty for default."`
+}
+
+// ReversalPayload is what a change of kind journal_reversal proposes.
+type ReversalPayload struct {
+	Entry  string `json:"entry" doc:"The id of the entry that is taken back, line by line."`
+	Period string `json:"period" doc:"YYYY-MM: an open month, from the entry's own to the next."`
+}
