@@ -45,7 +45,7 @@ func Codes() []string {
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// Kinds of changes that others decide about.
-		"policies_moved",
+		"maker_suspended", "policies_moved",
 		// Us.
 		"database_unavailable",
 	}
