@@ -40,7 +40,7 @@ const (
 // and begun again. A month that was closed meanwhile ends it with an error, and nothing of
 // that month is moved.
 func (a *Adjustments) MoveCharges(ctx context.Context, tenant id.Tenant, change id.Change) (MoveState, error) {
-	through, err := a.flushedThrough(ctx)
+	through, err := flushedThrough(ctx, a.db)
 	if err != nil {
 		return MoveGoesOn, err
 	}
@@ -106,8 +106,8 @@ func endMoves(tx *db.Tx, change id.Change) error {
 
 // flushedThrough is the instant before which every request is in the ledger, as far as the
 // gateways say that have not ended.
-func (a *Adjustments) flushedThrough(ctx context.Context) (time.Time, error) {
-	replicas, err := a.db.Replicas(ctx)
+func flushedThrough(ctx context.Context, d *db.DB) (time.Time, error) {
+	replicas, err := d.Replicas(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}

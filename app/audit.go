@@ -108,7 +108,8 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 	if unsigned {
 		jobs = append(jobs, job.SignLog{Tenant: tenant})
 	}
-	if tx.Now.Hour() >= proveHour { // once a day: the jobs are unique in it
+	jobs = append(jobs, job.PostAccruals{Tenant: tenant, Day: tx.Now.AddDate(0, 0, -1).Format(time.DateOnly)}) // once for each day
+	if tx.Now.Hour() >= proveHour {                                                                            // once a day: the jobs are unique in it
 		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant}, job.SettlePrices{Tenant: tenant})
 	}
 	for _, args := range jobs {
@@ -148,7 +149,8 @@ const proveHour = 3
 
 // ProveSums compares this month, the last, those that were adjusted lately and of the others
 // one each day in turn, summed from events, from batches and from the rollups, row by row,
-// at one instant, and the sums of all that were purged with their rollups, and records the
+// and the rollups with the journal, day by day and node by node, at one instant, and the
+// sums of all that were purged with their rollups, and records the
 // outcome (DESIGN 5.5).
 func (a *Audit) ProveSums(ctx context.Context, tenant id.Tenant) (agree bool, err error) {
 	agree = true
@@ -173,10 +175,14 @@ func (a *Audit) ProveSums(ctx context.Context, tenant id.Tenant) (agree bool, er
 				return err
 			}
 			same := c.EventPico == c.BatchPico && c.BatchPico == c.RollupPico && c.EventRequests == c.BatchRequests && c.BatchRequests == c.RollupRequests && c.Misplaced == 0
-			agree = agree && same
+			books, err := proveJournal(tx, month)
+			if err != nil {
+				return err
+			}
+			agree = agree && same && books.agree()
 			detail[month.String()] = map[string]any{
 				"agree": same, "events": c.EventRequests, "events_pico": c.EventPico, "batches": c.BatchRequests, "batches_pico": c.BatchPico,
-				"rollup": c.RollupRequests, "rollup_pico": c.RollupPico, "misplaced": c.Misplaced,
+				"rollup": c.RollupRequests, "rollup_pico": c.RollupPico, "misplaced": c.Misplaced, "journal": books.detail(),
 			}
 		}
 		return nil

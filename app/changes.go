@@ -36,6 +36,8 @@ const (
 	changeKeySecret    = "key_secret"
 	changeKeyMove      = "key_move"
 	changeRetag        = "retag"
+	changeBooks        = "books"
+	changeReversal     = "journal_reversal"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -93,6 +95,8 @@ func objectOf(kind string) string {
 		return "rule"
 	case changeRetag:
 		return "retag"
+	case changeBooks, changeReversal:
+		return "journal"
 	case changeSavedView, changeSavedViewEnd:
 		return "view"
 	case changeTags:

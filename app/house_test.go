@@ -76,6 +76,7 @@ type house struct {
 	signUps   *app.SignUps
 	adjusts   *app.Adjustments
 	keeps     *app.Retentions
+	books     *app.Books
 	one, two  *company
 }
 
@@ -130,6 +131,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.keeps = app.NewRetentions(h.clone.DB, h.access, h.changes)
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
+	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

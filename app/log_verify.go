@@ -17,6 +17,7 @@ import (
 	"tollbook/app/confirmation"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/ledger"
 	"tollbook/app/period"
 	"tollbook/app/retention"
 	"tollbook/app/secret"
@@ -261,6 +262,9 @@ func (v *verifier) decision(tx *db.Tx, canonical []byte) (string, error) {
 // batch compares the stored requests of a usage batch, or the stored adjustments of one of
 // those, with the root its record holds.
 func (v *verifier) batch(tx *db.Tx, record, action, subject string, detail []byte) (string, error) {
+	if action == auditlog.JournalEntry {
+		return storedEntry(tx, subject, detail)
+	}
 	read := batchBytes(tx, action)
 	if read == nil {
 		return "", nil
@@ -303,6 +307,25 @@ func (v *verifier) batch(tx *db.Tx, record, action, subject string, detail []byt
 	v.batches++
 	if action == auditlog.AdjustmentBatch {
 		return adjustedRows(tx, batch, lines)
+	}
+	return "", nil
+}
+
+// storedEntry compares a stored journal entry with the digest its record holds.
+func storedEntry(tx *db.Tx, subject string, detail []byte) (string, error) {
+	var said struct{ Digest string }
+	entry, err := id.ParseEntry(subject)
+	if err != nil || json.Unmarshal(detail, &said) != nil {
+		return "it names no journal entry", nil //nolint:nilerr // that is the finding
+	}
+	canonical, found, err := tx.EntryBytes(entry)
+	switch {
+	case err != nil:
+		return "", err
+	case !found:
+		return "the journal entry it names is missing", nil
+	case ledger.Digest(canonical) != said.Digest:
+		return "the journal entry it names is not the one that was hashed", nil
 	}
 	return "", nil
 }

@@ -58,6 +58,7 @@ type scene struct {
 	view       id.View
 	batch      db.Batch
 	adjustment id.Batch
+	entry      id.Entry
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
@@ -134,6 +135,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.usage(t, tx)
 		s.decisions(t, tx)
 		s.adjustments(t, tx)
+		s.journal(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -303,6 +305,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingDecisions())
 	maps.Copy(all, readingAdjustments())
 	maps.Copy(all, readingRetention())
+	maps.Copy(all, readingJournal())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
@@ -821,7 +824,7 @@ func reading() map[string]query {
 		}},
 		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			last, waiting, err := tx.LogEnd()
-			if last != 1 || waiting != 1 {
+			if last != 2 || waiting != 1 {
 				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
 			}
 			return waiting, err

@@ -22,10 +22,10 @@ type center struct {
 	opus       int // per cent of work on the largest model
 }
 
-// hierarchy is the company's tree: 3 business units, 12 cost centers, projects.
+// hierarchy is the company's tree: 3 business units in two entities, 12 cost centers, projects.
 func hierarchy() []app.NewNode {
-	unit := func(code, name string) app.NewNode {
-		return app.NewNode{Code: code, Name: name, Kind: "business_unit", Entity: "US01", Capitalization: "expense"}
+	unit := func(code, name, entity string) app.NewNode {
+		return app.NewNode{Code: code, Name: name, Kind: "business_unit", Entity: entity, Capitalization: "expense"}
 	}
 	cost := func(code, parent, name, gl, treatment string) app.NewNode {
 		return app.NewNode{Code: code, Name: name, Kind: "cost_center", ParentCode: parent, GLAccount: gl, Capitalization: treatment}
@@ -34,7 +34,7 @@ func hierarchy() []app.NewNode {
 		return app.NewNode{Code: code, Name: name, Kind: "project", ParentCode: parent, Capitalization: "capitalize"}
 	}
 	return []app.NewNode{
-		unit("BU-10", "Autonomy"), unit("BU-20", "Fleet operations"), unit("BU-30", "Corporate"),
+		unit("BU-10", "Autonomy", "US01"), unit("BU-20", "Fleet operations", "US01"), unit("BU-30", "Corporate", "US02"),
 		cost("CC-4100", "BU-10", "Perception platform", "6410", "expense"),
 		project("P-4100-07", "CC-4100", "Lidar fusion"), project("P-4100-11", "CC-4100", "Dataset tooling"),
 		cost("CC-4200", "BU-10", "Motion planning", "6410", "capitalize"), project("P-4200-02", "CC-4200", "Merge behavior"),

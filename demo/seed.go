@@ -33,6 +33,7 @@ type Areas struct {
 	Plans     *app.Plans
 	Rights    *app.Rights
 	Approvals *app.Approvals
+	Books     *app.Books
 }
 
 // Plan says how much to seed.
@@ -96,6 +97,9 @@ func Seed(ctx context.Context, areas Areas, sim *simulator.Simulator, state *Sta
 	}
 	if _, err := sim.Import(asProvider(facts)); err != nil {
 		return fmt.Errorf("fill the simulator's books: %w", err)
+	}
+	if _, err := areas.Books.Accrue(ctx, tenant); err != nil {
+		return fmt.Errorf("post the journal: %w", err)
 	}
 	if _, err := areas.Audit.Sequence(ctx, tenant); err != nil {
 		return fmt.Errorf("sequence the audit log: %w", err)

@@ -44,6 +44,11 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'rules-edit', role: 'engineering_admin', open: (page) => go(page, '/rules/edit?new=1') },
   { name: 'rules-test', role: 'auditor', open: (page) => go(page, '/rules/test?model=claude-haiku-5-5&tags=team%3Dperception') },
   { name: 'rules-replay', role: 'analyst', open: (page) => go(page, '/rules/replay') },
+  { name: 'journal', role: 'finance_admin', open: (page) => go(page, '/journal?period=' + lastMonth()) },
+  { name: 'journal-entry', role: 'controller', open: firstEntry },
+  { name: 'journal-reverse', role: 'finance_admin', open: reverseFirst },
+  { name: 'journal-terms', role: 'finance_admin', open: (page) => go(page, '/journal/terms') },
+  { name: 'trial-balance', role: 'auditor', open: (page) => go(page, '/journal/trial-balance?period=' + lastMonth()) },
   { name: 'chargeback-movement', role: 'finance_admin', open: (page) => go(page, '/chargeback/movement') },
   { name: 'plan', role: 'finance_admin', open: (page) => go(page, '/plan') },
   { name: 'plan-edit', role: 'analyst', open: (page) => go(page, '/plan/edit') },
@@ -122,6 +127,22 @@ async function checkedPlan(page: Page): Promise<void> {
 // allowed is what a command line on this machine opens; the challenge is anybody's.
 async function allowed(page: Page): Promise<void> {
   await go(page, `/login/meridian?port=45678&state=${'s'.repeat(26)}&challenge=${'c'.repeat(43)}&client=laptop&cost_center=CC-4200`);
+}
+
+// lastMonth is the month before this one, in which every day is posted.
+function lastMonth(): string {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1, 1)).toISOString().slice(0, 7);
+}
+
+async function firstEntry(page: Page): Promise<void> {
+  await go(page, '/journal?period=' + lastMonth());
+  await page.locator('tbody a[data-row]').first().click();
+}
+
+async function reverseFirst(page: Page): Promise<void> {
+  await firstEntry(page);
+  await page.getByRole('link', { name: 'Take it back' }).click();
 }
 
 async function firstKey(page: Page): Promise<void> {

@@ -32,3 +32,17 @@ func TestJobsOfAdjustmentsRun(t *testing.T) {
 	}, 30*time.Second, 20*time.Millisecond)
 	require.Equal(t, made.ID.UUID(), h.text(t, `select change_id::text from adjustment_end`))
 }
+
+// TestJobsOfTheJournalRun posts what is due, once for each day they are asked for.
+func TestJobsOfTheJournalRun(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	for range 2 {
+		require.NoError(t, h.clone.EnqueueNow(t.Context(), job.PostAccruals{Tenant: h.one.String(), Day: "2026-11-09"}, job.PostAccruals{Tenant: "nonsense"}))
+	}
+	h.work(t, true)
+	require.Eventually(t, func() bool {
+		return h.text(t, `select count(*) filter (where state = 'cancelled') || ' ' || count(*) filter (where state = 'completed') from river.river_job
+			where kind = 'post_accruals' and args->>'tenant' in ('nonsense', '`+h.one.String()+`') and coalesce(args->>'day', '') in ('', '2026-11-09')`) == "1 1"
+	}, 30*time.Second, 20*time.Millisecond)
+}

@@ -452,6 +452,11 @@ func restOf(sum *app.Chargeback, q monthQuery) *chargebackRow {
 }
 
 func periodWords(state period.State, month period.Month, now time.Time) string {
+	return periodState(state, month, now) + " Every figure links to the requests behind it."
+}
+
+// periodState says where a month stands, and how much of it is over.
+func periodState(state period.State, month period.Month, now time.Time) string {
 	words := map[period.State]string{period.StateOpen: "Open period", period.StateClosing: "Closing", period.StateLocked: "Locked"}[state]
 	switch current := period.MonthOf(now); {
 	case month == current:
@@ -461,7 +466,7 @@ func periodWords(state period.State, month period.Month, now time.Time) string {
 	default:
 		words += fmt.Sprintf(", all %d days", month.Days())
 	}
-	return words + ". Every figure links to the requests behind it."
+	return words + "."
 }
 
 // days shapes the month by day, with the month before as marks.

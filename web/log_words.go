@@ -5,12 +5,14 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"tollbook/app"
 	"tollbook/app/approval"
 	"tollbook/app/id"
+	"tollbook/app/ledger"
 	"tollbook/app/money"
 	"tollbook/web/ui"
 )
@@ -49,6 +51,7 @@ func logFamilies() []logFamily {
 		{"Usage and sums", "", []logWord{
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 			{"retention.purged", "Rows purged"},
+			{"journal.posted", "Journal entry posted"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
@@ -156,6 +159,8 @@ func changeKinds() []changeKind {
 		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},
 		{"prices", "prices", "price", always("/prices")},
 		{"retag", "re-tagging of requests", "change", ownPage},
+		{"books", "how charges are booked", "journal", always("/journal")},
+		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -272,6 +277,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("change", "/changes/"+d.text("change"))
 		one.Label = d.count("requests", "request")
 		return one
+	case e.Action == "journal.posted":
+		one := shown("journal", "/journal/"+e.Subject)
+		one.Label = "Journal " + d.text("number")
+		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
 		one.Label = shorten(d.text("base_url"), 48)
@@ -338,6 +347,8 @@ func inShort(e *app.LogEntry) string {
 		return d.text("class") + " of " + d.text("month") + ", " + d.text("rows") + " rows, by Change " + d.text("number")
 	case e.Action == "sums.proved":
 		return d.proved()
+	case e.Action == "journal.posted":
+		return d.posted()
 	case family == "log":
 		return d.ofLog(e.Action)
 	case e.Action == "upstream.tested":
@@ -378,11 +389,24 @@ func (d recordDetail) spent() string {
 
 func (d recordDetail) proved() string {
 	for _, month := range d.values {
-		if one, ok := month.(map[string]any); ok && one["agree"] != true {
+		one, ok := month.(map[string]any)
+		if ok && one["agree"] != true {
 			return "they do not agree"
 		}
+		if books, there := one["journal"].(map[string]any); there && books["agree"] != true {
+			return "the journal does not agree with them"
+		}
 	}
-	return "requests, batches and daily sums agree"
+	return "requests, batches, daily sums and the journal agree"
+}
+
+// posted is what kind of entry it was, of what it was made, and what it came to.
+func (d recordDetail) posted() string {
+	words := lower(entryKindWords(ledger.Kind(d.text("kind")))) + " of " + d.text("date")
+	if n, err := strconv.ParseInt(d.text("total_cents"), 10, 64); err == nil {
+		words += ", " + dollarCents(money.Cents(n))
+	}
+	return words + ", in the books of " + d.text("period")
 }
 
 func (d recordDetail) ofLog(action string) string {

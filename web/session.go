@@ -125,6 +125,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("plan", "read") {
 		add("Plan", "/plan")
 	}
+	if v.may("journal", "read") {
+		add("Journal", "/journal")
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()
@@ -139,20 +142,12 @@ func (v *visit) frame(title string) ui.Frame {
 		add("Attribution rules", "/rules")
 	}
 	add("Connect Claude Code", "/connect")
-	if v.may("price", "read") {
-		add("Prices", "/prices")
-	}
-	if v.may("member", "read") {
-		add("Members", "/members")
-	}
-	if v.may("token", "read") {
-		add("API tokens", "/tokens")
-	}
-	if v.may("audit", "read") {
-		add("Audit log", "/log")
-	}
-	if v.may("setting", "read") {
-		add("Settings", "/settings")
+	for _, p := range [...]struct{ object, label, url string }{
+		{"price", "Prices", "/prices"}, {"member", "Members", "/members"}, {"token", "API tokens", "/tokens"}, {"audit", "Audit log", "/log"}, {"setting", "Settings", "/settings"},
+	} {
+		if v.may(p.object, "read") {
+			add(p.label, p.url)
+		}
 	}
 	if v.web.areas.Operators.Is(v.who) {
 		add("Operator", "/operator")

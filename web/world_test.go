@@ -121,6 +121,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	}
 	w.areas.Adjustments, err = app.NewAdjustments(clone.DB, access, changes, w.areas.Reports)
 	require.NoError(t, err)
+	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
@@ -246,6 +247,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.ruled(t, c, prefix)
 	w.channels(t, c)
 	w.decision(t, c)
+	w.books(t, c)
 	return c
 }
 
@@ -458,6 +460,17 @@ func (w *world) use(t *testing.T, c *company, keys ...app.MadeKey) {
 	require.NoError(t, err)
 }
 
+// books posts a company's days that are over.
+func (w *world) books(t *testing.T, c *company) {
+	t.Helper()
+	_, err := w.areas.Books.Accrue(t.Context(), c.tenant)
+	require.NoError(t, err)
+	page, err := w.areas.Books.Journal(t.Context(), app.Command(c.tenant), app.JournalQuery{Limit: 1})
+	require.NoError(t, err)
+	c.things["/journal"] = page.Entries[0].ID.String()
+	c.words = append(c.words, page.Entries[0].ID.String(), page.Entries[0].Digest)
+}
+
 // session signs a member in without an issuer and returns the cookie.
 func (w *world) session(t *testing.T, c *company, role app.Role) *http.Cookie {
 	t.Helper()
@@ -529,7 +542,7 @@ func (a answer) json(t *testing.T) map[string]any {
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	names, counts := map[string]string{}, map[string]int{}
-	got = regexp.MustCompile(`(evt|nod|key|plc|bat|chg|dev|tbk|form|mem|per|tok|inv|iss|att)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
+	got = regexp.MustCompile(`(evt|nod|key|plc|jnl|bat|chg|dev|tbk|form|mem|per|tok|inv|iss|att)_[0-9a-z]{32}\b`).ReplaceAllStringFunc(got, func(id string) string {
 		if names[id] == "" {
 			kind, _, _ := strings.Cut(id, "_")
 			counts[kind]++

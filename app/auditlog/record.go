@@ -20,6 +20,7 @@ const Version = 2
 const (
 	UsageBatch      = "usage.batch"      // requests, as they were recorded
 	AdjustmentBatch = "adjustment.batch" // requests that are charged elsewhere, or otherwise, from then on
+	JournalEntry    = "journal.posted"   // one entry: its digest
 )
 
 // Purged is the action of the record of what a purge took, and what stands in its place.

@@ -166,6 +166,7 @@ type (
 	delivery   struct{}
 	channel    struct{}
 	decision   struct{}
+	entry      struct{}
 )
 
 // Prefix implements Kind.
@@ -267,6 +268,9 @@ func (channel) Prefix() string { return "chn_" }
 // Prefix implements Kind.
 func (decision) Prefix() string { return "dcn_" }
 
+// Prefix implements Kind.
+func (entry) Prefix() string { return "jnl_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -303,6 +307,7 @@ type (
 	Delivery   = Of[delivery]
 	Channel    = Of[channel]
 	Decision   = Of[decision]
+	Entry      = Of[entry]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -365,6 +370,9 @@ func NewChannel(now time.Time) Channel { return New[channel](now) }
 // NewDecision makes the id of a decision that an issuer is to confirm.
 func NewDecision(now time.Time) Decision { return New[decision](now) }
 
+// NewEntry makes a journal entry's id.
+func NewEntry(now time.Time) Entry { return New[entry](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -406,6 +414,9 @@ func ParseKey(text string) (Key, error) { return Parse[key](text) }
 
 // ParseTenant reads a tenant id.
 func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
+
+// ParseEntry reads a journal entry's id.
+func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }

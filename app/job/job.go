@@ -35,6 +35,16 @@ type ProveSums struct {
 // Kind implements River's JobArgs.
 func (ProveSums) Kind() string { return "prove_sums" }
 
+// PostAccruals posts the days of a tenant whose charges are not what is posted of them. Day,
+// YYYY-MM-DD, is the last that was over when it was asked for: one job a day.
+type PostAccruals struct {
+	Tenant string `json:"tenant"`
+	Day    string `json:"day"`
+}
+
+// Kind implements River's JobArgs.
+func (PostAccruals) Kind() string { return "post_accruals" }
+
 // SignLog signs the head of a tenant's log.
 type SignLog struct {
 	Tenant string `json:"tenant"`

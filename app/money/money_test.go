@@ -95,6 +95,45 @@ func TestSplitProperties(t *testing.T) {
 	})
 }
 
+// TestWholeCentsAddUpToTheirRoundedTotal: each within a cent, whatever the amounts.
+func TestWholeCentsAddUpToTheirRoundedTotal(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		picos := rapid.SliceOfN(rapid.Int64Range(-1e15, 1e15), 0, 12).Draw(t, "amounts")
+		amounts := make([]money.Sum, len(picos))
+		var exact money.Sum
+		for i, p := range picos {
+			amounts[i].Add(money.Pico(p))
+			exact.Add(money.Pico(p))
+		}
+		parts, err := money.WholeCents(amounts)
+		require.NoError(t, err)
+		var total money.Cents
+		for i, c := range parts {
+			total += c
+			const cent = 1e10
+			off := int64(c)*cent - picos[i]
+			require.Less(t, max(off, -off), int64(cent), "within a cent")
+		}
+		require.Equal(t, exact.Display(), total)
+	})
+}
+
+func TestWholeCentsFavorTheLargestRemainderAndRefuseWhatBooksCannotHold(t *testing.T) {
+	t.Parallel()
+	amounts := make([]money.Sum, 4)
+	for i, p := range []money.Pico{14e9, 16e9, 20e9, -4e9} {
+		amounts[i].Add(p)
+	}
+	parts, err := money.WholeCents(amounts)
+	require.NoError(t, err)
+	require.Equal(t, []money.Cents{1, 2, 2, 0}, parts, "4.6 cents are 5; 0.6 goes before 0.4, and what is whole stays")
+	huge, err := money.ParseSum("999999999999999999999")
+	require.NoError(t, err)
+	_, err = money.WholeCents([]money.Sum{huge})
+	require.ErrorIs(t, err, money.ErrOverflow)
+}
+
 func TestSumIsExactBeyondInt64(t *testing.T) {
 	t.Parallel()
 	var s money.Sum

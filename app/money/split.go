@@ -54,3 +54,31 @@ func signed[T ~int64](n uint64, negative bool) T {
 	}
 	return T(n)
 }
+
+// WholeCents rounds exact amounts to cents so that they add up to their total, rounded half
+// to even: each is the whole cent below or above its amount, the cents that are left over go
+// to the largest remainders, and ties to the lower index. What is whole already stays.
+func WholeCents(amounts []Sum) ([]Cents, error) {
+	cent := big.NewInt(picoPerCent)
+	exact, left := new(big.Int), new(big.Int)
+	parts, remainders, order := make([]Cents, len(amounts)), make([]*big.Int, len(amounts)), make([]int, len(amounts))
+	for i := range amounts {
+		below, rest := new(big.Int).DivMod(&amounts[i].n, cent, new(big.Int))
+		if !below.IsInt64() {
+			return nil, ErrOverflow
+		}
+		exact.Add(exact, &amounts[i].n)
+		left.Sub(left, below)
+		parts[i], remainders[i], order[i] = Cents(below.Int64()), rest, i
+	}
+	total := halfEven(exact, picoPerCent)
+	if !total.IsInt64() {
+		return nil, ErrOverflow
+	}
+	left.Add(left, total)
+	sort.SliceStable(order, func(a, b int) bool { return remainders[order[a]].Cmp(remainders[order[b]]) > 0 })
+	for _, i := range order[:left.Int64()] {
+		parts[i]++
+	}
+	return parts, nil
+}

@@ -30,6 +30,7 @@ type Areas struct {
 	Reports   *app.Reports
 	Approvals *app.Approvals
 	Rules     *app.Rules
+	Books     *app.Books
 }
 
 // Config is what the API is told.
@@ -92,6 +93,9 @@ func (a *API) table() []Endpoint {
 		post("/keys/:id/revoke", "key", "propose", http.StatusOK, "End a virtual key. Gateways refuse it within a second.", a.revokeKey),
 		get("/usage", "usage", "read", "Requests, newest first. Rows appear within two seconds of a response's end.", a.listUsage),
 		get("/chargeback", "chargeback", "read", "A month by node, developer, model, key or project.", a.chargeback),
+		get("/journal", "journal", "read", "Entries of the books, the newest number first.", a.listJournal),
+		get("/journal/trial-balance", "journal", "read", "Accounts by entity in a month of the books, with their control totals.", a.trialBalance),
+		get("/journal/:id", "journal", "read", "One entry with its lines.", a.showEntry),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
 		get("/changes/:id", "change", "read", "One change: what it moves by node, the steps of its policy with who approved and who is asked, and what was said.", a.showChange),

@@ -40,12 +40,14 @@ func Codes() []string {
 		// Requests that are charged elsewhere.
 		"amount_syntax", "node_not_then", "parts_node", "parts_share", "parts_twice", "parts_whole", "requests_moved", "retag_dated", "retag_many", "retag_none", "retag_part",
 		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
+		// The journal.
+		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_period", "treatment_unknown", "workspace_length",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
 		// Kinds of changes that others decide about.
-		"policies_moved",
+		"maker_suspended", "policies_moved",
 		// Us.
 		"database_unavailable",
 	}

@@ -31,7 +31,7 @@ func (a *API) openAPI() ([]byte, error) {
 		}
 		paths[path][strings.ToLower(p.Method)] = operation
 	}
-	for _, named := range []reflect.Type{reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload](), reflect.TypeFor[approval.Policies]()} {
+	for _, named := range []reflect.Type{reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload](), reflect.TypeFor[BooksPayload](), reflect.TypeFor[ReversalPayload](), reflect.TypeFor[approval.Policies]()} {
 		if _, err := d.schema(named); err != nil {
 			return nil, err
 		}
@@ -200,6 +200,8 @@ func (d *describer) schema(t reflect.Type) (map[string]any, error) {
 		return map[string]any{"type": "string", "pattern": "^nod_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[id.Member]():
 		return map[string]any{"type": "string", "pattern": "^mem_[0-9a-f]{32}$"}, nil
+	case reflect.TypeFor[id.Entry]():
+		return map[string]any{"type": "string", "pattern": "^jnl_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[id.Key]():
 		return map[string]any{"type": "string", "pattern": "^key_[0-9a-f]{32}$"}, nil
 	case reflect.TypeFor[period.Month]():

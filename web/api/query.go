@@ -119,6 +119,8 @@ func setValue(target reflect.Value, name, text string) error {
 		value, err = id.ParseChange(text)
 	case id.Key:
 		value, err = id.ParseKey(text)
+	case id.Entry:
+		value, err = id.ParseEntry(text)
 	case period.Month:
 		value, err = period.ParseMonth(text)
 	default:

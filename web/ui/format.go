@@ -53,6 +53,9 @@ func group(decimal string) string {
 // currency.
 func Money(s *money.Sum) string { return group(s.Display().String()) }
 
+// Cents prints an amount of the books, for a column whose head names the currency.
+func Cents(c money.Cents) string { return group(c.String()) }
+
 // Dollars prints an exact total at two decimals with its currency.
 func Dollars(s *money.Sum) string { return dollars(Money(s)) }
 
