@@ -464,8 +464,12 @@ func (r *room) others(but id.Person, view *ChangeView, kind governed, maker appr
 	return len(seen)
 }
 
-// proxies are the members for whom an actor may stand in now.
+// proxies are the members for whom an actor may stand in now: a person in a session. A
+// token has what it was given, and nothing of whom its member stands in for.
 func (r *room) proxies(who Actor) []db.DelegationRow {
+	if who.Kind != ActorPerson {
+		return nil
+	}
 	var list []db.DelegationRow
 	for _, d := range r.delegations {
 		if d.ToPersonID == who.Person {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tollbook/app/approval"
@@ -105,15 +106,27 @@ func (m *Members) erasureOf(tx *db.Tx, person id.Person) (erasurePayload, error)
 		}
 	}
 	p.Accounts = memberIDs(accounts)
-	own, err := m.ownDeveloper(tx, person)
-	if err != nil || own.IsZero() {
+	persons, err := tx.FormerPersons(person)
+	if err != nil {
 		return p, err
 	}
-	seen, err := tx.Developers([]string{own.UUID()})
-	if len(seen) > 0 {
-		p.DeveloperIDs = append(p.DeveloperIDs, own.UUID())
+	for _, one := range append([]id.Person{person}, persons...) { // each address is a label
+		own, err := m.ownDeveloper(tx, one)
+		if err != nil {
+			return p, err
+		}
+		if own.IsZero() {
+			continue
+		}
+		seen, err := tx.Developers([]string{own.UUID()})
+		if err != nil {
+			return p, err
+		}
+		if len(seen) > 0 && !slices.Contains(p.DeveloperIDs, own.UUID()) {
+			p.DeveloperIDs = append(p.DeveloperIDs, own.UUID())
+		}
 	}
-	return p, err
+	return p, nil
 }
 
 func (m *Members) applyErasure(tx *db.Tx, c approval.Change) error {
@@ -126,8 +139,12 @@ func (m *Members) applyErasure(tx *db.Tx, c approval.Change) error {
 		if err != nil {
 			return err
 		}
-		if _, err := m.erasureOf(tx, person); err != nil { // resumed, or erased, since it was proposed
+		now, err := m.erasureOf(tx, person)
+		if err != nil { // resumed, or erased, since it was proposed
 			return errOvertaken("erasure_overtaken", fault.From(err).Message+" Propose it again.")
+		}
+		if !slices.Equal(now.Accounts, p.Accounts) || !slices.Equal(now.DeveloperIDs, p.DeveloperIDs) {
+			return errOvertaken("erasure_overtaken", "What it would reach is not what was proposed: an account was linked since, or a label came. Propose it again.")
 		}
 	}
 	if err := tx.Erase(c.ID); err != nil {

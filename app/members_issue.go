@@ -98,7 +98,7 @@ func (m *Members) keepInvited(tx *db.Tx, c approval.Change, d invitedDocument) e
 	if err != nil {
 		return fmt.Errorf("encode invitation: %w", err)
 	}
-	return tx.KeepSealed(c.ID, m.ring.Seal(purposeAsked, c.ID.String(), document))
+	return tx.KeepSealed(c.ID, m.ring.SealApart(purposeAsked, c.ID.String(), document)) // erasing whom it brings in reaches it
 }
 
 func (m *Members) keptInvited(tx *db.Tx, c approval.Change) (d invitedDocument, err error) {

@@ -311,7 +311,8 @@ func (t *Tx) KeepDocument(change id.Change, document []byte) error {
 	return t.exec("keep document of change", `insert into change_document (tenant_id, change_id, document, recorded_at) values ($1, $2, $3, $4)`, t.Tenant, change, document, t.Now)
 }
 
-// KeepSealed stores what a change only names by its digest and nobody may read.
+// KeepSealed stores what a change only names by its digest and nobody may read. What was
+// sealed with a key of its own can be erased.
 func (t *Tx) KeepSealed(change id.Change, sealed []byte) error {
 	return t.exec("keep document of change", `insert into change_document (tenant_id, change_id, document_sealed, recorded_at) values ($1, $2, $3, $4)`, t.Tenant, change, sealed, t.Now)
 }
@@ -319,7 +320,8 @@ func (t *Tx) KeepSealed(change id.Change, sealed []byte) error {
 // KeptDocument reads what KeepDocument or KeepSealed stored.
 func (t *Tx) KeptDocument(change id.Change) ([]byte, error) {
 	var document []byte
-	found, err := t.row("read document of change", []any{&document}, `select coalesce(document, document_sealed) from change_document where tenant_id = $1 and change_id = $2`, t.Tenant, change)
+	found, err := t.row("read document of change", []any{&document}, `select coalesce(document, with_shard(tenant_id, 'change', change_id, 'document', document_sealed))
+		from change_document where tenant_id = $1 and change_id = $2`, t.Tenant, change)
 	if err == nil && !found {
 		err = ErrChangeAbsent
 	}

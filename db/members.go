@@ -55,6 +55,20 @@ func (t *Tx) Accounts(person id.Person) ([]MemberRow, error) {
 	return rows, err
 }
 
+// FormerPersons lists whom accounts of a person were before they were linked, where nobody
+// else is that any more: they are this person under another name and address.
+func (t *Tx) FormerPersons(person id.Person) ([]id.Person, error) {
+	var rows []struct{ FormerPersonID id.Person }
+	err := t.scan("list former persons", &rows, `select distinct l.former_person_id from member_link l join member m on m.tenant_id = l.tenant_id and m.member_id = l.member_id
+		where l.tenant_id = ? and m.person_id = ? and l.former_person_id <> m.person_id
+		and not exists (select from member o where o.tenant_id = l.tenant_id and o.person_id = l.former_person_id) order by 1`, t.Tenant, person)
+	list := make([]id.Person, 0, len(rows))
+	for _, r := range rows {
+		list = append(list, r.FormerPersonID)
+	}
+	return list, err
+}
+
 // PersonRoles lists the roles all of a person's accounts hold now, suspended or not.
 func (t *Tx) PersonRoles(person id.Person) ([]string, error) {
 	var rows []struct{ Role string }
