@@ -476,8 +476,9 @@ func reading() map[string]query {
 			rows, err := tx.MembersAt(tx.Now, 500)
 			return text(rows), err
 		}},
-		"MemberNow": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MemberNow(theirs.member) }},
-		"Accounts":  {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Accounts(theirs.person) }},
+		"MemberNow":     {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.MemberNow(theirs.member) }},
+		"FormerPersons": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.FormerPersons(theirs.person) }},
+		"Accounts":      {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Accounts(theirs.person) }},
 		"PersonRoles": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.PersonRoles(theirs.person)
 		}},

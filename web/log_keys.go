@@ -74,7 +74,7 @@ func keyShort(verifier string) string {
 	return verifier
 }
 
-// tileKept is how long a full tile may be kept by who was given it: it never changes.
+// tileKept is how long a full tile of hashes may be kept by who was given it: it never changes.
 const tileKept = "private, max-age=31536000, immutable"
 
 // tiled is for who is signed in, and for an API token: programs read tiles.
@@ -103,7 +103,8 @@ func (w *Web) sendTile(c echo.Context, who app.Actor) error {
 	if err != nil {
 		return err
 	}
-	if tile.Whole {
+	// Hashes may stay with who asked; entries are what happened, and stay with nobody.
+	if tile.Whole && !strings.HasPrefix(c.Param("*"), "tile/entries/") {
 		c.Response().Header().Set(echo.HeaderCacheControl, tileKept)
 	}
 	if tile.Text {

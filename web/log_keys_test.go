@@ -116,6 +116,9 @@ func TestALogIsReadAsTiles(t *testing.T) {
 		status, _, _ = w.fetched(t, reader.token, reader.base+path)
 		require.Equal(t, http.StatusNotFound, status, path)
 	}
+	status, entries, _ := w.fetched(t, reader.token, reader.base+"/tile/entries/000")
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "no-store", entries.Get("Cache-Control"), "what happened stays with nobody")
 	status, _, _ = w.fetched(t, reader.token, "/log/tiles/"+auditlog.Origin(w.two.tenant)+"/checkpoint")
 	require.Equal(t, http.StatusNotFound, status, "another company's log is not there")
 	status, _, _ = w.fetched(t, w.one.tokens[app.RoleDeveloper], reader.base+"/checkpoint")
