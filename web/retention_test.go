@@ -34,7 +34,7 @@ func TestRetentionIsProposedOnItsPage(t *testing.T) {
 	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/settings").body, path)
 	page := w.see(t, w.one, app.RoleFinanceAdmin, path)
 	wholesome(t, page)
-	for _, words := range []string{"No legal hold was ever set", "Nothing was ever purged", "7 years after the end of the month in which its books closed", "Nothing has expired", "open books never expires"} {
+	for _, words := range []string{"No legal hold was ever set", "Nothing was ever purged", "7 years after the end of the month in which its books closed", "Nothing has expired", "open books never expire"} {
 		require.Contains(t, page.body, words)
 	}
 	reader := w.see(t, w.one, app.RoleAuditor, path)
