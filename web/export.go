@@ -3,23 +3,17 @@ package web
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"tollbook/app"
+	"tollbook/app/export"
 	"tollbook/app/fault"
 	"tollbook/app/money"
 	"tollbook/app/usage"
 )
 
-// cell keeps a text from being a formula where it is opened: labels and tags come from
-// whoever declared them.
-func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
-}
+// cell is a text in a file that people open.
+func cell(text string) string { return export.Guarded(text) }
 
 func (w *Web) exportChargeback(v *visit) error {
 	q, err := v.monthQuery()

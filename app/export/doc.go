@@ -5,7 +5,7 @@
 // as of when, run by whom and when, how many rows and whether all, what they sum to, how
 // far the audit log reached, and the digest of the file; how it goes in headers beside
 // the file; and the archive that holds a file with its
-// manifest. It does not own the rows (app) nor how they are laid out (the encoders below, erp and focus,
+// manifest; and which texts a spreadsheet would run as formulas. It does not own the rows (app) nor how they are laid out (the encoders below, erp and focus,
 // or a page).
 //
 // Invariants: a manifest is never inside the file it is about, so that the file stays

@@ -104,7 +104,7 @@ func (p *problems) cell(line int, field, text string, must bool) {
 	switch {
 	case must && text == "":
 		p.add(Problem{Line: line, Field: field, Code: "empty", Message: field + " must not be empty."})
-	case formula(text):
+	case export.Formula(text):
 		p.add(Problem{Line: line, Field: field, Code: "formula", Message: fmt.Sprintf("%s begins with %q, which a spreadsheet would take for a formula.", field, text[:1])})
 	}
 }

@@ -341,7 +341,7 @@ func (r *renderer) cells(columns []column, of *row) []string {
 		switch text := out[i]; {
 		case text == "" && c.must:
 			of.tell(c.head, "empty", "%s must not be empty.", c.head)
-		case !c.numeric && formula(text):
+		case !c.numeric && export.Formula(text):
 			of.tell(c.head, "formula", "%s begins with %q, which a spreadsheet would take for a formula. Imports must not alter text, so it has to be changed where it comes from.", c.head, text[:1])
 		case c.max > 0 && utf8.RuneCountInString(text) > c.max:
 			of.tell(c.head, "too_long", "%s has at most %d characters; %.80q has %d.", c.head, c.max, text, utf8.RuneCountInString(text))

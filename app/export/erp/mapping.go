@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tollbook/app/export"
 )
 
 // The sources: what of ours a rule looks at. A field that several sources have a rule for
@@ -217,7 +219,7 @@ func (r *Rule) faults(format Format) []Problem {
 	switch {
 	case r.Value == "":
 		tell("value", "value", "A rule names a value; %s is the code itself.", Any)
-	case formula(r.Value):
+	case export.Formula(r.Value):
 		tell("value", "formula", "A spreadsheet would take %.40q for a formula.", r.Value)
 	}
 	if r.Source == SourceAlways {

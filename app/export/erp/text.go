@@ -11,9 +11,6 @@ import (
 	"strings"
 )
 
-// formula says whether a spreadsheet would take a text for a formula (CWE-1236).
-func formula(text string) bool { return text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) }
-
 // keyed is a short id for fields that have no room for an external id: "TB" and the first
 // digits of its digest. Letters and digits only.
 func keyed(id string, length int) string {

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"tollbook/app/export"
 )
 
 // fieldNames are names of fields that a layout brings.
@@ -224,7 +226,7 @@ func ValidateColumns(columns []MapColumn) []Flaw {
 	heads := map[string]bool{}
 	for i, c := range columns {
 		switch {
-		case c.Head == "" || !plain(c.Head) || formula(c.Head):
+		case c.Head == "" || !plain(c.Head) || export.Formula(c.Head):
 			tell(i+1, "header", "%.60q cannot be the head of a column.", c.Head)
 		case heads[c.Head]:
 			tell(i+1, "header", "The head %s is there twice.", c.Head)
@@ -276,7 +278,7 @@ func (c MapColumn) argumentFlaw() string {
 			return fmt.Sprintf("%s takes no argument.", c.Source)
 		}
 	case argumentText:
-		if c.Argument == "" || !plain(c.Argument) || formula(c.Argument) {
+		if c.Argument == "" || !plain(c.Argument) || export.Formula(c.Argument) {
 			return fmt.Sprintf("%s takes a text that no spreadsheet would take for a formula; not %.60q.", c.Source, c.Argument)
 		}
 	case argumentField:

@@ -82,21 +82,13 @@ func asCSV(all []column, rows []Row) ([]byte, error) {
 		for k := range all {
 			line[k] = all[k].plain(&rows[i])
 			if all[k].kind == kindText {
-				line[k] = guarded(line[k])
+				line[k] = export.Guarded(line[k])
 			}
 		}
 		_ = w.Write(line)
 	}
 	w.Flush()
 	return out.Bytes(), w.Error()
-}
-
-// guarded keeps a text from being a formula where it is opened (CWE-1236).
-func guarded(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }
 
 // decimalBytes is room for 38 digits and a sign.
