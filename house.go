@@ -20,6 +20,7 @@ import (
 	"tollbook/gateway"
 	"tollbook/gateway/span"
 	"tollbook/jobs"
+	"tollbook/jobs/anthropicadmin"
 	"tollbook/jobs/deliver"
 	"tollbook/web"
 )
@@ -56,6 +57,7 @@ type house struct {
 	adjusts   *app.Adjustments
 	keeps     *app.Retentions
 	books     *app.Books
+	provider  *app.ProviderReports
 }
 
 // assemble opens the database and makes every area.
@@ -106,6 +108,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
+	h.provider = app.NewProviderReports(h.db, h.changes, h.members, h.tenants, h.ring)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -192,8 +195,9 @@ func askProvider() func(*http.Request) (*http.Response, error) {
 func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
+	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, office))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, office, h.provider, admin))
 		if err == nil {
 			started.Store(&stop)
 		}

@@ -112,7 +112,11 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 	if tx.Now.Hour() >= proveHour {                                                                            // once a day: the jobs are unique in it
 		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant}, job.SettlePrices{Tenant: tenant})
 	}
-	for _, args := range jobs {
+	reports, err := dueReports(tx)
+	if err != nil {
+		return err
+	}
+	for _, args := range append(jobs, reports...) {
 		if err := tx.Enqueue(args); err != nil {
 			return err
 		}

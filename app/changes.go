@@ -38,6 +38,7 @@ const (
 	changeRetag        = "retag"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
+	changeSource       = "report_source"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -90,6 +91,7 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
+	changeSource:    "source",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",

@@ -59,6 +59,7 @@ type scene struct {
 	batch      db.Batch
 	adjustment id.Batch
 	entry      id.Entry
+	pull       id.Pull
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
@@ -136,6 +137,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.decisions(t, tx)
 		s.adjustments(t, tx)
 		s.journal(t, tx)
+		s.pulls(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -306,6 +308,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingAdjustments())
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
+	maps.Copy(all, readingProvider())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
@@ -825,7 +828,7 @@ func reading() map[string]query {
 		}},
 		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			last, waiting, err := tx.LogEnd()
-			if last != 2 || waiting != 1 {
+			if last != 3 || waiting != 1 {
 				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
 			}
 			return waiting, err

@@ -167,6 +167,7 @@ type (
 	channel    struct{}
 	decision   struct{}
 	entry      struct{}
+	pull       struct{}
 )
 
 // Prefix implements Kind.
@@ -271,6 +272,9 @@ func (decision) Prefix() string { return "dcn_" }
 // Prefix implements Kind.
 func (entry) Prefix() string { return "jnl_" }
 
+// Prefix implements Kind.
+func (pull) Prefix() string { return "pul_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -308,6 +312,7 @@ type (
 	Channel    = Of[channel]
 	Decision   = Of[decision]
 	Entry      = Of[entry]
+	Pull       = Of[pull]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -373,6 +378,9 @@ func NewDecision(now time.Time) Decision { return New[decision](now) }
 // NewEntry makes a journal entry's id.
 func NewEntry(now time.Time) Entry { return New[entry](now) }
 
+// NewPull makes the id of one fetch of a provider's report.
+func NewPull(now time.Time) Pull { return New[pull](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -417,6 +425,9 @@ func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
 
 // ParseEntry reads a journal entry's id.
 func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
+
+// ParsePull reads the id of one fetch of a provider's report.
+func ParsePull(text string) (Pull, error) { return Parse[pull](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }
