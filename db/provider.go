@@ -328,13 +328,20 @@ func (t *Tx) ProviderNames() ([]provider.Name, error) {
 		if !found {
 			continue
 		}
-		var rows []provider.Name
-		if err := t.scan("list names", &rows, `select kind, object_id as id, name, status, workspace from provider_name where tenant_id = ? and pull_id = ? order by object_id`, t.Tenant, pull.Holder()); err != nil {
+		names, err := t.NamesIn(pull.Holder())
+		if err != nil {
 			return nil, err
 		}
-		list = append(list, rows...)
+		list = append(list, names...)
 	}
 	return list, nil
+}
+
+// NamesIn lists the names of one pull, by id.
+func (t *Tx) NamesIn(pull id.Pull) ([]provider.Name, error) {
+	var rows []provider.Name
+	err := t.scan("list names", &rows, `select kind, object_id as id, name, status, workspace from provider_name where tenant_id = ? and pull_id = ? order by object_id`, t.Tenant, pull)
+	return rows, err
 }
 
 // FiguresOf lists what the provider reports of a UTC day, by the pulls that count: usage first,

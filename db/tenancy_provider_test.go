@@ -52,7 +52,8 @@ func (s *scene) pulls(t *testing.T, tx *db.Tx) {
 	s.pull = end(1, provider.Usage)
 	require.NoError(t, tx.AddFigures(s.pull, []provider.Figure{s.figure(provider.Usage)}))
 	require.NoError(t, tx.AddFigures(end(2, provider.Cost), []provider.Figure{s.figure(provider.Cost)}))
-	require.NoError(t, tx.AddNames(end(3, provider.Keys), []provider.Name{{Kind: "key", ID: s.mark("apikey_1"), Name: s.mark("name"), Status: "active", Workspace: s.mark("workspace")}}))
+	s.names = end(3, provider.Keys)
+	require.NoError(t, tx.AddNames(s.names, []provider.Name{{Kind: "key", ID: s.mark("apikey_1"), Name: s.mark("name"), Status: "active", Workspace: s.mark("workspace")}}))
 	require.NoError(t, tx.AddNames(end(4, provider.Workspaces), []provider.Name{{Kind: "workspace", ID: s.mark("workspace"), Name: s.mark("name"), Status: "active"}}))
 	require.NoError(t, tx.AddPull(id.NewPull(tx.Now), 5, provider.Usage, s.month.Start(), 1)) // under way
 }
@@ -111,6 +112,7 @@ func readingProvider() map[string]query {
 			}
 			return figures, err
 		}},
+		"NamesIn": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.NamesIn(theirs.names) }},
 		"FiguresIn": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return tx.FiguresIn(theirs.pull, provider.Usage, mine.month.Start())
 		}},

@@ -60,6 +60,7 @@ type scene struct {
 	adjustment id.Batch
 	entry      id.Entry
 	pull       id.Pull
+	names      id.Pull
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment

@@ -55,7 +55,7 @@ func logFamilies() []logFamily {
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{
-			{"upstream.tested", "Provider tested"}, {"provider.pulled", "Provider report pulled"}, {"provider.pull_failed", "Pull of a provider report failed"},
+			{"upstream.tested", "Provider tested"}, {"provider.pulled", "Provider report pulled"}, {"provider.asked", "Provider report asked for"}, {"provider.pull_failed", "Pull of a provider report failed"},
 		}},
 		{"Notices", "notice.", []logWord{{"notice.resent", "Notice sent again"}, {"notice.tested", "Channel tested"}}},
 		{"The log itself", "log.", []logWord{
