@@ -313,3 +313,6 @@ func (r *ProviderReports) PullAgain(ctx context.Context, who Actor, day time.Tim
 		return tx.Enqueue(job.PullReports{Tenant: tx.Tenant.String(), Day: text})
 	})
 }
+
+// Counted tells whether a pull's figures counted when it ended.
+func (p *PullView) Counted() bool { return p.State == PullFinished || p.State == PullUnchanged }

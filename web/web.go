@@ -56,6 +56,7 @@ type Areas struct {
 	Adjustments *app.Adjustments
 	Retentions  *app.Retentions
 	Books       *app.Books
+	Provider    *app.ProviderReports
 }
 
 // Web serves people and programs.
