@@ -81,6 +81,14 @@ type DayState struct {
 // Pulled tells whether both reports of the day are there, complete or not.
 func (d *DayState) Pulled() bool { return !d.Usage.AsOf.IsZero() && !d.Cost.AsOf.IsZero() }
 
+// AsOf is up to when both reports are known, complete or not.
+func (d *DayState) AsOf() time.Time {
+	if d.Usage.AsOf.Before(d.Cost.AsOf) {
+		return d.Usage.AsOf
+	}
+	return d.Cost.AsOf
+}
+
 // ProviderQuery narrows the list of pulls.
 type ProviderQuery struct {
 	Report string // empty: all

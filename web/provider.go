@@ -252,6 +252,23 @@ func apiWords(a provider.API) string {
 	return "nothing came"
 }
 
+// fetchedWords say when a pull began and ended.
+func fetchedWords(p *app.PullView) string {
+	if p.EndedAt.IsZero() {
+		return "begun " + ui.Instant(p.StartedAt)
+	}
+	return "begun " + ui.Instant(p.StartedAt) + ", ended " + ui.Instant(p.EndedAt)
+}
+
+// requestWords are a request's path and query as a line that may be broken.
+func requestWords(request string) string {
+	text, err := url.QueryUnescape(request)
+	if err != nil {
+		text = request
+	}
+	return strings.NewReplacer("?", " ? ", "&", " & ").Replace(text)
+}
+
 // remedy is what to do about why a pull failed.
 func remedy(reason string) string {
 	switch reason {
