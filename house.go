@@ -179,7 +179,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
 	if h.settings.runs("jobs") {
-		o.records, o.notices = h.records, h.notices
+		o.records, o.notices, o.provider = h.records, h.notices, h.provider
 	}
 	p.operations(o)
 	return p, nil

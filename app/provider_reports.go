@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"tollbook/app/auditlog"
@@ -25,6 +26,19 @@ type ProviderReports struct {
 	members *Members
 	tenants *Tenants
 	ring    *secret.Keyring
+
+	finished, unchanged, failed atomic.Int64 // pulls that ended here
+}
+
+// PullCount is how many pulls ended here in one way.
+type PullCount struct {
+	Outcome string
+	Count   int64
+}
+
+// Counts are the pulls that ended in this process, by how they did.
+func (r *ProviderReports) Counts() []PullCount {
+	return []PullCount{{PullFinished, r.finished.Load()}, {PullUnchanged, r.unchanged.Load()}, {PullFailed, r.failed.Load()}}
 }
 
 // NewProviderReports makes the area.
@@ -259,6 +273,13 @@ func (r *ProviderReports) Finish(ctx context.Context, p *Pull) (state string, er
 		}
 		return tx.AddNames(p.ID, names)
 	})
+	switch {
+	case err != nil:
+	case state == PullFinished:
+		r.finished.Add(1)
+	case state == PullUnchanged:
+		r.unchanged.Add(1)
+	}
 	return state, err
 }
 
@@ -280,7 +301,8 @@ func (p *Pull) asOf() time.Time {
 // Fail ends a pull for a reason, in a word and a sentence. Its pages stay; its figures do not
 // count. A pull that ended already stays as it is.
 func (r *ProviderReports) Fail(ctx context.Context, p *Pull, reason, detail string) error {
-	return r.db.InTenant(ctx, p.Tenant, func(tx *db.Tx) error {
+	ended := false
+	err := r.db.InTenant(ctx, p.Tenant, func(tx *db.Tx) error {
 		if err := tx.LockPull(p.Report, p.Day); err != nil {
 			return err
 		}
@@ -288,8 +310,13 @@ func (r *ProviderReports) Fail(ctx context.Context, p *Pull, reason, detail stri
 		if err != nil || row.State != "" {
 			return err
 		}
+		ended = true
 		return p.fail(tx, reason, detail)
 	})
+	if err == nil && ended {
+		r.failed.Add(1)
+	}
+	return err
 }
 
 func (p *Pull) fail(tx *db.Tx, reason, detail string) error {

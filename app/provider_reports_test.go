@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	adminKey   = "sk-ant-admin01-one" //nolint:gosec // made up
-	otherAdmin = "sk-ant-admin01-two" //nolint:gosec // made up
+	adminKey   = "sk-ant-admin01-one"
+	otherAdmin = "sk-ant-admin01-two"
 )
 
 func reportSource() app.ReportSource {

@@ -10,7 +10,9 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, office *deliver.Office, reports *app.ProviderReports, client *anthropicadmin.Client) *river.Workers {
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, office *deliver.Office,
+	reports *app.ProviderReports, client *anthropicadmin.Client,
+) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})

@@ -655,12 +655,12 @@ func sourceFormPanel(v *providerView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = ui.Input(ui.Field{ID: "credential", Name: "credential", Label: "Admin API key", Note: "empty: the one in use stays", Kind: "password", Max: "500", Invalid: v.Form.at("credential")}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Input(ui.Field{ID: "credential", Name: "credential", Label: "Admin API key", Note: "empty: the one in use stays", Kind: "password", Max: "500", Optional: true, Invalid: v.Form.at("credential")}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "<div class=\"field\"><label for=\"gateway_keys\">The gateway’s keys <span class=\"note\">ids, a line each</span></label> <textarea id=\"gateway_keys\" cols=\"30\" name=\"gateway_keys\" rows=\"3\" maxlength=\"20000\" spellcheck=\"false\" placeholder=\"apikey_01…\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "<div class=\"field\"><label for=\"gateway_keys\">The gateway’s keys <span class=\"muted\">(ids, a line each)</span></label> <textarea id=\"gateway_keys\" cols=\"30\" name=\"gateway_keys\" rows=\"3\" maxlength=\"20000\" spellcheck=\"false\" placeholder=\"apikey_01…\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
