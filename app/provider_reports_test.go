@@ -205,8 +205,8 @@ func TestTheClockAsksForDaysThatAreDue(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	due := func(hours time.Duration) int64 {
-		h.clock.add(hours * time.Hour)
+	due := func(hours int) int64 {
+		h.clock.add(time.Duration(hours) * time.Hour)
 		h.exec(t, `delete from river.river_job`)
 		require.NoError(t, h.audit.Tick(t.Context(), "x"))
 		return h.jobs(t, "pull_reports", h.one.tenant)

@@ -16,7 +16,7 @@ import (
 )
 
 // purposeSource is what the credential of a source is sealed for.
-const purposeSource = "report-source-credential" //nolint:gosec // a purpose, no secret
+const purposeSource = "report-source-credential"
 
 // ReportSource is where a company's provider reports come from, without its credential.
 type ReportSource struct {
@@ -107,14 +107,17 @@ func (r *ProviderReports) draftSource(tx *db.Tx, who Actor, payload []byte, _ ti
 	if err != nil {
 		return draft{}, err
 	}
+	if sealed == nil {
+		return draft{}, errSourceSame
+	}
 	return draft{
 		payload: asked.ReportSource,
 		store:   func(tx *db.Tx, c approval.Change) error { return tx.KeepSealed(c.ID, sealed) },
 	}, nil
 }
 
-// checkSource refuses a source that cannot be, and seals its credential. One that is in use
-// stays at the address it was given for.
+// checkSource refuses a source that cannot be, and seals its credential, unless all is as it
+// is already (nil). A credential that is in use stays at the address it was given for.
 func (r *ProviderReports) checkSource(tx *db.Tx, who Actor, want *ReportSource, credential secret.Text) ([]byte, error) {
 	if err := want.normal(tx.Now); err != nil {
 		return nil, err
@@ -136,7 +139,7 @@ func (r *ProviderReports) checkSource(tx *db.Tx, who Actor, want *ReportSource, 
 		return nil, err
 	}
 	if now.Version > 0 && sameSource(sourceOf(&now), *want) && inUse.Reveal() == credential.Reveal() {
-		return nil, errSourceSame
+		return nil, nil
 	}
 	return r.ring.Seal(purposeSource, tx.Tenant.String(), []byte(credential.Reveal())), nil
 }
@@ -188,10 +191,7 @@ func (r *ProviderReports) SetSource(ctx context.Context, who Actor, want ReportS
 			return err
 		}
 		sealed, err := r.checkSource(tx, who, &want, credential)
-		if fault.From(err).Code == errSourceSame.Code && err != nil {
-			return nil
-		}
-		if err != nil {
+		if err != nil || sealed == nil {
 			return err
 		}
 		_, err = r.changes.change(tx, who, proposal{kind: changeSource, payload: want, reason: reason}, func(c approval.Change) error { return addSource(tx, want, sealed, c) })
