@@ -69,11 +69,20 @@ func allocate(tx *db.Tx, of id.Invoice) (*allocating, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.terms = termsOf(versions, tree, a.invoice.To.Add(-oneDay))
-	a.terms.Workspace = a.invoice.Workspace
 	in := allocation.Input{Nodes: map[string]allocation.Leaf{}}
-	for _, n := range tree.All() {
-		in.Nodes[n.Code] = leafOf(tree, &n)
+	now, err := trees.at(tx.Now)
+	if err != nil {
+		return nil, err
+	}
+	if a.terms = termsOf(versions, tree, a.invoice.To.Add(-oneDay)); a.terms.Payer == "" {
+		a.terms.Payer = firstEntity(now)
+	}
+	a.terms.Workspace = a.invoice.Workspace
+	// As nodes were when the cycle ended; those that came since, as they are.
+	for _, known := range []*hierarchy.Tree{now, tree} {
+		for _, n := range known.All() {
+			in.Nodes[n.Code] = leafOf(known, &n)
+		}
 	}
 	in.Suspense = in.Nodes[hierarchy.SuspenseCode]
 	if a.rules, err = standingRules(tx); err != nil {

@@ -90,6 +90,9 @@ func TestAnInvoiceTakesThePlaceOfWhatWasAccrued(t *testing.T) {
 	require.Contains(t, change.Impact.Sentence, "Invoice INV-1, $1.00 for 2026-10-01 through 2026-10-31, takes the place of $0.90")
 	_, err = h.approveChange(t, fin, change)
 	require.Error(t, err, "a maker does not decide")
+	waiting, err := h.invoices.Show(t.Context(), cfo, inv.ID)
+	require.NoError(t, err)
+	require.Equal(t, []app.ChangeBrief{{ID: change.ID, Number: change.Number}}, waiting.Waiting)
 	require.Equal(t, int64(90), -h.balances(t, h.one)["US01 accrued_liability"])
 	_, err = h.approveChange(t, cfo, change)
 	require.NoError(t, err)
@@ -267,4 +270,18 @@ func TestAnInvoiceOfAClosedMonthIsBookedInTheNext(t *testing.T) {
 	_, err := h.approveChange(t, cfo, h.propose(t, fin, app.AskAllocation(inv.ID, "it came late")))
 	require.NoError(t, err)
 	require.Equal(t, "2026-11 2026-11-02", h.text(t, `select to_char(posting_period, 'YYYY-MM') || ' ' || entry_date from journal_entry where tenant_id = $1 and kind = 'invoice'`, h.one.tenant))
+}
+
+// TestAnInvoiceOfDaysBeforeTheCompanyWasHere has nodes of today to bear it.
+func TestAnInvoiceOfDaysBeforeTheCompanyWasHere(t *testing.T) {
+	t.Parallel()
+	h, fin, cfo := closeOf(t)
+	inv := h.enter(t, fin, billedFor("OLD-1", "2025-11-01", "2025-11-30", [4]string{"usage", "Claude API", "4.00", ""}, [4]string{"fee", "support", "1.00", "CC-2"}))
+	shown, err := h.invoices.Show(t.Context(), fin, inv.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{"BU-1 0 100", "BU-1 / CC-2 100 100"}, borne(&shown))
+	require.Equal(t, money.Cents(4_00), shown.Residual, "nothing was charged then: it is explained before it is borne")
+	_, err = h.approveChange(t, cfo, h.propose(t, fin, app.AskAllocation(inv.ID, "as split")))
+	require.NoError(t, err)
+	require.Equal(t, int64(-5_00), h.balances(t, h.one)["US01 payable"])
 }
