@@ -69,8 +69,8 @@ func arrows() map[string][]string {
 		"app/table":       nil,
 		"app/allocation":  append(slices.Clone(base), "app/money"),
 		"app/invoice":     append(slices.Clone(base), "app/money", "app/period", "app/table"), // sideways: a cycle is cut at the ends of months
-		"app/forecast":    append(slices.Clone(base), "app/money", "app/period"), // sideways: to a month's end
-		"app/retention":   append(slices.Clone(base), "app/period"),              // sideways: terms are counted from months
+		"app/forecast":    append(slices.Clone(base), "app/money", "app/period"),              // sideways: to a month's end
+		"app/retention":   append(slices.Clone(base), "app/period"),                           // sideways: terms are counted from months
 		"app/variance":    append(slices.Clone(base), "app/money"),
 		"app/export":      base,
 		"app/branding":    base,

@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -231,7 +232,7 @@ func (a *allocating) refused(now time.Time) error {
 
 // canonical is the run as the bytes that its digest covers.
 func (a *allocating) canonical() ([]byte, error) {
-	return a.run.Canonical(fmt.Sprintf("%x", a.row.Digest))
+	return a.run.Canonical(hex.EncodeToString(a.row.Digest))
 }
 
 // allocationAsk is what a maker sends.

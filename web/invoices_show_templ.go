@@ -846,7 +846,7 @@ func bearersPanel(s *app.InvoiceShown) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, "</h2><span class=\"sub\">largest remainder on exact weights; every level adds up to the invoice</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"bearers\"><table class=\"ledger tree\" data-rows><caption>US dollars; a node’s total is its own and what lies below it</caption> <thead><tr><th scope=\"col\">Node</th><th scope=\"col\">Entity</th><th scope=\"col\">GL account</th><th scope=\"col\">Capitalization</th><th scope=\"col\" class=\"num\">Exact charges</th><th scope=\"col\" class=\"num\">Accrued before</th><th scope=\"col\" class=\"num\">Bears itself</th><th scope=\"col\" class=\"num\">With all below</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, "</h2><span class=\"sub\">largest remainder on exact weights; every level adds up to the invoice</span></header><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"bearers\"><table class=\"ledger\" data-rows><caption>US dollars; a node’s total is its own and what lies below it</caption> <thead><tr><th scope=\"col\">Node</th><th scope=\"col\">Entity</th><th scope=\"col\">GL account</th><th scope=\"col\">Capitalization</th><th scope=\"col\" class=\"num\">Exact charges</th><th scope=\"col\" class=\"num\">Accrued before</th><th scope=\"col\" class=\"num\">Bears itself</th><th scope=\"col\" class=\"num\">With all below</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -144,7 +144,7 @@ type Part struct {
 func Bridge(i *Invoice, charges func(from, to time.Time) money.Sum) ([]Part, error) {
 	var parts []Part
 	var weights []money.Sum
-	any := false
+	charged := false
 	for from := i.From; from.Before(i.To); {
 		month := period.MonthOf(from)
 		to := month.End()
@@ -153,12 +153,12 @@ func Bridge(i *Invoice, charges func(from, to time.Time) money.Sum) ([]Part, err
 		}
 		one := Part{Month: month, From: from, To: to}
 		one.Charges = charges(from, to)
-		any = any || one.Charges.Sign() > 0
+		charged = charged || one.Charges.Sign() > 0
 		parts, weights = append(parts, one), append(weights, one.Charges)
 		from = to
 	}
 	for n := range weights {
-		if !any {
+		if !charged {
 			weights[n] = money.Sum{}
 			weights[n].AddCents(money.Cents(parts[n].To.Sub(parts[n].From) / (24 * time.Hour)))
 		} else if weights[n].Sign() < 0 {

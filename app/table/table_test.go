@@ -30,7 +30,7 @@ func TestAFlawSaysWhereItIs(t *testing.T) {
 	for _, c := range []struct{ name, file, want string }{
 		{"nothing", "", "The file is empty: its first line names the columns code, amount."},
 		{"no lines", "code,amount\n", "The file has columns and no lines."},
-		{"unknown column", "code,amount,ammount\n", `Line 1, column 3 (ammount): "ammount" is no column here. Known: code, amount, memo.`},
+		{"unknown column", "code,amount,amountt\n", `Line 1, column 3 (amountt): "amountt" is no column here. Known: code, amount, memo.`},
 		{"twice", "code,amount,code\n", "Line 1, column 3 (code): The column code is named twice."},
 		{"missing", "code\nx\n", "Line 1: The column amount is missing."},
 		{"too few fields", "code,amount\nx\n", "Line 2: The line has 1 fields; the first line names 2."},

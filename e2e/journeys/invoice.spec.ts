@@ -41,7 +41,7 @@ test('finance enters an invoice, sees what it is made of, and a controller books
 
   await expect(page.getByRole('heading', { name: `Invoice ${number}` })).toBeVisible();
   await expect(page.getByText('every part of the difference has its name')).toBeVisible();
-  await expect(page.getByRole('row', { name: /^Rounding/ })).toBeVisible();
+  await expect(page.getByRole('row', { name: /^Rounding invoices are in cents/ })).toBeVisible();
   await expect(page.getByRole('link', { name: `${number}.pdf` })).toBeVisible();
   await expectAccessible(page);
   const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Export CSV' }).click()]);
@@ -64,7 +64,7 @@ test('finance enters an invoice, sees what it is made of, and a controller books
   await controller.getByRole('link', { name: number, exact: true }).click();
   await controller.getByRole('link', { name: /^Journal \d+$/ }).click();
   await expect(controller.getByRole('row', { name: /^Payable/ })).toContainText((Number(charged) + 1.25).toFixed(2).replace(/\B(?=(\d{3})+(?!\d))/g, ','));
-  expect(complaints).toEqual([]);
+  expect(complaints.filter((text) => !text.includes('422'))).toEqual([]); // the one refusal above
 });
 
 test('a file with an error is refused whole', async ({ page }) => {

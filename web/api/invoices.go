@@ -156,7 +156,7 @@ func (a *API) showInvoice(c *call, _ NoQuery) (InvoiceCase, error) {
 
 // InvoicePayload is what a change of kind invoice enters: a file of invoices, as the page takes it.
 type InvoicePayload struct {
-	File  string        `json:"file" doc:"CSV with a line for each line of an invoice: invoice_number, workspace, issued_on, due_on, service_from, service_through, currency, kind, description, amount, invoice_total, and where wanted issuer, reference, node."`
+	File  string        `json:"file" doc:"CSV, a line for each of an invoice: invoice_number, workspace, issued_on, due_on, service_from, service_through, currency, kind, description, amount, invoice_total; issuer, reference, node."`
 	Paper *InvoicePaper `json:"paper,omitempty" doc:"The file that the invoices came as."`
 }
 
@@ -189,4 +189,3 @@ type SharingPart struct {
 	Code   string `json:"code"`
 	Weight int64  `json:"weight,omitempty" doc:"Basis points of percent, the count of a driver."`
 }
-
