@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -216,19 +217,41 @@ func offboardingImpact(tx *db.Tx, c approval.Change) (approval.Impact, error) {
 	if err != nil {
 		return approval.Impact{}, err
 	}
-	var kept []string
+	var ends, kept []string
+	for _, one := range []struct {
+		n    int64
+		what string
+	}{
+		{has.Keys, "virtual key"}, {has.Tokens, "API token"}, {has.Sessions, "session"}, {has.Logins, "command-line login"}, {has.Delegations, "delegation"},
+		{has.Rights, "right"}, {has.Invitations, "invitation"}, {has.Channels, "channel"},
+	} {
+		if one.n > 0 {
+			ends = append(ends, counted(one.n, one.what))
+		}
+	}
 	for i := range left.Classes {
 		one := &left.Classes[i]
+		words := ClassWords(one.Class) + " from " + one.First.Format(time.DateOnly)
+		if one.Last.After(one.First) {
+			words += " to " + one.Last.Format(time.DateOnly)
+		}
 		if one.Months > 0 {
-			kept = append(kept, fmt.Sprintf("%s from %s to %s", ClassWords(one.Class), one.First.Format(time.DateOnly), one.Last.Format(time.DateOnly)))
+			kept = append(kept, words)
 		}
 	}
 	others := max(has.Waiting-1, 0) // without this one
 	return approval.Impact{Keys: int(has.Keys), Sentence: fmt.Sprintf(
-		"The company %s ends here for good. At once end %d virtual keys, %d API tokens, %d sessions, %d command-line logins, %d delegations, %d rights to charge, %d invitations and %d channels; "+
-			"%d other proposals that wait are withdrawn, and the provider's credential is destroyed. Kept are %d requests and %d audit records; "+
-			"their terms run from now where books are open, and what was kept for its term is purged without another decision: %s; "+
-			"then all that remains, but for tombstones and the digests of the log. The export of %s (manifest %s) is what was handed over. There is no way back: a new company needs another short name.",
-		p.Slug, has.Keys, has.Tokens, has.Sessions, has.Logins, has.Delegations, has.Rights, has.Invitations, has.Channels,
-		others, has.Requests, has.Records, strings.Join(kept, "; "), p.AsOf.Format("2006-01-02 15:04 UTC"), p.Export)}, nil
+		"%s ends here for good, and there is no way back: a new company needs another short name. At once end %s; %s withdrawn and the provider's credential destroyed. "+
+			"Kept are %s and %s. Terms run from now where books are open, and what was kept for its term is purged without another decision: %s; then all that remains, but for tombstones and the digests of the log. "+
+			"What was handed over is the export of %s.",
+		p.Slug, strings.Join(ends, ", "), counted(others, "other proposal"), counted(has.Requests, "request"), counted(has.Records, "audit record"), strings.Join(kept, "; "),
+		p.AsOf.Format("2006-01-02 15:04 UTC"))}, nil
+}
+
+// counted is a number of things, in words.
+func counted(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(n, 10) + " " + one + "s"
 }

@@ -81,11 +81,13 @@ func TestACompanyIsLetGoByTwoAndTheOtherStays(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, theirView.Export)
 
+	h.mails(t)
 	change := h.propose(t, mine.owner, app.AskOffboarding("one", "", "the contract ended"))
 	require.True(t, change.Open())
 	for _, part := range []string{
-		"The company one ends here for good. At once end 1 virtual keys, 1 API tokens, 4 sessions, 1 command-line logins, 1 delegations, 1 rights to charge, 1 invitations and 1 channels; 1 other proposals that wait are withdrawn",
-		"Kept are 2 requests and ", "requests with their adjustments from 2033-12-01 to 2033-12-01", "(manifest " + digest + ")", "There is no way back",
+		"one ends here for good, and there is no way back",
+		"At once end 1 virtual key, 1 API token, 4 sessions, 1 command-line login, 1 delegation, 1 right, 1 invitation, 1 channel; 1 other proposal withdrawn and the provider's credential destroyed",
+		"Kept are 2 requests and ", "requests with their adjustments from 2033-12-01;", "What was handed over is the export of ",
 	} {
 		require.Contains(t, change.Impact.Sentence, part)
 	}
@@ -100,6 +102,7 @@ func TestACompanyIsLetGoByTwoAndTheOtherStays(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, approval.StateApplied, applied.State)
 	require.Equal(t, before, h.of(t, h.two), "nothing of the other company")
+	require.Contains(t, h.mails(t), "told owner", "every owner is told")
 
 	// Whoever and whatever came in does not any more.
 	for _, who := range []string{"owner", "fin", "cfo", "ada"} {
@@ -303,6 +306,7 @@ func TestWhatIsKeptOfAFormerCompanyGoesWhenItsTermsAreOver(t *testing.T) {
 	in := lived[h.one]
 	_, err := h.approveChange(t, in.cfo, h.propose(t, in.owner, app.AskOffboarding("one", "", "the contract ended")))
 	require.NoError(t, err)
+	h.mails(t)
 	h.place(t, h.one)
 	require.NoError(t, h.log.Sign(t.Context(), h.one.tenant))
 	h.superuser(t, `update offboarding set offboarded_at = '2018-11-11'`) // the clock of the database cannot be turned
@@ -326,7 +330,8 @@ func TestWhatIsKeptOfAFormerCompanyGoesWhenItsTermsAreOver(t *testing.T) {
 	require.Equal(t, approval.StateApplied, hold.State)
 	require.Zero(t, cleared(h.one))
 	h.superuser(t, `insert into legal_hold_end select tenant_id, change_id, change_id as by_change, now() from legal_hold`)
-	require.Equal(t, 4, cleared(h.one), "requests, sign-ins, records, and then all that remained")
+	h.take(t, "notify_change") // of the hold
+	require.Equal(t, 5, cleared(h.one), "requests, notices, sign-ins, records, and then all that remained")
 	require.Zero(t, cleared(h.one), "once")
 	require.Equal(t, theirs, h.of(t, h.two), "nothing of the other company")
 
@@ -345,8 +350,9 @@ func TestWhatIsKeptOfAFormerCompanyGoesWhenItsTermsAreOver(t *testing.T) {
 	require.Zero(t, h.number(t, `select count(*) from keys.person_key where tenant_id = $1 and shard is not null`, h.one.tenant))
 	require.Positive(t, h.number(t, `select count(*) from keys.person_key where tenant_id = $1 and shard is not null`, h.two.tenant))
 	require.Equal(t, "offboarding purge", h.text(t, `select string_agg(distinct kind, ' ' order by kind) from change where tenant_id = $1`, h.one.tenant))
-	require.Equal(t, "audit company sessions usage", h.text(t, `select string_agg(class, ' ' order by class) from tombstone where tenant_id = $1`, h.one.tenant))
-	require.EqualValues(t, 4, h.records(t, h.one.tenant, "retention.purged"))
+	require.Equal(t, "audit company notices sessions usage", h.text(t, `select string_agg(class, ' ' order by class) from tombstone where tenant_id = $1`, h.one.tenant))
+	require.EqualValues(t, 5, h.records(t, h.one.tenant, "retention.purged"))
+	require.Empty(t, h.mails(t), "nobody is told years later")
 
 	h.place(t, h.one)
 	require.NoError(t, h.log.Sign(t.Context(), h.one.tenant))

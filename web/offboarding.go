@@ -1,8 +1,10 @@
 package web
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"tollbook/app"
 	"tollbook/app/id"
@@ -91,7 +93,7 @@ func offboardingEffects(v *visit, ends *app.OffboardingView) []offboardingEffect
 	}
 	return []offboardingEffect{
 		{"Virtual keys", has.Keys, "revoked; every gateway refuses them within a second", at("key", "/keys")},
-		{"API tokens", has.Tokens, "revoked", at("token", "/members/tokens")},
+		{"API tokens", has.Tokens, "revoked", at("token", "/tokens")},
 		{"Sessions", has.Sessions, "ended; nobody can sign in any more, and is told why", ""},
 		{"Command-line logins", has.Logins, "ended, with the credentials they were given", ""},
 		{"Delegations", has.Delegations, "ended", at("policy", "/changes/delegations")},
@@ -141,6 +143,21 @@ func changeLink(change id.Change, number int64, words string) link {
 		label += ", " + words
 	}
 	return link{Label: label, URL: "/changes/" + change.String()}
+}
+
+// offboardingDiff says what a proposal of a company's end is about.
+func offboardingDiff(payload []byte) []fieldDiff {
+	var said struct {
+		Slug   string    `json:"slug"`
+		Export string    `json:"export"`
+		AsOf   time.Time `json:"export_as_of"`
+	}
+	if json.Unmarshal(payload, &said) != nil || said.Slug == "" {
+		return nil
+	}
+	return []fieldDiff{
+		{Name: "company", Was: []string{said.Slug}}, {Name: "handed over", Is: []string{"everything as of " + ui.Instant(said.AsOf)}}, {Name: "its manifest, SHA-256", Is: []string{said.Export}},
+	}
 }
 
 // keptUntil says when a class's months have been kept long enough.

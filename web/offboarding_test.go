@@ -47,7 +47,7 @@ func TestACompanysEndIsProposedOnItsPage(t *testing.T) {
 	require.Contains(t, wrong.body, `value="acne"`)
 	sent := w.send(owner, path, url.Values{"slug": {"acme"}, "reason": {"the contract ended"}})
 	require.Equal(t, 303, sent.status)
-	require.Contains(t, w.see(t, w.one, app.RoleController, sent.header.Get("Location")).body, "The company acme ends here for good.")
+	require.Contains(t, w.see(t, w.one, app.RoleController, sent.header.Get("Location")).body, "acme ends here for good")
 	page = w.see(t, w.one, app.RoleTenantOwner, path)
 	wholesome(t, page)
 	require.Contains(t, page.body, "one waits for its decision")
