@@ -44,7 +44,7 @@ func newCosigner(name string, seed byte) cosigner {
 func (c cosigner) line(text string, at int64) []byte {
 	signature := ed25519.Sign(c.private, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", at, text))
 	raw := binary.BigEndian.AppendUint32(nil, c.hash)
-	raw = binary.BigEndian.AppendUint64(raw, uint64(at)) //nolint:gosec // a time of these years
+	raw = binary.BigEndian.AppendUint64(raw, uint64(at))
 	return []byte("— " + c.name + " " + base64.StdEncoding.EncodeToString(append(raw, signature...)) + "\n")
 }
 
