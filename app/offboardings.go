@@ -122,7 +122,8 @@ func (o *Offboardings) Show(ctx context.Context, who Actor) (OffboardingView, er
 		if view.Waiting, view.WaitingNumber, _, err = tx.OffboardingWaits(); err != nil {
 			return err
 		}
-		view.Remains, err = remains(tx, &view.Holdings, tx.Now)
+		view.Remains, err = remains(tx, tx.Now)
+		view.Remains.Requests, view.Remains.Records = view.Holdings.Requests, view.Holdings.Records
 		return err
 	})
 	return view, err
@@ -158,8 +159,8 @@ func holdsInForce(tx *db.Tx) ([]LegalHold, error) {
 
 // remains says what of a company is kept, and until when: of one that was let go at an
 // instant, or would be.
-func remains(tx *db.Tx, has *Holdings, gone time.Time) (Remains, error) {
-	left := Remains{Requests: has.Requests, Records: has.Records}
+func remains(tx *db.Tx, gone time.Time) (Remains, error) {
+	var left Remains
 	k, err := readTerms(tx)
 	if err != nil {
 		return left, err

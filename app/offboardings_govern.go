@@ -213,7 +213,7 @@ func offboardingImpact(tx *db.Tx, c approval.Change) (approval.Impact, error) {
 	if err != nil {
 		return approval.Impact{}, err
 	}
-	left, err := remains(tx, &has, tx.Now)
+	left, err := remains(tx, tx.Now)
 	if err != nil {
 		return approval.Impact{}, err
 	}

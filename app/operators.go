@@ -275,11 +275,13 @@ func (o *Operators) remaining(ctx context.Context, t *PlatformTenant) error {
 		return nil
 	}
 	return o.db.ReadTenant(ctx, t.ID, func(tx *db.Tx) error {
-		has, err := tx.Holdings()
-		if err != nil {
+		var err error
+		if t.Remains, err = remains(tx, t.OffboardedAt); err != nil {
 			return err
 		}
-		t.Remains, err = remains(tx, &has, t.OffboardedAt)
+		if t.Remains.Requests, err = tx.RequestsKept(); err == nil {
+			t.Remains.Records, err = tx.LogSize()
+		}
 		return err
 	})
 }

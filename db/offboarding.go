@@ -124,6 +124,13 @@ func (t *Tx) Holdings() (HoldingsRow, error) {
 	return rows[0], nil
 }
 
+// RequestsKept counts the requests that were not purged, from their batches.
+func (t *Tx) RequestsKept() (int64, error) {
+	var n int64
+	_, err := t.row("count requests", []any{&n}, `select coalesce(sum(requests), 0) from usage_batch where tenant_id = $1`, t.Tenant)
+	return n, err
+}
+
 // What offboarding ends, in the order it does. Each statement ends all of one kind that has
 // not ended and returns their ids; $1 is the tenant, $2 now, $3 the change.
 const (

@@ -70,6 +70,7 @@ func readingRetention() map[string]query {
 			has, err := tx.Holdings()
 			return has.Requests, err
 		}},
+		"RequestsKept": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.RequestsKept() }},
 		"WaitingAnyhow": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			rows, err := tx.WaitingAnyhow(500)
 			for i := range rows {
