@@ -182,7 +182,10 @@ func (h *house) exportedMonth(t *testing.T, c *company, from time.Time, usage bo
 			text, err := fs.ReadFile(bundle, other.Name)
 			require.NoError(t, err)
 			if other.Name == file.Name {
-				text = bytes.Replace(text, []byte("A"), []byte("B"), 1)
+				whole := text
+				for letter := byte('A'); letter < 'Z' && bytes.Equal(text, whole); letter++ { // hashes need not have every letter
+					text = bytes.Replace(whole, []byte{letter}, []byte{letter + 1}, 1)
+				}
 				text = bytes.Replace(text, []byte(`"rows"`), []byte(`"rowz"`), 1)
 			}
 			bent[other.Name] = &fstest.MapFile{Data: text}
