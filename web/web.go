@@ -53,9 +53,10 @@ type Areas struct {
 	Log       *app.Log
 	Notices   *app.Notices
 
-	Adjustments *app.Adjustments
-	Retentions  *app.Retentions
-	Books       *app.Books
+	Adjustments  *app.Adjustments
+	Retentions   *app.Retentions
+	Offboardings *app.Offboardings
+	Books        *app.Books
 }
 
 // Web serves people and programs.
