@@ -64,7 +64,9 @@ func logFamilies() []logFamily {
 		}},
 		{"Company", "tenant.", []logWord{
 			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"}, {"tenant.pseudonyms_sealed", "Pseudonym key sealed anew"},
+			{"tenant.offboarded", "Company offboarded"},
 		}},
+		{"Offboarding", "offboarding.", []logWord{{"offboarding.ended", "Ended with the company"}}},
 		{"Installation", "", []logWord{{"installation.restored", "Installation restored from a backup"}}},
 		{"Operator", "operator.", []logWord{
 			{"operator.job_retry", "Operator retried jobs"}, {"operator.job_cancel", "Operator canceled jobs"}, {"operator.job_delete", "Operator deleted jobs"},
@@ -151,6 +153,7 @@ func changeKinds() []changeKind {
 		{"branding", "name on paper", "setting", always("/settings")},
 		{"tenant_suspension", "suspension of the company", "", nil},
 		{"tenant_resumption", "end of the company’s suspension", "", nil},
+		{"offboarding", "offboarding of the company", "offboarding", always(offboardingPath)},
 		{"upstream", "provider’s address", "setting", always("/settings")},
 		{"node", "node", "chargeback", changedNode},
 		{"key", "virtual key", "key", changedKey},
@@ -376,6 +379,10 @@ func inShort(e *app.LogEntry) string {
 		return ui.Words(d.text("role"))
 	case e.Action == "tenant.exported":
 		return d.count("files", "file") + ", " + d.count("rows", "row")
+	case e.Action == "offboarding.ended":
+		return d.endedAtOnce()
+	case e.Action == "tenant.offboarded":
+		return "by Change " + d.text("number") + ", after the export " + shorten(d.text("manifest_sha256"), 12)
 	case family == "operator":
 		return d.jobs()
 	}
@@ -437,6 +444,12 @@ func (d recordDetail) ofLog(action string) string {
 		return "records of " + from + " to before " + to
 	}
 	return shorten(d.text("verifier"), 60)
+}
+
+// endedAtOnce says how many of one kind ended with their company.
+func (d recordDetail) endedAtOnce() string {
+	list, _ := d.values["ids"].([]any)
+	return ui.Count(int64(len(list))) + " " + d.text("what")
 }
 
 func (d recordDetail) jobs() string {

@@ -53,10 +53,11 @@ type Areas struct {
 	Log       *app.Log
 	Notices   *app.Notices
 
-	Adjustments *app.Adjustments
-	Retentions  *app.Retentions
-	Books       *app.Books
-	Invoices    *app.Invoices
+	Adjustments  *app.Adjustments
+	Retentions   *app.Retentions
+	Offboardings *app.Offboardings
+	Books        *app.Books
+	Invoices     *app.Invoices
 }
 
 // Web serves people and programs.

@@ -115,7 +115,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Views:      app.NewViews(clone.DB, access, changes),
 		Settings:   app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
 		Log:        records,
-		Retentions: app.NewRetentions(clone.DB, access, changes),
+		Retentions: app.NewRetentions(clone.DB, access, changes), Offboardings: app.NewOffboardings(clone.DB, access, changes),
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}

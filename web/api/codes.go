@@ -7,7 +7,7 @@ func Codes() []string {
 		// What a failure is when nothing closer is known.
 		"conflict", "forbidden", "internal", "invalid", "limited", "not_found", "unauthenticated", "unavailable",
 		// Who asks.
-		"not_allowed", "tenant_suspended", "token_unknown", "tokens_never_decide",
+		"not_allowed", "tenant_offboarded", "tenant_suspended", "token_unknown", "tokens_never_decide",
 		// How it was asked.
 		"body_syntax", "body_too_large", "content_type", "cursor_syntax", "endpoint_absent", "field_type", "field_unknown", "group_by_unknown",
 		"id_syntax", "idempotency_key_length", "idempotency_mismatch", "instant_syntax", "limit_range", "method_refused", "parameter_repeated",
@@ -50,6 +50,8 @@ func Codes() []string {
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
+		// A company's end here.
+		"export_absent", "export_stale", "offboarding_active", "offboarding_held", "offboarding_slug", "offboarding_waits",
 		// Kinds of changes that others decide about.
 		"maker_suspended", "policies_moved",
 		// Us.
