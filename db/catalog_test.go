@@ -160,7 +160,7 @@ func TestSystemReadsOnlyWhatItIsListedFor(t *testing.T) {
 		granted = append(granted, table)
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,person_key,placement,price_version,pseudonym_key,rule_version,tenant,tenant_profile,tenant_state,upstream,virtual_key", strings.Join(granted, ","))
+	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,offboarding,person_key,placement,price_version,pseudonym_key,rule_version,tenant,tenant_profile,tenant_state,upstream,virtual_key", strings.Join(granted, ","))
 }
 
 func TestATenantSeesNothingOfAnother(t *testing.T) {
