@@ -38,6 +38,9 @@ const (
 	changeRetag        = "retag"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
+	changeInvoice      = "invoice"
+	changeAllocation   = "allocation"
+	changeSharing      = "sharing"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -92,6 +95,7 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
+	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",

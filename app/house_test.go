@@ -78,6 +78,7 @@ type house struct {
 	keeps     *app.Retentions
 	ends      *app.Offboardings
 	books     *app.Books
+	invoices  *app.Invoices
 	one, two  *company
 }
 
@@ -134,6 +135,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
+	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

@@ -52,6 +52,8 @@ func logFamilies() []logFamily {
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 			{"retention.purged", "Rows purged"},
 			{"journal.posted", "Journal entry posted"},
+			{"invoice.entered", "Invoice entered"},
+			{"invoice.allocated", "Invoice booked"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
@@ -164,6 +166,9 @@ func changeKinds() []changeKind {
 		{"retag", "re-tagging of requests", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
 		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
+		{"invoice", "entering of invoices", "invoice", always("/invoices")},
+		{"allocation", "booking of an invoice", "change", ownPage},
+		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -284,6 +289,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("journal", "/journal/"+e.Subject)
 		one.Label = "Journal " + d.text("number")
 		return one
+	case prefix == "inv":
+		one := shown("invoice", "/invoices/"+e.Subject)
+		one.Label = "Invoice " + d.text("number")
+		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
 		one.Label = shorten(d.text("base_url"), 48)
@@ -352,6 +361,10 @@ func inShort(e *app.LogEntry) string {
 		return d.proved()
 	case e.Action == "journal.posted":
 		return d.posted()
+	case e.Action == "invoice.entered":
+		return d.joined("from", "to") + ", " + d.count("lines", "line")
+	case e.Action == "invoice.allocated":
+		return d.count("shares", "share") + ", by a change"
 	case family == "log":
 		return d.ofLog(e.Action)
 	case e.Action == "upstream.tested":

@@ -129,6 +129,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("journal", "read") {
 		add("Journal", "/journal")
 	}
+	if v.may("invoice", "read") {
+		add("Invoices", invoicesPath)
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()

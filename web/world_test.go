@@ -122,6 +122,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.areas.Adjustments, err = app.NewAdjustments(clone.DB, access, changes, w.areas.Reports)
 	require.NoError(t, err)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
+	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
@@ -248,6 +249,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.channels(t, c)
 	w.decision(t, c)
 	w.books(t, c)
+	w.invoices(t, c)
 	return c
 }
 
@@ -469,6 +471,22 @@ func (w *world) books(t *testing.T, c *company) {
 	require.NoError(t, err)
 	c.things["/journal"] = page.Entries[0].ID.String()
 	c.words = append(c.words, page.Entries[0].ID.String(), page.Entries[0].Digest)
+}
+
+// invoices enters one of October, with its paper.
+func (w *world) invoices(t *testing.T, c *company) {
+	t.Helper()
+	file := "invoice_number,workspace,issued_on,due_on,service_from,service_through,currency,kind,description,amount,invoice_total\n" +
+		c.slug + "-0041,default,2026-11-02,2026-12-02,2026-10-01,2026-10-31,USD,usage," + c.slug + " API,12.34,14.34\n" +
+		c.slug + "-0041,default,2026-11-02,2026-12-02,2026-10-01,2026-10-31,USD,tax,sales tax,2.00,14.34\n"
+	proposer, err := w.areas.Members.ByToken(t.Context(), secret.NewText(c.tokens[app.RoleServiceAccount]))
+	require.NoError(t, err)
+	made, err := w.areas.Approvals.Propose(t.Context(), proposer, app.AskInvoices([]byte(file), &app.PaperAsk{Name: c.slug + ".pdf", Content: []byte("%PDF-1.7 " + c.slug)}, "it came"), "")
+	require.NoError(t, err)
+	list, err := w.areas.Invoices.Entered(t.Context(), app.Command(c.tenant), made.ID)
+	require.NoError(t, err)
+	c.things["/invoices"] = list[0].ID.String()
+	c.words = append(c.words, list[0].Number, list[0].Digest)
 }
 
 // session signs a member in without an issuer and returns the cookie.

@@ -42,6 +42,10 @@ func Codes() []string {
 		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
 		// The journal.
 		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_period", "treatment_unknown", "workspace_length",
+		// Invoices.
+		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",
+		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",
+		"sharing_same", "sharing_twice", "sharing_weight",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// What is kept how long.
