@@ -31,6 +31,7 @@ type Areas struct {
 	Approvals *app.Approvals
 	Rules     *app.Rules
 	Books     *app.Books
+	Invoices  *app.Invoices
 }
 
 // Config is what the API is told.
@@ -96,6 +97,8 @@ func (a *API) table() []Endpoint {
 		get("/journal", "journal", "read", "Entries of the books, the newest number first.", a.listJournal),
 		get("/journal/trial-balance", "journal", "read", "Accounts by entity in a month of the books, with their control totals.", a.trialBalance),
 		get("/journal/:id", "journal", "read", "One entry with its lines.", a.showEntry),
+		get("/invoices", "invoice", "read", "What the provider billed, issued last first.", a.listInvoices),
+		get("/invoices/:id", "invoice", "read", "One invoice: against the ledger, and by who bears it.", a.showInvoice),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
 		get("/changes/:id", "change", "read", "One change: what it moves by node, the steps of its policy with who approved and who is asked, and what was said.", a.showChange),
