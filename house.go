@@ -20,6 +20,7 @@ import (
 	"tollbook/gateway"
 	"tollbook/gateway/span"
 	"tollbook/jobs"
+	"tollbook/jobs/anthropicadmin"
 	"tollbook/jobs/deliver"
 	"tollbook/web"
 )
@@ -57,6 +58,7 @@ type house struct {
 	keeps     *app.Retentions
 	ends      *app.Offboardings
 	books     *app.Books
+	provider  *app.ProviderReports
 	invoices  *app.Invoices
 }
 
@@ -109,6 +111,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
+	h.provider = app.NewProviderReports(h.db, h.changes, h.members, h.tenants, h.ring)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
@@ -171,7 +174,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices, Provider: h.provider,
 		})
 		if err != nil {
 			return p, err
@@ -180,7 +183,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
 	if h.settings.runs("jobs") {
-		o.records, o.notices = h.records, h.notices
+		o.records, o.notices, o.provider = h.records, h.notices, h.provider
 	}
 	p.operations(o)
 	return p, nil
@@ -196,8 +199,9 @@ func askProvider() func(*http.Request) (*http.Response, error) {
 func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
+	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office, h.provider, admin))
 		if err == nil {
 			started.Store(&stop)
 		}

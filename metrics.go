@@ -21,10 +21,11 @@ type observed struct {
 	db        *db.DB
 	snapshots *app.Snapshots
 	metering  *app.Metering
-	records   *app.Log         // nil where no jobs run
-	notices   *app.Notices     // the same
-	gateway   *gateway.Gateway // nil where none runs
-	spans     *span.Exporter   // nil where none are sent
+	records   *app.Log             // nil where no jobs run
+	notices   *app.Notices         // the same
+	provider  *app.ProviderReports // the same
+	gateway   *gateway.Gateway     // nil where none runs
+	spans     *span.Exporter       // nil where none are sent
 
 	mu     sync.Mutex
 	jobs   []db.JobCount
@@ -54,6 +55,11 @@ func (o *observed) Collect(ch chan<- prometheus.Metric) {
 		s.counter("log_witness_failures_total", "Times a witness was asked here and did not see the head.", failed)
 		s.counter("log_witness_refusals_total", "Of them, those where it said that it has seen another log of that name.", refused)
 		s.gauge("log_witnesses_behind", "Logs that a witness was behind with when it was last asked here.", float64(behind))
+	}
+	if o.provider != nil {
+		for _, c := range o.provider.Counts() {
+			s.counter("provider_pulls_total", "Pulls of provider reports that ended here, by how they did.", c.Count, "outcome", c.Outcome)
+		}
 	}
 	if o.notices != nil {
 		s.gauge("mail_configured", "1 when a mail server is configured here.", truth(o.notices.MailOn()))

@@ -38,6 +38,7 @@ const (
 	changeRetag        = "retag"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
+	changeSource       = "report_source"
 	changeInvoice      = "invoice"
 	changeAllocation   = "allocation"
 	changeSharing      = "sharing"
@@ -95,6 +96,7 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
+	changeSource:  "source",
 	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",

@@ -78,6 +78,7 @@ type house struct {
 	keeps     *app.Retentions
 	ends      *app.Offboardings
 	books     *app.Books
+	provider  *app.ProviderReports
 	invoices  *app.Invoices
 	one, two  *company
 }
@@ -135,6 +136,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
+	h.provider = app.NewProviderReports(h.clone.DB, h.changes, h.members, h.tenants, ring)
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)

@@ -59,6 +59,8 @@ type scene struct {
 	batch      db.Batch
 	adjustment id.Batch
 	entry      id.Entry
+	pull       id.Pull
+	names      id.Pull
 	invoice    id.Invoice
 	allocation id.Allocation
 	deputy     id.Member
@@ -138,6 +140,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.decisions(t, tx)
 		s.adjustments(t, tx)
 		s.journal(t, tx)
+		s.pulls(t, tx)
 		s.invoices(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
@@ -309,6 +312,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingAdjustments())
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
+	maps.Copy(all, readingProvider())
 	maps.Copy(all, readingInvoices())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
@@ -829,7 +833,7 @@ func reading() map[string]query {
 		}},
 		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			last, waiting, err := tx.LogEnd()
-			if last != 4 || waiting != 1 {
+			if last != 5 || waiting != 1 {
 				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
 			}
 			return waiting, err

@@ -47,6 +47,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'journal', role: 'finance_admin', open: (page) => go(page, '/journal?period=' + lastMonth()) },
   { name: 'journal-entry', role: 'controller', open: firstEntry },
   { name: 'journal-reverse', role: 'finance_admin', open: reverseFirst },
+  { name: 'provider-reports', role: 'finance_admin', open: (page) => go(page, '/settings/provider') },
   { name: 'journal-terms', role: 'finance_admin', open: (page) => go(page, '/journal/terms') },
   { name: 'trial-balance', role: 'auditor', open: (page) => go(page, '/journal/trial-balance?period=' + lastMonth()) },
   { name: 'chargeback-movement', role: 'finance_admin', open: (page) => go(page, '/chargeback/movement') },

@@ -5,11 +5,14 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/fault"
+	"tollbook/jobs/anthropicadmin"
 	"tollbook/jobs/deliver"
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, office *deliver.Office) *river.Workers {
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, office *deliver.Office,
+	reports *app.ProviderReports, client *anthropicadmin.Client,
+) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
@@ -25,6 +28,7 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &settlePrices{adjustments: adjustments})
 	river.AddWorker(workers, &notifyChange{notices: notices})
 	river.AddWorker(workers, &deliverNotice{notices: notices, office: office})
+	river.AddWorker(workers, &pullReports{reports: reports, client: client})
 	return workers
 }
 

@@ -56,7 +56,9 @@ func logFamilies() []logFamily {
 			{"invoice.allocated", "Invoice booked"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
-		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
+		{"Provider", "", []logWord{
+			{"upstream.tested", "Provider tested"}, {"provider.pulled", "Provider report pulled"}, {"provider.asked", "Provider report asked for"}, {"provider.pull_failed", "Pull of a provider report failed"},
+		}},
 		{"Notices", "notice.", []logWord{{"notice.resent", "Notice sent again"}, {"notice.tested", "Channel tested"}}},
 		{"The log itself", "log.", []logWord{
 			{"log.verified", "Log checked"}, {"log.broken", "Log found broken"}, {"log.key_used", "Log key first used"}, {"log.key_ended", "Log key signs no longer"}, {"log.exported", "Log exported"},
@@ -166,6 +168,7 @@ func changeKinds() []changeKind {
 		{"retag", "re-tagging of requests", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
 		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
+		{"report_source", "source of provider reports", "source", always("/settings/provider")},
 		{"invoice", "entering of invoices", "invoice", always("/invoices")},
 		{"allocation", "booking of an invoice", "change", ownPage},
 		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
@@ -289,6 +292,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("journal", "/journal/"+e.Subject)
 		one.Label = "Journal " + d.text("number")
 		return one
+	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
+		one := shown("source", "/settings/provider/pulls/"+e.Subject)
+		one.Label = "Pull " + d.text("number")
+		return one
 	case prefix == "inv":
 		one := shown("invoice", "/invoices/"+e.Subject)
 		one.Label = "Invoice " + d.text("number")
@@ -367,6 +374,8 @@ func inShort(e *app.LogEntry) string {
 		return d.count("shares", "share") + ", by a change"
 	case family == "log":
 		return d.ofLog(e.Action)
+	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
+		return d.joined("report", "day", "state", "reason")
 	case e.Action == "upstream.tested":
 		return d.joined("outcome", "detail")
 	case family == "sign_in":

@@ -58,6 +58,7 @@ type Areas struct {
 	Offboardings *app.Offboardings
 	Books        *app.Books
 	Invoices     *app.Invoices
+	Provider     *app.ProviderReports
 }
 
 // Web serves people and programs.

@@ -167,6 +167,7 @@ type (
 	channel    struct{}
 	decision   struct{}
 	entry      struct{}
+	pull       struct{}
 	invoice    struct{}
 	allocation struct{}
 )
@@ -274,6 +275,9 @@ func (decision) Prefix() string { return "dcn_" }
 func (entry) Prefix() string { return "jnl_" }
 
 // Prefix implements Kind.
+func (pull) Prefix() string { return "pul_" }
+
+// Prefix implements Kind.
 func (invoice) Prefix() string { return "inv_" }
 
 // Prefix implements Kind.
@@ -316,6 +320,7 @@ type (
 	Channel    = Of[channel]
 	Decision   = Of[decision]
 	Entry      = Of[entry]
+	Pull       = Of[pull]
 	Invoice    = Of[invoice]
 	Allocation = Of[allocation]
 )
@@ -389,6 +394,9 @@ func NewAllocation(now time.Time) Allocation { return New[allocation](now) }
 // NewEntry makes a journal entry's id.
 func NewEntry(now time.Time) Entry { return New[entry](now) }
 
+// NewPull makes the id of one fetch of a provider's report.
+func NewPull(now time.Time) Pull { return New[pull](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -436,6 +444,9 @@ func ParseInvoice(text string) (Invoice, error) { return Parse[invoice](text) }
 
 // ParseEntry reads a journal entry's id.
 func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
+
+// ParsePull reads the id of one fetch of a provider's report.
+func ParsePull(text string) (Pull, error) { return Parse[pull](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }

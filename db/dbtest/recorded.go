@@ -32,6 +32,8 @@ func unrecorded() map[string]string {
 		"placement":            "an interned tuple of node versions that are recorded",
 		"developer":            "an interned pseudonym of who sent a request",
 		"sign_in":              "who stands at the door is nobody yet; coming in and being refused are recorded",
+		"provider_pull":        "how it ended is recorded",
+		"provider_page":        "the record of its pull's end holds the digest over all pages",
 		"notice_delivery":      "a letter due for what is recorded",
 		"notice_step":          "an attempt to deliver one is a row of its own that stays; sending again is recorded",
 	}

@@ -48,6 +48,8 @@ func Codes() []string {
 		"sharing_same", "sharing_twice", "sharing_weight",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
+		// The provider's reports.
+		"first_day_range", "gateway_key_syntax", "gateway_keys_many", "repull_range", "settle_range", "source_credential", "source_same",
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
 		// A company's end here.
