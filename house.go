@@ -56,6 +56,7 @@ type house struct {
 	adjusts   *app.Adjustments
 	keeps     *app.Retentions
 	books     *app.Books
+	exports   *app.Exports
 }
 
 // assemble opens the database and makes every area.
@@ -106,6 +107,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
+	h.exports = app.NewExports(h.db, h.access, h.changes, h.ring, version)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -168,6 +170,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
 			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Books: h.books,
+			Exports: h.exports,
 		})
 		if err != nil {
 			return p, err

@@ -38,6 +38,9 @@ const (
 	changeRetag        = "retag"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
+	changeAccounts     = "account_mapping"
+	changeAcknowledged = "export_acknowledgment"
+	changeActuals      = "gl_actuals"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -90,6 +93,7 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
+	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",

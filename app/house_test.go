@@ -77,6 +77,7 @@ type house struct {
 	adjusts   *app.Adjustments
 	keeps     *app.Retentions
 	books     *app.Books
+	exports   *app.Exports
 	one, two  *company
 }
 
@@ -132,6 +133,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
+	h.exports = app.NewExports(h.clone.DB, h.access, h.changes, ring, "test")
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

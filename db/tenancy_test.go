@@ -59,6 +59,7 @@ type scene struct {
 	batch      db.Batch
 	adjustment id.Batch
 	entry      id.Entry
+	export     id.Export
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
@@ -136,6 +137,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.decisions(t, tx)
 		s.adjustments(t, tx)
 		s.journal(t, tx)
+		s.exports(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -306,6 +308,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingAdjustments())
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
+	maps.Copy(all, readingExports())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

@@ -34,6 +34,7 @@ type Areas struct {
 	Rights    *app.Rights
 	Approvals *app.Approvals
 	Books     *app.Books
+	Exports   *app.Exports
 }
 
 // Plan says how much to seed.
@@ -100,6 +101,9 @@ func Seed(ctx context.Context, areas Areas, sim *simulator.Simulator, state *Sta
 	}
 	if _, err := areas.Books.Accrue(ctx, tenant); err != nil {
 		return fmt.Errorf("post the journal: %w", err)
+	}
+	if err := mapAccounts(ctx, areas, who, plan); err != nil {
+		return err
 	}
 	if _, err := areas.Audit.Sequence(ctx, tenant); err != nil {
 		return fmt.Errorf("sequence the audit log: %w", err)

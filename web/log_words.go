@@ -51,7 +51,7 @@ func logFamilies() []logFamily {
 		{"Usage and sums", "", []logWord{
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 			{"retention.purged", "Rows purged"},
-			{"journal.posted", "Journal entry posted"},
+			{"journal.posted", "Journal entry posted"}, {"journal.exported", "Journal exported"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
@@ -161,6 +161,9 @@ func changeKinds() []changeKind {
 		{"retag", "re-tagging of requests", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
 		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
+		{"account_mapping", "mapping of accounts", "export", always("/exports")},
+		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
+		{"gl_actuals", "figures of the general ledger", "export", always("/exports")},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -281,6 +284,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("journal", "/journal/"+e.Subject)
 		one.Label = "Journal " + d.text("number")
 		return one
+	case e.Action == "journal.exported":
+		one := shown("export", "/exports/"+e.Subject)
+		one.Label = d.text("external_id")
+		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
 		one.Label = shorten(d.text("base_url"), 48)
@@ -349,6 +356,8 @@ func inShort(e *app.LogEntry) string {
 		return d.proved()
 	case e.Action == "journal.posted":
 		return d.posted()
+	case e.Action == "journal.exported":
+		return d.text("system") + ", " + d.text("period") + ", " + d.count("entries", "entry")
 	case family == "log":
 		return d.ofLog(e.Action)
 	case e.Action == "upstream.tested":

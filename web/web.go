@@ -56,6 +56,7 @@ type Areas struct {
 	Adjustments *app.Adjustments
 	Retentions  *app.Retentions
 	Books       *app.Books
+	Exports     *app.Exports
 }
 
 // Web serves people and programs.
@@ -103,7 +104,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
-		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books})
+		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Exports: areas.Exports})
 	if err != nil {
 		return nil, err
 	}

@@ -122,6 +122,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.areas.Adjustments, err = app.NewAdjustments(clone.DB, access, changes, w.areas.Reports)
 	require.NoError(t, err)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
+	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {

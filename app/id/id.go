@@ -167,6 +167,7 @@ type (
 	channel    struct{}
 	decision   struct{}
 	entry      struct{}
+	exported   struct{}
 )
 
 // Prefix implements Kind.
@@ -271,6 +272,9 @@ func (decision) Prefix() string { return "dcn_" }
 // Prefix implements Kind.
 func (entry) Prefix() string { return "jnl_" }
 
+// Prefix implements Kind.
+func (exported) Prefix() string { return "exp_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -308,6 +312,7 @@ type (
 	Channel    = Of[channel]
 	Decision   = Of[decision]
 	Entry      = Of[entry]
+	Export     = Of[exported]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -373,6 +378,9 @@ func NewDecision(now time.Time) Decision { return New[decision](now) }
 // NewEntry makes a journal entry's id.
 func NewEntry(now time.Time) Entry { return New[entry](now) }
 
+// NewExport makes the id of a journal as it was exported.
+func NewExport(now time.Time) Export { return New[exported](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -417,6 +425,9 @@ func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
 
 // ParseEntry reads a journal entry's id.
 func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
+
+// ParseExport reads the id of a journal as it was exported.
+func ParseExport(text string) (Export, error) { return Parse[exported](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }

@@ -31,6 +31,7 @@ type Areas struct {
 	Approvals *app.Approvals
 	Rules     *app.Rules
 	Books     *app.Books
+	Exports   *app.Exports
 }
 
 // Config is what the API is told.

@@ -50,5 +50,5 @@ func short(id string, room int) string {
 	if len(id) <= room {
 		return id
 	}
-	return keyed(id, 16)
+	return keyed(id, shortKey)
 }
