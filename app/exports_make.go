@@ -84,11 +84,14 @@ func (x *Exports) Make(ctx context.Context, who Actor, system string, month peri
 		if err := tx.LockExports(); err != nil {
 			return err
 		}
-		if _, err := tx.PostingState(month); err != nil { // held: it is not locked meanwhile, nor reopened
-			return err
-		}
 		mapping, err := usedMapping(tx, system)
 		if err != nil {
+			return err
+		}
+		if posted, err := tx.PostedLines(month, 1); err != nil || len(posted) == 0 {
+			return err // and there is no month to hold
+		}
+		if _, err := tx.PostingState(month); err != nil { // held: it is not locked meanwhile, nor reopened
 			return err
 		}
 		m, err := readExport(tx, month, &mapping)
@@ -451,7 +454,7 @@ func (x *Exports) Download(ctx context.Context, who Actor, of []ExportView, arch
 	case len(files) == 0:
 		return Bundle{}, errExportEmpty
 	case len(files) == 1 && !archive:
-		return Bundle{Name: files[0].Name, Type: fileType(files[0].Name), Content: files[0].Content, Manifest: &files[0].Manifest}, nil
+		return Bundle{Name: files[0].Name, Type: FileType(files[0].Name), Content: files[0].Content, Manifest: &files[0].Manifest}, nil
 	}
 	var parts []export.Part
 	for i := range files {
@@ -466,7 +469,8 @@ func (x *Exports) Download(ctx context.Context, who Actor, of []ExportView, arch
 	return Bundle{Name: name, Type: "application/zip", Content: content}, err
 }
 
-func fileType(name string) string {
+// FileType is the media type of an exported file, by its name.
+func FileType(name string) string {
 	switch name[strings.LastIndexByte(name, '.')+1:] {
 	case "csv":
 		return "text/csv; charset=utf-8"

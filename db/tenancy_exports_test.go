@@ -81,6 +81,7 @@ func readingExports() map[string]query {
 		"ExportDocuments": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.ExportDocuments("netsuite", 50) }},
 		"Acknowledgments": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.Acknowledgments("netsuite", mine.over()) }},
 		"Actuals":         {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.Actuals("netsuite", mine.over(), 50) }},
+		"ChargeRows":      {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.ChargeRows(mine.month, 50) }},
 		"ActualLines":     {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.ActualLines("netsuite", mine.over(), 1) }},
 	}
 }

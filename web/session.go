@@ -128,6 +128,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("journal", "read") {
 		add("Journal", "/journal")
 	}
+	if v.may("export", "read") {
+		add("Exports", "/exports")
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()

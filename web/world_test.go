@@ -27,6 +27,7 @@ import (
 	"tollbook/app/confirmation"
 	"tollbook/app/id"
 	"tollbook/app/notice"
+	"tollbook/app/period"
 	"tollbook/app/plan"
 	"tollbook/app/pricing"
 	"tollbook/app/secret"
@@ -249,6 +250,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.channels(t, c)
 	w.decision(t, c)
 	w.books(t, c)
+	w.exports(t, c, prefix)
 	return c
 }
 
@@ -411,7 +413,7 @@ func (c *company) path(t *testing.T, route string) string {
 		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
 		route = before + "/" + thing + after
 	}
-	route = strings.NewReplacer(":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	route = strings.NewReplacer(":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":system", "workday", ":period", "2026-11", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
 	require.NotContains(t, route, ":", "say in company.path what the parameter is")
 	return route
 }
@@ -470,6 +472,20 @@ func (w *world) books(t *testing.T, c *company) {
 	require.NoError(t, err)
 	c.things["/journal"] = page.Entries[0].ID.String()
 	c.words = append(c.words, page.Entries[0].ID.String(), page.Entries[0].Digest)
+}
+
+// exports maps a company's accounts and makes drafts of this month.
+func (w *world) exports(t *testing.T, c *company, prefix string) {
+	t.Helper()
+	rules := strings.Join([]string{
+		"field,source,code,value", "account,kind,*,*", "account,account,6410,6410 " + c.slug + " services", "subsidiary,entity,US01," + c.slug + " holding", "period,period,2026-11,Nov 2026",
+		"department,node," + prefix + "-11," + c.slug + " team", "department,node,*,Other",
+	}, "\n")
+	require.NoError(t, w.areas.Exports.SetMapping(t.Context(), app.Command(c.tenant), app.MappingAsk{System: "netsuite", InUse: true, Rules: rules}, c.slug+" accounts"))
+	made, err := w.areas.Exports.Make(t.Context(), app.Command(c.tenant), "netsuite", period.MonthOf(now()))
+	require.NoError(t, err)
+	c.things["/exports"] = made[0].ID.String()
+	c.words = append(c.words, made[0].ID.String(), made[0].ExternalID, made[0].Digest, c.slug+" services", c.slug+" holding", c.slug+" accounts")
 }
 
 // session signs a member in without an issuer and returns the cookie.

@@ -42,6 +42,9 @@ func Codes() []string {
 		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
 		// The journal.
 		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_period", "treatment_unknown", "workspace_length",
+		// Files for finance's own systems.
+		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
+		"export_format_unknown", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// What is kept how long.
