@@ -505,3 +505,15 @@ func (w *Web) sendFocus(v *visit, parquet bool) error {
 	v.Response().Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", bundle.Name))
 	return v.Blob(http.StatusOK, bundle.Type, bundle.Content)
 }
+
+// freshWords says what a month has that no final export holds, and what is left out of it.
+func (v *exportsView) freshWords(s *systemPanel) string {
+	words := "Not exported for good yet: what a draft made now holds, in US dollars."
+	if v.Final {
+		words = "Not exported yet, in US dollars."
+	}
+	if s.Showback+s.Zeros > 0 {
+		words += fmt.Sprintf(" Left out: %s only shown, %s of less than a cent.", entriesWords(s.Showback), ui.Plural(int64(s.Zeros), "line"))
+	}
+	return words
+}
