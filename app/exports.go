@@ -8,6 +8,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -265,7 +266,7 @@ func externalID(slug string, month period.Month, entity string, draft bool, revi
 	if draft {
 		parts = append(parts, "DRAFT")
 	}
-	return strings.Join(append(parts, fmt.Sprint(revision)), "-")
+	return strings.Join(append(parts, strconv.Itoa(revision)), "-")
 }
 
 // maxIDPart keeps external ids within what systems take.
@@ -288,9 +289,9 @@ func (x *Exports) about(tx *db.Tx, who Actor, m *exportMonth, b *bundle, draft b
 	out := export.Manifest{
 		CodeVersion: x.version, Tenant: m.slug, TenantID: tx.Tenant.String(), AsOf: tx.Now, KnownAt: tx.Now, RunAt: tx.Now, RunBy: runBy(who),
 		Entries: b.entries, Approvals: append(slices.Clone(b.changes), m.mapping.Change.String()),
-		Filters: []export.Pair{{Name: "state", Value: "FINAL"}, {Name: "system", Value: m.mapping.System}, {Name: "mapping_version", Value: fmt.Sprint(m.mapping.Version)}},
+		Filters: []export.Pair{{Name: "state", Value: "FINAL"}, {Name: "system", Value: m.mapping.System}, {Name: "mapping_version", Value: strconv.Itoa(m.mapping.Version)}},
 		ControlTotals: []export.Pair{
-			{Name: "entries", Value: fmt.Sprint(len(b.entries))}, {Name: "showback_entries_left_out", Value: fmt.Sprint(b.showback)}, {Name: "zero_lines_left_out", Value: fmt.Sprint(b.zeros)},
+			{Name: "entries", Value: strconv.Itoa(len(b.entries))}, {Name: "showback_entries_left_out", Value: strconv.Itoa(b.showback)}, {Name: "zero_lines_left_out", Value: strconv.Itoa(b.zeros)},
 		},
 	}
 	if draft {

@@ -78,7 +78,8 @@ func (x *Exports) ImportActuals(ctx context.Context, who Actor, ask ActualsAsk) 
 			return err
 		}
 		read := readActuals(rows, &mapping, ask.Month)
-		if flaws = append(read.flaws, read.totals(debit, credit)...); len(flaws) > 0 {
+		flaws = append(flaws, read.flaws...)
+		if flaws = append(flaws, read.totals(debit, credit)...); len(flaws) > 0 {
 			return nil
 		}
 		return x.keepActuals(tx, who, ask, read)

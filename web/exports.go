@@ -161,8 +161,8 @@ func panelOf(s *app.SystemMonth, month period.Month) systemPanel {
 
 func problemOf(system string, p *app.ExportProblem) problemRow {
 	row := problemRow{Field: p.Field, What: p.Subject, Message: p.Message}
-	if p.Problem.Entry != "" {
-		if entry, err := id.ParseEntry(p.Problem.Entry); err == nil {
+	if p.Entry != "" {
+		if entry, err := id.ParseEntry(p.Entry); err == nil {
 			row.Entry = "/journal/" + entry.String()
 		}
 	}

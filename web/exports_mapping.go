@@ -183,7 +183,7 @@ func (w *Web) mappingAsked(v *visit) (app.MappingAsk, *mappingView, error) {
 func withRoom(text string, add addRule) []string {
 	head, _, _ := strings.Cut(strings.TrimPrefix(text, "\ufeff"), "\n")
 	row := []string{}
-	for _, name := range strings.Split(strings.TrimSpace(head), ",") {
+	for name := range strings.SplitSeq(strings.TrimSpace(head), ",") {
 		row = append(row, map[string]string{"field": add.Field, "source": add.Source, "code": add.Code, "value": add.Value}[name])
 	}
 	return row
