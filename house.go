@@ -55,8 +55,10 @@ type house struct {
 	signUps   *app.SignUps
 	adjusts   *app.Adjustments
 	keeps     *app.Retentions
+	ends      *app.Offboardings
 	books     *app.Books
 	exports   *app.Exports
+	invoices  *app.Invoices
 }
 
 // assemble opens the database and makes every area.
@@ -103,11 +105,13 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.rules = app.NewRules(h.db, h.access, h.changes, h.ring)
 	h.keeps = app.NewRetentions(h.db, h.access, h.changes)
+	h.ends = app.NewOffboardings(h.db, h.access, h.changes)
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
 	h.exports = app.NewExports(h.db, h.access, h.changes, h.ring, version)
+	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -169,7 +173,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Books: h.books,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
 			Exports: h.exports,
 		})
 		if err != nil {
@@ -196,7 +200,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, office))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office))
 		if err == nil {
 			started.Store(&stop)
 		}

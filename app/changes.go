@@ -41,6 +41,9 @@ const (
 	changeAccounts     = "account_mapping"
 	changeAcknowledged = "export_acknowledgment"
 	changeActuals      = "gl_actuals"
+	changeInvoice      = "invoice"
+	changeAllocation   = "allocation"
+	changeSharing      = "sharing"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -72,6 +75,8 @@ const (
 	changeChannelEnd = "notice_channel_end"
 	changeMutes      = "notice_mutes"
 
+	changeOffboarding = "offboarding"
+
 	changeTenantSuspension = "tenant_suspension"
 	changeTenantResumption = "tenant_resumption"
 )
@@ -94,15 +99,17 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
 	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
+	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",
 	changeBranding: "branding",
 	changeChannel:  "channel", changeChannelEnd: "channel",
 	changeRetention: "retention", changeHold: "retention", changeHoldEnd: "retention", changePurge: "retention",
-	changeMutes:      "mute",
-	changePolicies:   "policy",
-	changeDelegation: "delegation", changeDelegationEnd: "delegation",
+	changeOffboarding: "offboarding",
+	changeMutes:       "mute",
+	changePolicies:    "policy",
+	changeDelegation:  "delegation", changeDelegationEnd: "delegation",
 }
 
 func objectOf(kind string) string {
@@ -186,6 +193,9 @@ func (c *Changes) allowed(who Actor, kind string) error {
 // propose fixes a proposal: its canonical bytes, digest and number.
 func (c *Changes) propose(tx *db.Tx, who Actor, p proposal) (approval.Change, error) {
 	if err := c.allowed(who, p.kind); err != nil {
+		return approval.Change{}, err
+	}
+	if err := notGone(tx, p.kind); err != nil {
 		return approval.Change{}, err
 	}
 	document, effective, err := draft{payload: p.payload, effective: p.effective}.content(tx)

@@ -76,8 +76,10 @@ type house struct {
 	signUps   *app.SignUps
 	adjusts   *app.Adjustments
 	keeps     *app.Retentions
+	ends      *app.Offboardings
 	books     *app.Books
 	exports   *app.Exports
+	invoices  *app.Invoices
 	one, two  *company
 }
 
@@ -130,10 +132,12 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.settings = app.NewSettings(h.clone.DB, h.changes, h.members, ring, http.DefaultTransport.RoundTrip)
 	h.allow(signUpRules())
 	h.keeps = app.NewRetentions(h.clone.DB, h.access, h.changes)
+	h.ends = app.NewOffboardings(h.clone.DB, h.access, h.changes)
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
 	h.exports = app.NewExports(h.clone.DB, h.access, h.changes, ring, "test")
+	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

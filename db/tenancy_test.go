@@ -60,6 +60,8 @@ type scene struct {
 	adjustment id.Batch
 	entry      id.Entry
 	export     id.Export
+	invoice    id.Invoice
+	allocation id.Allocation
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
@@ -138,6 +140,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.adjustments(t, tx)
 		s.journal(t, tx)
 		s.exports(t, tx)
+		s.invoices(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -309,6 +312,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
 	maps.Copy(all, readingExports())
+	maps.Copy(all, readingInvoices())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
@@ -828,7 +832,7 @@ func reading() map[string]query {
 		}},
 		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			last, waiting, err := tx.LogEnd()
-			if last != 2 || waiting != 1 {
+			if last != 4 || waiting != 1 {
 				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
 			}
 			return waiting, err

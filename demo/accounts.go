@@ -17,7 +17,7 @@ func mapAccounts(ctx context.Context, areas Areas, who app.Actor, plan Plan) err
 		"account,account,6410,6410 AI services : Autonomy", "account,account,6420,6420 AI services : Fleet", "account,account,6430,6430 AI services : Corporate",
 		"account,kind,expense,6400 AI services", "account,kind,capitalized_asset,1520 Internal-use software", "account,kind,accrued_liability,2150 Accrued liabilities",
 		"account,kind,intercompany_due_from,1310 Due from affiliates", "account,kind,intercompany_due_to,2310 Due to affiliates", "account,kind,suspense,1999 Suspense",
-		"account,kind,rounding,6999 Rounding", "account,kind,shared_pool,6490 Shared AI services", "account,kind,reconciliation_residual,6998 Reconciliation differences",
+		"account,kind,rounding,6999 Rounding", "account,kind,payable,2000 Accounts payable", "account,kind,shared_pool,6490 Shared AI services", "account,kind,reconciliation_residual,6998 Reconciliation differences",
 		"department,node,*,Unassigned",
 	}
 	names := map[string]string{}

@@ -141,7 +141,7 @@ func build(t *testing.T) *house {
 	require.NoError(t, err)
 	h.office = deliver.NewOffice(mail, deliver.NewHooks(true, deliver.HookWithin, time.Now))
 	h.workers = func(hooks *deliver.Hooks) *river.Workers {
-		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), deliver.NewOffice(mail, hooks))
+		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), app.NewRetentions(h.clone.DB, access, changes), deliver.NewOffice(mail, hooks))
 	}
 	return h
 }

@@ -52,6 +52,9 @@ func logFamilies() []logFamily {
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 			{"retention.purged", "Rows purged"},
 			{"journal.posted", "Journal entry posted"}, {"journal.exported", "Journal exported"},
+			{"journal.posted", "Journal entry posted"},
+			{"invoice.entered", "Invoice entered"},
+			{"invoice.allocated", "Invoice booked"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
@@ -62,7 +65,9 @@ func logFamilies() []logFamily {
 		}},
 		{"Company", "tenant.", []logWord{
 			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"}, {"tenant.pseudonyms_sealed", "Pseudonym key sealed anew"},
+			{"tenant.offboarded", "Company offboarded"},
 		}},
+		{"Offboarding", "offboarding.", []logWord{{"offboarding.ended", "Ended with the company"}}},
 		{"Installation", "", []logWord{{"installation.restored", "Installation restored from a backup"}}},
 		{"Operator", "operator.", []logWord{
 			{"operator.job_retry", "Operator retried jobs"}, {"operator.job_cancel", "Operator canceled jobs"}, {"operator.job_delete", "Operator deleted jobs"},
@@ -149,6 +154,7 @@ func changeKinds() []changeKind {
 		{"branding", "name on paper", "setting", always("/settings")},
 		{"tenant_suspension", "suspension of the company", "", nil},
 		{"tenant_resumption", "end of the company’s suspension", "", nil},
+		{"offboarding", "offboarding of the company", "offboarding", always(offboardingPath)},
 		{"upstream", "provider’s address", "setting", always("/settings")},
 		{"node", "node", "chargeback", changedNode},
 		{"key", "virtual key", "key", changedKey},
@@ -164,6 +170,9 @@ func changeKinds() []changeKind {
 		{"account_mapping", "mapping of accounts", "export", always("/exports")},
 		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
 		{"gl_actuals", "figures of the general ledger", "export", always("/exports")},
+		{"invoice", "entering of invoices", "invoice", always("/invoices")},
+		{"allocation", "booking of an invoice", "change", ownPage},
+		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -288,6 +297,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("export", "/exports/"+e.Subject)
 		one.Label = d.text("external_id")
 		return one
+	case prefix == "inv":
+		one := shown("invoice", "/invoices/"+e.Subject)
+		one.Label = "Invoice " + d.text("number")
+		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
 		one.Label = shorten(d.text("base_url"), 48)
@@ -358,6 +371,10 @@ func inShort(e *app.LogEntry) string {
 		return d.posted()
 	case e.Action == "journal.exported":
 		return d.text("system") + ", " + d.text("period") + ", " + d.count("entries", "entry")
+	case e.Action == "invoice.entered":
+		return d.joined("from", "to") + ", " + d.count("lines", "line")
+	case e.Action == "invoice.allocated":
+		return d.count("shares", "share") + ", by a change"
 	case family == "log":
 		return d.ofLog(e.Action)
 	case e.Action == "upstream.tested":
@@ -372,6 +389,10 @@ func inShort(e *app.LogEntry) string {
 		return ui.Words(d.text("role"))
 	case e.Action == "tenant.exported":
 		return d.count("files", "file") + ", " + d.count("rows", "row")
+	case e.Action == "offboarding.ended":
+		return d.endedAtOnce()
+	case e.Action == "tenant.offboarded":
+		return "by Change " + d.text("number") + ", after the export " + shorten(d.text("manifest_sha256"), 12)
 	case family == "operator":
 		return d.jobs()
 	}
@@ -433,6 +454,12 @@ func (d recordDetail) ofLog(action string) string {
 		return "records of " + from + " to before " + to
 	}
 	return shorten(d.text("verifier"), 60)
+}
+
+// endedAtOnce says how many of one kind ended with their company.
+func (d recordDetail) endedAtOnce() string {
+	list, _ := d.values["ids"].([]any)
+	return ui.Count(int64(len(list))) + " " + d.text("what")
 }
 
 func (d recordDetail) jobs() string {

@@ -70,7 +70,7 @@ const (
 // formLimit bounds the body of a page's form.
 func formLimit(path string) int64 {
 	switch path {
-	case "/plan", "/plan/check", "/nodes/import":
+	case "/plan", "/plan/check", "/nodes/import", invoicesPath + "/check":
 		return maxPlanForm
 	case "/rules/edit":
 		return maxRulesForm
@@ -80,6 +80,8 @@ func formLimit(path string) int64 {
 		return maxFileForm
 	case "/exports/mapping/:system", "/exports/mapping/:system/propose", "/exports/:id/acknowledge", "/exports/tie-out":
 		return maxExportForm
+	case invoicesPath:
+		return maxFileForm + maxPlanForm
 	case "/changes/:id/edit", "/changes/policies/edit":
 		return maxEditForm
 	}

@@ -53,10 +53,12 @@ type Areas struct {
 	Log       *app.Log
 	Notices   *app.Notices
 
-	Adjustments *app.Adjustments
-	Retentions  *app.Retentions
-	Books       *app.Books
-	Exports     *app.Exports
+	Adjustments  *app.Adjustments
+	Retentions   *app.Retentions
+	Offboardings *app.Offboardings
+	Books        *app.Books
+	Invoices     *app.Invoices
+	Exports      *app.Exports
 }
 
 // Web serves people and programs.
@@ -104,7 +106,8 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
-		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Exports: areas.Exports})
+		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Invoices: areas.Invoices,
+			Exports: areas.Exports})
 	if err != nil {
 		return nil, err
 	}

@@ -116,7 +116,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Views:      app.NewViews(clone.DB, access, changes),
 		Settings:   app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
 		Log:        records,
-		Retentions: app.NewRetentions(clone.DB, access, changes),
+		Retentions: app.NewRetentions(clone.DB, access, changes), Offboardings: app.NewOffboardings(clone.DB, access, changes),
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
@@ -124,6 +124,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	require.NoError(t, err)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
 	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
+	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
@@ -250,6 +251,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.channels(t, c)
 	w.decision(t, c)
 	w.books(t, c)
+	w.invoices(t, c)
 	w.exports(t, c, prefix)
 	return c
 }
@@ -486,6 +488,22 @@ func (w *world) exports(t *testing.T, c *company, prefix string) {
 	require.NoError(t, err)
 	c.things["/exports"] = made[0].ID.String()
 	c.words = append(c.words, made[0].ID.String(), made[0].ExternalID, made[0].Digest, c.slug+" services", c.slug+" holding", c.slug+" accounts")
+}
+
+// invoices enters one of October, with its paper.
+func (w *world) invoices(t *testing.T, c *company) {
+	t.Helper()
+	file := "invoice_number,workspace,issued_on,due_on,service_from,service_through,currency,kind,description,amount,invoice_total\n" +
+		c.slug + "-0041,default,2026-11-02,2026-12-02,2026-10-01,2026-10-31,USD,usage," + c.slug + " API,12.34,14.34\n" +
+		c.slug + "-0041,default,2026-11-02,2026-12-02,2026-10-01,2026-10-31,USD,tax,sales tax,2.00,14.34\n"
+	proposer, err := w.areas.Members.ByToken(t.Context(), secret.NewText(c.tokens[app.RoleServiceAccount]))
+	require.NoError(t, err)
+	made, err := w.areas.Approvals.Propose(t.Context(), proposer, app.AskInvoices([]byte(file), &app.PaperAsk{Name: c.slug + ".pdf", Content: []byte("%PDF-1.7 " + c.slug)}, "it came"), "")
+	require.NoError(t, err)
+	list, err := w.areas.Invoices.Entered(t.Context(), app.Command(c.tenant), made.ID)
+	require.NoError(t, err)
+	c.things["/invoices"] = list[0].ID.String()
+	c.words = append(c.words, list[0].Number, list[0].Digest)
 }
 
 // session signs a member in without an issuer and returns the cookie.

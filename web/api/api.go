@@ -32,6 +32,7 @@ type Areas struct {
 	Rules     *app.Rules
 	Books     *app.Books
 	Exports   *app.Exports
+	Invoices  *app.Invoices
 }
 
 // Config is what the API is told.
@@ -100,6 +101,8 @@ func (a *API) table() []Endpoint {
 		get("/journal/:id", "journal", "read", "One entry with its lines.", a.showEntry),
 		get("/periods/:period", "export", "read", "A month of the books: its state, control totals, and how it stands with each system it is exported to.", a.showPeriod),
 		download("/periods/:period/exports/:system", "export", "read", "The files of a month for a system: one file, or an archive of all with their manifests. What is not exported yet is, if the token may.", a.exportPeriod),
+		get("/invoices", "invoice", "read", "What the provider billed, issued last first.", a.listInvoices),
+		get("/invoices/:id", "invoice", "read", "One invoice: against the ledger, and by who bears it.", a.showInvoice),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
 		get("/changes/:id", "change", "read", "One change: what it moves by node, the steps of its policy with who approved and who is asked, and what was said.", a.showChange),

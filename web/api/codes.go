@@ -7,7 +7,7 @@ func Codes() []string {
 		// What a failure is when nothing closer is known.
 		"conflict", "forbidden", "internal", "invalid", "limited", "not_found", "unauthenticated", "unavailable",
 		// Who asks.
-		"not_allowed", "tenant_suspended", "token_unknown", "tokens_never_decide",
+		"not_allowed", "tenant_offboarded", "tenant_suspended", "token_unknown", "tokens_never_decide",
 		// How it was asked.
 		"body_syntax", "body_too_large", "content_type", "cursor_syntax", "endpoint_absent", "field_type", "field_unknown", "group_by_unknown",
 		"id_syntax", "idempotency_key_length", "idempotency_mismatch", "instant_syntax", "limit_range", "method_refused", "parameter_repeated",
@@ -45,10 +45,16 @@ func Codes() []string {
 		// Files for finance's own systems.
 		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
 		"export_format_unknown", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused",
+		// Invoices.
+		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",
+		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",
+		"sharing_same", "sharing_twice", "sharing_weight",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
+		// A company's end here.
+		"export_absent", "export_stale", "offboarding_active", "offboarding_held", "offboarding_slug", "offboarding_waits",
 		// Kinds of changes that others decide about.
 		"maker_suspended", "policies_moved",
 		// Us.

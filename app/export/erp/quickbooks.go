@@ -1,7 +1,7 @@
 package erp
 
 // accountsPayable is the kind of account whose lines name a supplier.
-const accountsPayable = "accounts_payable"
+const accountsPayable = "payable"
 
 // maxNumber is the room of a journal number in QuickBooks Online.
 const maxNumber = 21
