@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tollbook/app"
+	"tollbook/app/period"
 )
 
 // mapAccounts says what the example company's NetSuite calls its accounts, nodes, entities
@@ -39,6 +40,11 @@ func mapAccounts(ctx context.Context, areas Areas, who app.Actor, plan Plan) err
 	}
 	if err := areas.Exports.SetMapping(ctx, who, app.MappingAsk{System: "netsuite", InUse: true, Rules: strings.Join(rules, "\n") + "\n"}, reason); err != nil {
 		return fmt.Errorf("map accounts: %w", err)
+	}
+	for i := range months { // those that are over: their files are there for who only reads, too
+		if _, err := areas.Exports.Make(ctx, who, "netsuite", period.MonthOf(plan.start().AddDate(0, i, 0))); err != nil {
+			return fmt.Errorf("export the journal: %w", err)
+		}
 	}
 	return nil
 }

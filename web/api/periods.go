@@ -142,7 +142,7 @@ type ExportPath struct {
 }
 
 var (
-	errNoInvoice = fault.New(fault.KindNotFound, "ap_invoice_absent", "A bill for accounts payable is made of a provider's invoice, and none is loaded for that month.")
+	errNoInvoice = fault.New(fault.KindNotFound, "ap_invoice_absent", "A bill for accounts payable is made of a provider's invoice that is booked; no invoice of that month is offered as a bill yet.")
 	errFormats   = fault.Invalid("format", "export_format_unknown", "FOCUS is sent as csv or parquet.")
 )
 
