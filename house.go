@@ -59,6 +59,7 @@ type house struct {
 	ends      *app.Offboardings
 	books     *app.Books
 	provider  *app.ProviderReports
+	exports   *app.Exports
 	invoices  *app.Invoices
 }
 
@@ -112,6 +113,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
 	h.provider = app.NewProviderReports(h.db, h.changes, h.members, h.tenants, h.ring)
+	h.exports = app.NewExports(h.db, h.access, h.changes, h.ring, version)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
@@ -174,7 +176,8 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices, Provider: h.provider,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
+			Provider: h.provider, Exports: h.exports,
 		})
 		if err != nil {
 			return p, err

@@ -39,6 +39,9 @@ const (
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
 	changeSource       = "report_source"
+	changeAccounts     = "account_mapping"
+	changeAcknowledged = "export_acknowledgment"
+	changeActuals      = "gl_actuals"
 	changeInvoice      = "invoice"
 	changeAllocation   = "allocation"
 	changeSharing      = "sharing"
@@ -96,7 +99,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
-	changeSource:  "source",
+	changeSource:   "source",
+	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
 	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",

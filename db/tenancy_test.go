@@ -61,6 +61,7 @@ type scene struct {
 	entry      id.Entry
 	pull       id.Pull
 	names      id.Pull
+	export     id.Export
 	invoice    id.Invoice
 	allocation id.Allocation
 	deputy     id.Member
@@ -141,6 +142,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.adjustments(t, tx)
 		s.journal(t, tx)
 		s.pulls(t, tx)
+		s.exports(t, tx)
 		s.invoices(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
@@ -313,6 +315,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
 	maps.Copy(all, readingProvider())
+	maps.Copy(all, readingExports())
 	maps.Copy(all, readingInvoices())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},

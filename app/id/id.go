@@ -168,6 +168,7 @@ type (
 	decision   struct{}
 	entry      struct{}
 	pull       struct{}
+	exported   struct{}
 	invoice    struct{}
 	allocation struct{}
 )
@@ -275,7 +276,8 @@ func (decision) Prefix() string { return "dcn_" }
 func (entry) Prefix() string { return "jnl_" }
 
 // Prefix implements Kind.
-func (pull) Prefix() string { return "pul_" }
+func (pull) Prefix() string     { return "pul_" }
+func (exported) Prefix() string { return "exp_" }
 
 // Prefix implements Kind.
 func (invoice) Prefix() string { return "inv_" }
@@ -321,6 +323,7 @@ type (
 	Decision   = Of[decision]
 	Entry      = Of[entry]
 	Pull       = Of[pull]
+	Export     = Of[exported]
 	Invoice    = Of[invoice]
 	Allocation = Of[allocation]
 )
@@ -397,6 +400,9 @@ func NewEntry(now time.Time) Entry { return New[entry](now) }
 // NewPull makes the id of one fetch of a provider's report.
 func NewPull(now time.Time) Pull { return New[pull](now) }
 
+// NewExport makes the id of a journal as it was exported.
+func NewExport(now time.Time) Export { return New[exported](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -447,6 +453,9 @@ func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
 
 // ParsePull reads the id of one fetch of a provider's report.
 func ParsePull(text string) (Pull, error) { return Parse[pull](text) }
+
+// ParseExport reads the id of a journal as it was exported.
+func ParseExport(text string) (Export, error) { return Parse[exported](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }
