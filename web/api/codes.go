@@ -56,7 +56,7 @@ func Codes() []string {
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
 		// A company's end here.
-		"tenant_export_absent", "tenant_export_stale", "offboarding_active", "offboarding_held", "offboarding_slug", "offboarding_waits",
+		"tenant_export_absent", "tenant_export_stale", "offboarding_active", "offboarding_busy", "offboarding_held", "offboarding_slug", "offboarding_waits",
 		// Kinds of changes that others decide about.
 		"erasure_overtaken", "maker_suspended", "member_suspended", "move_planned", "policies_moved", "roles_moved", "token_scope",
 		// Us.
