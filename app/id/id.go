@@ -168,6 +168,8 @@ type (
 	decision   struct{}
 	entry      struct{}
 	pull       struct{}
+	run        struct{}
+	variance   struct{}
 )
 
 // Prefix implements Kind.
@@ -274,6 +276,10 @@ func (entry) Prefix() string { return "jnl_" }
 
 // Prefix implements Kind.
 func (pull) Prefix() string { return "pul_" }
+func (run) Prefix() string  { return "run_" }
+
+// Prefix implements Kind.
+func (variance) Prefix() string { return "var_" }
 
 // The identifier types.
 type (
@@ -313,6 +319,8 @@ type (
 	Decision   = Of[decision]
 	Entry      = Of[entry]
 	Pull       = Of[pull]
+	Run        = Of[run]
+	Variance   = Of[variance]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -381,6 +389,12 @@ func NewEntry(now time.Time) Entry { return New[entry](now) }
 // NewPull makes the id of one fetch of a provider's report.
 func NewPull(now time.Time) Pull { return New[pull](now) }
 
+// NewRun makes the id of a reconciliation.
+func NewRun(now time.Time) Run { return New[run](now) }
+
+// NewVariance makes a variance's id.
+func NewVariance(now time.Time) Variance { return New[variance](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -428,6 +442,9 @@ func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
 
 // ParsePull reads the id of one fetch of a provider's report.
 func ParsePull(text string) (Pull, error) { return Parse[pull](text) }
+
+// ParseVariance reads a variance's id.
+func ParseVariance(text string) (Variance, error) { return Parse[variance](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }
