@@ -108,6 +108,7 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 	if unsigned {
 		jobs = append(jobs, job.SignLog{Tenant: tenant})
 	}
+	jobs = append(jobs, job.ReconcileDays{Tenant: tenant, Day: tx.Now.AddDate(0, 0, -1).Format(time.DateOnly)})
 	jobs = append(jobs, job.PostAccruals{Tenant: tenant, Day: tx.Now.AddDate(0, 0, -1).Format(time.DateOnly)}) // once for each day
 	if tx.Now.Hour() >= proveHour {                                                                            // once a day: the jobs are unique in it
 		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant}, job.SettlePrices{Tenant: tenant})

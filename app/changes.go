@@ -38,6 +38,11 @@ const (
 	changeRetag        = "retag"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
+	changeTolerance    = "tolerance"
+	changeVariance     = "variance_step"
+	changeReview       = "variance_review"
+	changeSignOff      = "day_sign_off"
+	changeDayReview    = "day_review"
 	changeSource       = "report_source"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
@@ -92,6 +97,9 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
 	changeSource:    "source",
+	changeTolerance: "tolerance",
+	changeVariance:  "reconciliation", changeSignOff: "reconciliation",
+	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",

@@ -78,6 +78,7 @@ type house struct {
 	keeps     *app.Retentions
 	books     *app.Books
 	provider  *app.ProviderReports
+	days      *app.Reconciliations
 	one, two  *company
 }
 
@@ -134,6 +135,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
 	h.provider = app.NewProviderReports(h.clone.DB, h.changes, h.members, h.tenants, ring)
+	h.days = app.NewReconciliations(h.clone.DB, h.access, h.changes, h.members)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

@@ -11,13 +11,15 @@ import (
 
 // Workers registers every worker there is.
 func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, office *deliver.Office,
-	reports *app.ProviderReports, client *anthropicadmin.Client,
+	reports *app.ProviderReports, client *anthropicadmin.Client, reconciliations *app.Reconciliations,
 ) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
 	river.AddWorker(workers, &proveSums{audit: audit, books: books})
 	river.AddWorker(workers, &postAccruals{books: books})
+	river.AddWorker(workers, &reconcileDay{reconciliations: reconciliations})
+	river.AddWorker(workers, &reconcileDays{reconciliations: reconciliations})
 	river.AddWorker(workers, &signLog{log: log})
 	river.AddWorker(workers, &witnessLog{log: log})
 	river.AddWorker(workers, &verifyLog{log: log})

@@ -288,6 +288,9 @@ func (b *Book) tool(name string, at time.Time) (money.Pico, bool) {
 	return dearest, false
 }
 
+// DiscountAt is the contract's discount at an instant, in basis points off list.
+func (b *Book) DiscountAt(at time.Time) int64 { return b.discount(at) }
+
 // discount is the contract's, in basis points off list.
 func (b *Book) discount(at time.Time) int64 {
 	if row, _ := inForce(b.discounts, at); row != nil {
