@@ -1,7 +1,6 @@
 package db
 
 import (
-	"strings"
 	"time"
 
 	"tollbook/app/id"
@@ -137,15 +136,4 @@ func (t *Tx) LooseRequests(from, to time.Time) ([]LooseRow, error) {
 			regexp_replace((case when a.sequence is null then u.split else a.split end)->0->>'placement', '^plc_', '')::uuid)
 		where u.tenant_id = ? and u.occurred_at >= ? and u.occurred_at < ? and coalesce(a.state, u.state) in ('incomplete', 'estimated', 'open') group by 1, 2 order by 1, 2`, t.Tenant, from, to)
 	return rows, err
-}
-
-// LedgerMark names the state of the ledger for a span: how many requests and adjustments it
-// has, and what they come to. A day whose mark is the same is not summed again.
-func (t *Tx) LedgerMark(from, to time.Time) (string, error) {
-	var parts [4]string
-	_, err := t.row("mark ledger", []any{&parts[0], &parts[1], &parts[2], &parts[3]}, `select (select count(*)::text from usage_event where tenant_id = $1 and occurred_at >= $2 and occurred_at < $3),
-		(select coalesce(sum(charge_pico), 0)::text from usage_event where tenant_id = $1 and occurred_at >= $2 and occurred_at < $3),
-		(select count(*)::text from adjustment where tenant_id = $1 and occurred_at >= $2 and occurred_at < $3),
-		(select coalesce(sum(delta_pico), 0)::text from adjustment where tenant_id = $1 and occurred_at >= $2 and occurred_at < $3)`, t.Tenant, from, to)
-	return strings.Join(parts[:], " "), err
 }

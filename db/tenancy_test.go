@@ -60,6 +60,8 @@ type scene struct {
 	adjustment id.Batch
 	entry      id.Entry
 	pull       id.Pull
+	run        id.Run
+	variance   id.Variance
 	names      id.Pull
 	deputy     id.Member
 	delegation id.Delegation
@@ -139,6 +141,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.adjustments(t, tx)
 		s.journal(t, tx)
 		s.pulls(t, tx)
+		s.reconciliation(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -310,6 +313,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
 	maps.Copy(all, readingProvider())
+	maps.Copy(all, readingReconciliation())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

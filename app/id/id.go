@@ -276,7 +276,9 @@ func (entry) Prefix() string { return "jnl_" }
 
 // Prefix implements Kind.
 func (pull) Prefix() string { return "pul_" }
-func (run) Prefix() string  { return "run_" }
+
+// Prefix implements Kind.
+func (run) Prefix() string { return "run_" }
 
 // Prefix implements Kind.
 func (variance) Prefix() string { return "var_" }

@@ -49,6 +49,8 @@ create table reconciliation (
   recorded_at timestamptz not null,
   primary key (tenant_id, run_id),
   unique (tenant_id, number),
+  foreign key (tenant_id, usage_pull) references provider_pull_end,
+  foreign key (tenant_id, cost_pull) references provider_pull_end,
   foreign key (tenant_id, record_id) references audit_record
 );
 create index reconciliation_day on reconciliation (tenant_id, day, number desc) include (state, fingerprint);
