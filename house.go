@@ -173,6 +173,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
 			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Books: h.books, Provider: h.provider,
+			Reconciliations: h.reconciles,
 		})
 		if err != nil {
 			return p, err

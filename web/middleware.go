@@ -74,7 +74,7 @@ func formLimit(path string) int64 {
 		return maxRulesForm
 	case "/settings/branding":
 		return maxBrandingForm
-	case "/changes/:id/files":
+	case "/changes/:id/files", "/variances/:id/steps":
 		return maxFileForm
 	case "/changes/:id/edit", "/changes/policies/edit":
 		return maxEditForm

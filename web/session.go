@@ -128,6 +128,10 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("journal", "read") {
 		add("Journal", "/journal")
 	}
+	if v.may("reconciliation", "read") {
+		add("Reconciliation", reconciliationPath)
+		add("Variances", variancesPath)
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()

@@ -53,10 +53,11 @@ type Areas struct {
 	Log       *app.Log
 	Notices   *app.Notices
 
-	Adjustments *app.Adjustments
-	Retentions  *app.Retentions
-	Books       *app.Books
-	Provider    *app.ProviderReports
+	Adjustments     *app.Adjustments
+	Retentions      *app.Retentions
+	Books           *app.Books
+	Provider        *app.ProviderReports
+	Reconciliations *app.Reconciliations
 }
 
 // Web serves people and programs.
@@ -104,7 +105,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
-		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books})
+		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Reconciliations: areas.Reconciliations})
 	if err != nil {
 		return nil, err
 	}

@@ -274,7 +274,7 @@ func (m *match) aborted(g *group) {
 	if l == nil || g.Surface != SurfaceGateway {
 		return
 	}
-	why := fmt.Sprintf("%s of this model ended without their final usage, or without any: the provider counted what they produced.", requests(l.Unfinished+l.Blind))
+	why := fmt.Sprintf("Ended without final usage, or without any: %s of this model. The provider counted what was produced.", requests(l.Unfinished+l.Blind))
 	more := min(max(g.left(), 0), l.Blind) // requests that only the provider counts
 	switch {
 	case g.left() >= 0:
@@ -300,7 +300,7 @@ func (m *match) aborted(g *group) {
 		}
 	}
 	for _, c := range g.cells {
-		c.take(ClassAborted, all, fmt.Sprintf("%s of this model ended without their final usage: the provider counted less than the floor that was recorded.", requests(l.Unfinished)), true)
+		c.take(ClassAborted, all, fmt.Sprintf("Ended without final usage: %s of this model. The provider counted less than the floor that was recorded.", requests(l.Unfinished)), true)
 	}
 }
 
@@ -320,13 +320,13 @@ func (m *match) whole(g *group) {
 				if c.Meter == MeterRequests {
 					most = -n
 				}
-				c.take(ClassMissingAtProvider, most, fmt.Sprintf("%s that we measured, with their answers, are not in the provider’s report.", requests(-n)), false)
+				c.take(ClassMissingAtProvider, most, fmt.Sprintf("Not in the provider’s report, though we have the whole answer: %s.", requests(-n)), false)
 			}
 		}
 	case n > 0:
 		for _, c := range g.cells {
 			if c.left > 0 {
-				c.take(ClassMissingWithUs, mostOf(c.Meter, n), fmt.Sprintf("%s with the gateway’s key never passed the gateway: the key is used elsewhere, or a journal was lost.", requests(n)), false)
+				c.take(ClassMissingWithUs, mostOf(c.Meter, n), fmt.Sprintf("Sent with the gateway’s key, and not in our ledger: %s. The key is used elsewhere, or a journal was lost.", requests(n)), false)
 			}
 		}
 	}

@@ -23,14 +23,15 @@ const Prefix = "/api/v1"
 
 // Areas are the use cases the API offers.
 type Areas struct {
-	Tenants   *app.Tenants
-	Members   *app.Members
-	Nodes     *app.Nodes
-	Keys      *app.Keys
-	Reports   *app.Reports
-	Approvals *app.Approvals
-	Rules     *app.Rules
-	Books     *app.Books
+	Tenants         *app.Tenants
+	Members         *app.Members
+	Nodes           *app.Nodes
+	Keys            *app.Keys
+	Reports         *app.Reports
+	Approvals       *app.Approvals
+	Rules           *app.Rules
+	Books           *app.Books
+	Reconciliations *app.Reconciliations
 }
 
 // Config is what the API is told.
@@ -96,6 +97,8 @@ func (a *API) table() []Endpoint {
 		get("/journal", "journal", "read", "Entries of the books, the newest number first.", a.listJournal),
 		get("/journal/trial-balance", "journal", "read", "Accounts by entity in a month of the books, with their control totals.", a.trialBalance),
 		get("/journal/:id", "journal", "read", "One entry with its lines.", a.showEntry),
+		get("/reconciliations", "reconciliation", "read", "Days held against what the provider reports, with their differences.", a.listReconciliations),
+		get("/variances", "reconciliation", "read", "What was above tolerance on a day, the newest number first.", a.listVariances),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
 		get("/changes/:id", "change", "read", "One change: what it moves by node, the steps of its policy with who approved and who is asked, and what was said.", a.showChange),
