@@ -151,6 +151,9 @@ var errSignPart = fault.Invalid("part", "sign_part", "A day is signed by its pre
 
 // signDay signs a day as it is shown.
 func (w *Web) signDay(v *visit) error {
+	if !v.may("reconciliation", "propose") {
+		return app.ErrNotAllowed
+	}
 	day, err := v.theDay()
 	if err != nil {
 		return err

@@ -161,5 +161,5 @@ func TestReconciliationsOfTheAPI(t *testing.T) {
 	require.Equal(t, "missing_at_provider", list.Data[0]["class"])
 	read("/variances?state=resolved", 200)
 	require.Empty(t, list.Data)
-	read("/variances?class=magic", 422)
+	read("/variances?class=magic", 400)
 }

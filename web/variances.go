@@ -331,6 +331,9 @@ func varianceStepWords(s *app.VarianceStepView) string {
 
 // stepVariance takes a step that a person asked for.
 func (w *Web) stepVariance(v *visit) error {
+	if !v.may("reconciliation", "propose") {
+		return app.ErrNotAllowed
+	}
 	variance, err := v.varianceID()
 	if err != nil {
 		return err
