@@ -84,13 +84,13 @@ func (r *dayRun) step(tx *db.Tx, variance id.Variance, number int64, s *reconcil
 	if v, err = v.Take(s); err != nil {
 		return err
 	}
-	action := "variance.found"
-	if s.Kind == reconcile.StepGone {
-		action = "variance.gone"
-	}
-	if err := tx.AppendAudit(auditlog.Record{Action: action, Actor: string(ActorSystem), Subject: variance.String(), Detail: map[string]any{
+	record := auditlog.Record{Action: "variance.found", Actor: string(ActorSystem), Subject: variance.String(), Detail: map[string]any{
 		"number": number, "day": r.row.Day.Format(time.DateOnly), "run": r.row.Number, "amount_pico": v.Amount.Digits(), "state": string(v.Standing),
-	}}); err != nil {
+	}}
+	if s.Kind == reconcile.StepGone {
+		record.Action = "variance.gone"
+	}
+	if err := tx.AppendAudit(record); err != nil {
 		return err
 	}
 	run := r.row.RunID
