@@ -72,7 +72,7 @@ func (w *Web) dayPage(v *visit, status int, sign signForm) error {
 		view.Record = "/log/" + b.Record.String()
 	}
 	if v.may("source", "read") {
-		view.Usage, view.Cost = pullURL(b.Usage), pullURL(b.Cost)
+		view.Usage, view.Cost = reportURL(b.Usage), reportURL(b.Cost)
 	}
 	view.Explained = !slices.ContainsFunc(b.Variances, func(one app.VarianceView) bool { return one.Due })
 	settled := b.Number != 0 && b.State != reconcile.StateProvisional && view.Explained
@@ -87,11 +87,12 @@ func (w *Web) dayPage(v *visit, status int, sign signForm) error {
 	return render(v, status, dayPage(view))
 }
 
-func pullURL(p *app.PullFacts) string {
+// reportURL is the pull that counts for a report; empty where it was never pulled.
+func reportURL(p *app.PullFacts) string {
 	if p == nil {
 		return ""
 	}
-	return "/settings/provider/pulls/" + p.Pull.String()
+	return pullURL(p.Pull)
 }
 
 // dayFigures are the numbers a day is read by.
@@ -233,8 +234,8 @@ func pullWords(p *app.PullFacts) string {
 	return fmt.Sprintf("Pull %d at %s, complete up to %s", p.Number, ui.Minute(p.FetchedAt), ui.Minute(p.AsOf))
 }
 
-// ageWords is how long ago a day ended.
-func ageWords(days int) string {
+// daysWords is how long ago a day ended.
+func daysWords(days int) string {
 	if days == 1 {
 		return "1 day"
 	}

@@ -29,8 +29,8 @@ func TestReconciliationPages(t *testing.T) {
 	}{
 		{
 			name: "a month", role: app.RoleFinanceAdmin, target: "/reconciliation?period=2026-11", status: 200, must: []string{
-				"Reconciliation, November 2026", "Tested against a simulator", "Sat 21 Nov", "Exception", "No report", "Per cost report", "$1.00, or 0.05 % of the day’s charges", "/reconciliation/tolerance", "reconciliation-acme-2026-11.csv",
-			},
+				"Reconciliation, November 2026", "Sat 21 Nov", "Exception", "No report", "Per cost report", "$1.00, or 0.05 % of the day’s charges", "/reconciliation/tolerance", "reconciliation-acme-2026-11.csv",
+			}, mustNot: []string{"simulator"},
 		},
 		{name: "who may not propose", role: app.RoleAuditor, target: "/reconciliation", status: 200, must: []string{"November 2026"}, mustNot: []string{"/reconciliation/tolerance"}},
 		{name: "no month", role: app.RoleAuditor, target: "/reconciliation?period=soon", status: 422, must: []string{"YYYY-MM"}},
@@ -152,7 +152,7 @@ func TestReconciliationsOfTheAPI(t *testing.T) {
 	read("/reconciliations?day=2026-11-21", 200)
 	require.Len(t, list.Data, 1)
 	require.Equal(t, "exception", list.Data[0]["state"])
-	require.Equal(t, "simulator", list.Data[0]["basis"])
+	require.Equal(t, "provider", list.Data[0]["basis"])
 	require.NotEmpty(t, list.Data[0]["items"])
 	read("/reconciliations?period=2026-11", 200)
 	require.Len(t, list.Data, 23)
