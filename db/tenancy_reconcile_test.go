@@ -126,7 +126,9 @@ func writingReconciliation() map[string]query {
 		"AddVariance": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddVariance(id.NewVariance(tx.Now), 2, mine.month.Start(), theirs.finding()))
 		}},
-		"AddVarianceStep": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) { return onlyError(mine.varianceStep(theirs.variance, tx)) }},
+		"AddVarianceStep": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(mine.varianceStep(theirs.variance, tx))
+		}},
 		"AddTolerance": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddTolerance(mine.tolerance(theirs.change.ID)))
 		}},

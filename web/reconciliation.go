@@ -195,7 +195,9 @@ func calendarFigures(c *app.Calendar) []figure {
 		{Label: "Per cost report", Value: ui.Dollars(&t.Billed), Notes: []link{{Label: "what the provider reports to be paid for " + monthName(c.Month) + ", days reconciled so far"}}},
 		{Label: "Per ledger", Value: ui.Dollars(&t.Ours), URL: "/?period=" + c.Month.String(), Notes: []link{{Label: "what the same days were charged"}}},
 		{Label: "Unexplained", Value: signedCost(&t.Unexplained), Notes: []link{{Label: "of a difference of " + signedCost(&t.Difference)}}, Tag: unexplainedTag(&t.Gross)},
-		{Label: "Passed the gateway", Value: coverageWords(t.Bps), Notes: []link{{Label: "of what the provider charged for requests"}, {Label: varianceCount(t.Open), URL: varianceQuery{State: app.Unresolved, Period: c.Month.String()}.url(variancesPath)}}},
+		{Label: "Passed the gateway", Value: coverageWords(t.Bps), Notes: []link{
+			{Label: "of what the provider charged for requests"}, {Label: varianceCount(t.Open), URL: varianceQuery{State: app.Unresolved, Period: c.Month.String()}.url(variancesPath)},
+		}},
 	}
 }
 

@@ -111,8 +111,10 @@ func TestAVarianceIsWorkedAtItsPage(t *testing.T) {
 	page := w.see(t, w.one, app.RoleController, variance).body
 	require.Contains(t, page, "Review it")
 	require.Contains(t, page, "mail.pdf")
-	link := page[strings.Index(page, variance+"/files/"):]
-	got = w.see(t, w.one, app.RoleController, link[:strings.IndexByte(link, '"')])
+	_, rest, there := strings.Cut(page, variance+"/files/")
+	require.True(t, there)
+	name, _, _ := strings.Cut(rest, `"`)
+	got = w.see(t, w.one, app.RoleController, variance+"/files/"+name)
 	require.Equal(t, 200, got.status)
 	require.Equal(t, "%PDF-1.7", got.body)
 	require.NotContains(t, w.see(t, w.one, app.RoleFinanceAdmin, variance).body, "Review it")

@@ -152,11 +152,11 @@ func (m *match) discount(c *both, reached *money.Sum) {
 // apart makes the item of what no request explains, by itself.
 func (m *match) apart(c *both) {
 	class, why := ClassCredit, "The provider takes it off the amount, without naming what for."
-	switch {
-	case c.Meter == MeterCodeExecution:
-		class, why = ClassFee, "Code execution is charged by container-hours, which no answer counts."
-	case c.Meter == MeterSession:
+	if c.Meter.fee() {
 		class, why = ClassFee, "Managed sessions are charged by the hour, which no answer counts."
+	}
+	if c.Meter == MeterCodeExecution {
+		why = "Code execution is charged by container-hours, which no answer counts."
 	}
 	if c.amount.Sign() > 0 && class == ClassCredit {
 		class, why = ClassUnknown, "The provider charges it without naming what for."

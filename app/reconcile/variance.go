@@ -117,6 +117,6 @@ func (v Variance) Take(s *Step) (Variance, error) {
 }
 
 // Due tells whether somebody has to do something about it today.
-func (v *Variance) Due(today time.Time) bool {
+func (v Variance) Due(today time.Time) bool {
 	return v.Standing == StandingOpen || (v.Standing == StandingWaiting && v.WaitUntil.Before(today))
 }
