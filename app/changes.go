@@ -39,6 +39,7 @@ const (
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
 	changeTolerance    = "tolerance"
+	changeElsewhere    = "spend_elsewhere"
 	changeVariance     = "variance_step"
 	changeReview       = "variance_review"
 	changeSignOff      = "day_sign_off"
@@ -97,8 +98,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
 	changeSource:    "source",
-	changeTolerance: "tolerance",
-	changeVariance:  "reconciliation", changeSignOff: "reconciliation",
+	changeTolerance: "tolerance", changeElsewhere: "elsewhere",
+	changeVariance: "reconciliation", changeSignOff: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",

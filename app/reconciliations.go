@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"tollbook/app/auditlog"
@@ -16,6 +17,7 @@ import (
 	"tollbook/app/pricing"
 	"tollbook/app/provider"
 	"tollbook/app/reconcile"
+	"tollbook/app/retention"
 	"tollbook/db"
 )
 
@@ -46,6 +48,9 @@ func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day t
 	err = r.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
 		if err := tx.LockReconciliation(); err != nil {
 			return err
+		}
+		if gone, err := tx.PurgedMonths(retention.Usage, MaxRows); err != nil || slices.Contains(gone, period.MonthOf(day)) {
+			return err // its requests are no longer there to compare with
 		}
 		sides, err := bothSides(tx, day, through)
 		if err != nil || sides == nil {

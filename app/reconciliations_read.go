@@ -65,6 +65,8 @@ type Calendar struct {
 	Tolerance          reconcile.Tolerance // in force
 	ToleranceVersion   int
 	FirstDay           time.Time // that is pulled
+	// Elsewhere is what was stated to be spent without passing the gateway, and is in no figure.
+	Elsewhere money.Cents
 }
 
 // mayRead refuses whoever may not see every node's figures.
@@ -94,6 +96,11 @@ func (r *Reconciliations) Calendar(ctx context.Context, who Actor, month period.
 		c.Days, c.Total = nil, ReconciledDay{Bps: -1}
 		if err := c.terms(tx); err != nil {
 			return err
+		}
+		if spent, found, err := tx.Elsewhere(month); err != nil {
+			return err
+		} else if found {
+			c.Elsewhere = money.Cents(spent.TotalCents)
 		}
 		rows, err := tx.RunDays(month.Start(), month.End())
 		if err != nil {

@@ -17,6 +17,9 @@ func (r *Reconciliations) govern() {
 	r.changes.govern(changeTolerance, governed{
 		checks: "finance", floor: approval.FloorSecond, revisable: true, lock: (*db.Tx).LockTolerance, draft: r.draftTolerance, apply: r.applyTolerance, impact: r.toleranceImpact,
 	})
+	r.changes.govern(changeElsewhere, governed{
+		checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockElsewhere, draft: r.draftElsewhere, apply: r.applyElsewhere, impact: r.elsewhereImpact,
+	})
 }
 
 // AskTolerance is the proposal of how far both sides of a day may be apart.

@@ -57,6 +57,11 @@ func (s *scene) reconciliation(t *testing.T, tx *db.Tx) {
 	require.NoError(t, tx.AddVariance(s.variance, 1, s.month.Start(), s.finding()))
 	require.NoError(t, s.varianceStep(s.variance, tx))
 	require.NoError(t, tx.AddTolerance(s.tolerance(s.change.ID)))
+	require.NoError(t, tx.AddElsewhere(s.month, s.spent(s.node), s.change.ID))
+}
+
+func (s *scene) spent(node id.Node) []db.SpendLine {
+	return []db.SpendLine{{NodeID: node, Source: s.mark("source"), Memo: s.mark("memo"), Cents: 5}}
 }
 
 func readingReconciliation() map[string]query {
@@ -107,7 +112,15 @@ func readingReconciliation() map[string]query {
 			return row, err
 		}},
 		"VarianceSteps": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.VarianceSteps(theirs.variance, 50) }},
-		"Tolerances":    {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Tolerances(50) }},
+		"Elsewhere": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			row, found, err := tx.Elsewhere(mine.month)
+			if !found || row.ChangeID != mine.change.ID {
+				err = errors.Join(errors.New("not one's own spend"), err)
+			}
+			return row, err
+		}},
+		"ElsewhereLines": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.ElsewhereLines(mine.month, 1) }},
+		"Tolerances":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Tolerances(50) }},
 	}
 }
 
@@ -128,6 +141,10 @@ func writingReconciliation() map[string]query {
 		}},
 		"AddVarianceStep": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(mine.varianceStep(theirs.variance, tx))
+		}},
+		"LockElsewhere": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockElsewhere()) }},
+		"AddElsewhere": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddElsewhere(mine.month, mine.spent(theirs.node), mine.change.ID))
 		}},
 		"AddTolerance": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddTolerance(mine.tolerance(theirs.change.ID)))

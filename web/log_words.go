@@ -168,6 +168,7 @@ func changeKinds() []changeKind {
 		{"retag", "re-tagging of requests", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
 		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
+		{"spend_elsewhere", "spend elsewhere", "reconciliation", always(elsewherePath)},
 		{"tolerance", "tolerance", "reconciliation", always(reconciliationPath)},
 		{"variance_step", "step of a variance", "reconciliation", ofVariance},
 		{"variance_review", "review of a variance", "reconciliation", ofVariance},

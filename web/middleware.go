@@ -68,7 +68,7 @@ const (
 // formLimit bounds the body of a page's form.
 func formLimit(path string) int64 {
 	switch path {
-	case "/plan", "/plan/check", "/nodes/import":
+	case "/plan", "/plan/check", "/nodes/import", elsewherePath:
 		return maxPlanForm
 	case "/rules/edit":
 		return maxRulesForm

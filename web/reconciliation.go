@@ -29,6 +29,9 @@ func (w *Web) reconciliationPages() []Route {
 		w.page(http.MethodGet, "/reconciliation.csv", w.exportCalendar, "reconciliation", "read"),
 		w.page(http.MethodGet, "/reconciliation/tolerance", w.askTolerance, "tolerance", "propose"),
 		w.page(http.MethodPost, "/reconciliation/tolerance", w.proposeTolerance, "tolerance", "propose"),
+		w.page(http.MethodGet, elsewherePath, w.showElsewhere, "reconciliation", "read"),
+		w.page(http.MethodGet, "/reconciliation/elsewhere.csv", w.exportElsewhere, "reconciliation", "read"),
+		w.page(http.MethodPost, elsewherePath, w.proposeElsewhere, "elsewhere", "propose"),
 		w.page(http.MethodGet, "/reconciliation/:day", w.showDay, "reconciliation", "read"),
 		w.page(http.MethodGet, "/reconciliation/:day/items.csv", w.exportDay, "reconciliation", "read"),
 		w.page(http.MethodPost, "/reconciliation/:day/sign", w.signDay, "reconciliation", "propose"),
@@ -196,9 +199,17 @@ func calendarFigures(c *app.Calendar) []figure {
 		{Label: "Per ledger", Value: ui.Dollars(&t.Ours), URL: "/?period=" + c.Month.String(), Notes: []link{{Label: "what the same days were charged"}}},
 		{Label: "Unexplained", Value: signedCost(&t.Unexplained), Notes: []link{{Label: "of a difference of " + signedCost(&t.Difference)}}, Tag: unexplainedTag(&t.Gross)},
 		{Label: "Passed the gateway", Value: coverageWords(t.Bps), Notes: []link{
-			{Label: "of what the provider charged for requests"}, {Label: varianceCount(t.Open), URL: varianceQuery{State: app.Unresolved, Period: c.Month.String()}.url(variancesPath)},
+			{Label: "of what the provider charged for requests"}, {Label: elsewhereWords(c), URL: calendarURL(elsewherePath, c.Month)}, {Label: varianceCount(t.Open), URL: varianceQuery{State: app.Unresolved, Period: c.Month.String()}.url(variancesPath)},
 		}},
 	}
+}
+
+// elsewhereWords says what of a month is not in its coverage, because nothing meters it.
+func elsewhereWords(c *app.Calendar) string {
+	if c.Elsewhere == 0 {
+		return "nothing stated that is not metered here"
+	}
+	return dollarCents(c.Elsewhere) + " more is not metered here"
 }
 
 func unexplainedTag(gross *money.Sum) *figureTag {

@@ -165,3 +165,33 @@ func TestReconciliationsOfTheAPI(t *testing.T) {
 	require.Empty(t, list.Data)
 	read("/variances?class=magic", 400)
 }
+
+// TestSpendElsewhereIsStatedByTwo: a file is taken whole or refused whole, and shows beside
+// coverage once somebody else approved it.
+func TestSpendElsewhereIsStatedByTwo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const page = "/reconciliation/elsewhere"
+	require.Contains(t, w.see(t, w.one, app.RoleAnalyst, page+"?period=2026-11").body, "Nothing is stated for this month")
+	require.NotContains(t, w.see(t, w.one, app.RoleAnalyst, page).body, "State it anew")
+	send := func(text string) answer {
+		return w.post(t, w.one, app.RoleFinanceAdmin, page, url.Values{"period": {"2026-11"}, "text": {text}, "reason": {"the seats’ invoice"}})
+	}
+	const head = "node,source,description,amount_usd\r\n"
+	got := send(head + "AC-10,Claude seats,Team,100.00\r\nZE-1,Claude seats,,x\r\n")
+	require.Equal(t, 422, got.status)
+	for _, text := range []string{"2 errors", "Line 3, node", "Line 3, amount_usd", "AC-10,Claude seats,Team,100.00"} {
+		require.Contains(t, got.body, text)
+	}
+	require.Equal(t, 403, w.post(t, w.one, app.RoleAnalyst, page, url.Values{"period": {"2026-11"}, "text": {head}}).status)
+	require.Equal(t, 422, w.post(t, w.one, app.RoleFinanceAdmin, page, url.Values{"period": {"2027-11"}, "text": {head + "AC-10,x,,1\n"}, "reason": {"x"}}).status, "a month to come")
+	got = send(head + "AC-10,Claude seats,\"Team, November\",100.00\r\nAC-10,Bedrock,,25.50\r\n")
+	require.Equal(t, 303, got.status, got.body)
+	change := got.header.Get("Location")
+	require.Contains(t, w.see(t, w.one, app.RoleController, change).body, "$125.50 in 2 lines")
+	w.decides(t, change)
+	require.Contains(t, w.see(t, w.one, app.RoleAuditor, page+"?period=2026-11").body, "Team, November")
+	require.Contains(t, w.see(t, w.one, app.RoleAuditor, "/reconciliation?period=2026-11").body, "$125.50 more is not metered here")
+	require.Equal(t, "node,source,description,amount_usd\nAC-10,Claude seats,\"Team, November\",100.00\nAC-10,Bedrock,,25.50\n", w.see(t, w.one, app.RoleAuditor, page+".csv?period=2026-11").body)
+	require.NotContains(t, w.see(t, w.two, app.RoleAuditor, page+"?period=2026-11").body, "Bedrock")
+}

@@ -166,3 +166,34 @@ create table variance_step (
 );
 select make_tenant_table('variance_step', 'select, insert');
 select make_append_only('variance_step', false);
+
+-- What was spent in a month without passing the gateway, as it was last stated: the import with the highest version holds.
+create table spend_elsewhere (
+  tenant_id uuid not null references tenant,
+  month date not null check (extract(day from month) = 1),
+  version integer not null check (version > 0),
+  lines integer not null check (lines > 0),
+  total_cents bigint not null,
+  change_id uuid not null,
+  recorded_at timestamptz not null,
+  primary key (tenant_id, month, version),
+  foreign key (tenant_id, change_id) references change
+);
+select make_tenant_table('spend_elsewhere', 'select, insert');
+select make_append_only('spend_elsewhere', false);
+
+create table spend_elsewhere_line (
+  tenant_id uuid not null references tenant,
+  month date not null,
+  version integer not null,
+  place integer not null check (place > 0),
+  node_id uuid not null,
+  source text not null check (source <> ''),
+  memo text not null,
+  cents bigint not null check (cents <> 0),
+  primary key (tenant_id, month, version, place),
+  foreign key (tenant_id, month, version) references spend_elsewhere,
+  foreign key (tenant_id, node_id) references node
+);
+select make_tenant_table('spend_elsewhere_line', 'select, insert');
+select make_append_only('spend_elsewhere_line', false);
