@@ -481,6 +481,61 @@ func TestARestoreAppliesErasuresAgain(t *testing.T) {
 	require.Equal(t, "ada by name ada@one.test", names(r)[0])
 }
 
+// TestTombstonesAndAnOffboardingSurviveARestore purges sign-ins of long ago, lets the company
+// go, and finds both in what was restored, with a log that proves them.
+func TestTombstonesAndAnOffboardingSurviveARestore(t *testing.T) {
+	t.Parallel()
+	s, _, _ := small(t)
+	list, err := s.tenants.List(t.Context())
+	require.NoError(t, err)
+	ctx, tenant := t.Context(), list[0].ID
+	admit := func(role app.Role, subject string) app.Actor {
+		_, err := s.members.Add(ctx, app.Command(tenant), app.NewMember{Issuer: "https://idp.test", Subject: subject, Name: subject, Email: subject + "@one.test", Role: role}, "test")
+		require.NoError(t, err)
+		cookie, err := s.signIns.Accept(ctx, tenant, app.Claims{Issuer: "https://idp.test", Subject: subject, SignedInAt: time.Now()})
+		require.NoError(t, err)
+		who, err := s.signIns.BySession(ctx, cookie)
+		require.NoError(t, err)
+		return who
+	}
+	owner, fin, ada := admit(app.RoleTenantOwner, "owner"), admit(app.RoleFinanceAdmin, "fin"), admit(app.RoleDeveloper, "ada")
+	super, err := pgx.Connect(ctx, dbtest.URLOf(s.database(), "tollbook"))
+	require.NoError(t, err)
+	defer super.Close(context.WithoutCancel(ctx))
+	_, err = super.Exec(ctx, `update session set recorded_at = '2018-11-10' where member_id = $1`, ada.Member.UUID())
+	require.NoError(t, err)
+	decided := func(ask app.Ask) {
+		t.Helper()
+		change, err := s.approvals.Propose(ctx, owner, ask, "")
+		require.NoError(t, err)
+		_, err = s.approvals.Rule(ctx, fin, change.ID, app.Ruling{Ruling: approval.Ruling{Verdict: approval.VerdictApprove, Seen: change.Digest, Reason: "as shown"}})
+		require.NoError(t, err)
+	}
+	decided(app.AskPurge("sessions", nil, "kept long enough"))
+	_, err = s.tenants.Export(ctx, app.Command(tenant), "test", io.Discard)
+	require.NoError(t, err)
+	decided(app.AskOffboarding("one", "", "the contract ended"))
+	s.sign(t)
+
+	dir := t.TempDir()
+	r, _ := restoring(t, filepath.Join(dir, s.backUp(t, dir)+".zip"))
+	require.NoError(t, r.run(ctx))
+	const kept = `select (select string_agg(d::text, ' ') from tombstone d) || (select string_agg(o::text, ' ') from offboarding o) || (select string_agg(x::text, ' ') from tenant_export x)`
+	var was, is string
+	row(t, dbtest.URLOf(s.database(), "tollbook"), kept, &was)
+	row(t, r.database, kept, &is)
+	require.Equal(t, was, is)
+	require.Contains(t, is, "2018-11-01")
+	h := openRestored(t, r)
+	check, err := h.records.Verify(ctx, tenant)
+	require.NoError(t, err)
+	require.True(t, check.Good, check.Why)
+	require.ErrorIs(t, h.tenants.Resume(ctx, app.Command(tenant), "x"), app.ErrTenantOffboarded)
+	var secrets int
+	row(t, r.database, `select coalesce(sum(length(credential_sealed)), 0) from upstream`, &secrets)
+	require.Zero(t, secrets)
+}
+
 func restoredName(r *restoreRun) string {
 	return regexp.MustCompile(`restored_\w+`).FindString(r.database)
 }

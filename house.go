@@ -56,8 +56,10 @@ type house struct {
 	signUps    *app.SignUps
 	adjusts    *app.Adjustments
 	keeps      *app.Retentions
+	ends       *app.Offboardings
 	books      *app.Books
 	provider   *app.ProviderReports
+	invoices   *app.Invoices
 	reconciles *app.Reconciliations
 }
 
@@ -105,11 +107,13 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.prices = app.NewPrices(h.db, h.access, h.changes, pricing.VendorList())
 	h.rules = app.NewRules(h.db, h.access, h.changes, h.ring)
 	h.keeps = app.NewRetentions(h.db, h.access, h.changes)
+	h.ends = app.NewOffboardings(h.db, h.access, h.changes)
 	h.plans = app.NewPlans(h.db, h.access, h.changes, h.ring)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
 	h.provider = app.NewProviderReports(h.db, h.changes, h.members, h.tenants, h.ring)
+	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
 	h.reconciles = app.NewReconciliations(h.db, h.access, h.changes, h.members)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
@@ -172,7 +176,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Books: h.books, Provider: h.provider,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices, Provider: h.provider,
 			Reconciliations: h.reconciles,
 		})
 		if err != nil {
@@ -200,7 +204,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, office, h.provider, admin, h.reconciles))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office, h.provider, admin, h.reconciles))
 		if err == nil {
 			started.Store(&stop)
 		}

@@ -17,6 +17,8 @@ import (
 // commandTenant does something with a company that exists.
 func (h *house) commandTenant(ctx context.Context, who app.Actor, verb string, args []string, out io.Writer) error {
 	switch {
+	case verb == "offboard":
+		return h.proposeOffboarding(ctx, who, args, out)
 	case verb == "suspend" || verb == "resume":
 		return h.setTenantState(ctx, who, verb, args)
 	case verb == "upstream" && len(args) == 1:
@@ -31,7 +33,10 @@ func (h *house) listTenants(ctx context.Context, out io.Writer) error {
 	list, err := h.tenants.List(ctx)
 	for _, t := range list {
 		state := "active"
-		if !t.SuspendedAt.IsZero() {
+		switch {
+		case !t.OffboardedAt.IsZero():
+			state = "offboarded at " + t.OffboardedAt.UTC().Format(time.RFC3339)
+		case !t.SuspendedAt.IsZero():
 			state = "suspended since " + t.SuspendedAt.Format(time.RFC3339)
 		}
 		_, _ = fmt.Fprintf(out, "%-20s %s  %-38s %s\n", t.Slug, t.ID, state, t.Name)
@@ -61,6 +66,27 @@ func (h *house) setTenantState(ctx context.Context, who app.Actor, verb string, 
 		return h.tenants.Suspend(ctx, who, reason)
 	}
 	return h.tenants.Resume(ctx, who, reason)
+}
+
+// proposeOffboarding proposes that a suspended company is let go. One of its own decides.
+func (h *house) proposeOffboarding(ctx context.Context, who app.Actor, args []string, out io.Writer) error {
+	var reason string
+	if _, err := parse("tenant offboard", args, func(f *flag.FlagSet) { f.StringVar(&reason, "reason", "", "") }, false); err != nil {
+		return err
+	}
+	if reason == "" {
+		return misuse("tenant offboard: say why, with --reason")
+	}
+	_, slug, err := h.tenants.Name(ctx, who)
+	if err != nil {
+		return err
+	}
+	made, err := h.approvals.Propose(ctx, who, app.AskOffboarding(slug, "", reason), "")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Change %d waits for a finance admin or the controller of %s, who can sign in once the company is resumed.\n%s\n", made.Number, slug, made.Impact.Sentence)
+	return err
 }
 
 func (h *house) setUpstream(ctx context.Context, who app.Actor, baseURL string) error {

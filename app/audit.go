@@ -98,7 +98,10 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 		return err
 	}
 	tenant := tx.Tenant.String()
-	jobs := []db.Job{job.ProposePrices{Tenant: tenant, Digest: vendor}}
+	jobs, err := daily(tx, vendor)
+	if err != nil {
+		return err
+	}
 	if waiting > 0 {
 		jobs = append(jobs, job.SequenceAudit{Tenant: tenant})
 	}
@@ -107,11 +110,6 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 	}
 	if unsigned {
 		jobs = append(jobs, job.SignLog{Tenant: tenant})
-	}
-	jobs = append(jobs, job.ReconcileDays{Tenant: tenant, Day: tx.Now.AddDate(0, 0, -1).Format(time.DateOnly)})
-	jobs = append(jobs, job.PostAccruals{Tenant: tenant, Day: tx.Now.AddDate(0, 0, -1).Format(time.DateOnly)}) // once for each day
-	if tx.Now.Hour() >= proveHour {                                                                            // once a day: the jobs are unique in it
-		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant}, job.SettlePrices{Tenant: tenant})
 	}
 	reports, err := dueReports(tx)
 	if err != nil {
@@ -123,6 +121,38 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 		}
 	}
 	return witnessDue(tx, a.witnesses)
+}
+
+// daily is what is done once a day; the jobs are unique in it. Of a company that was let go
+// nothing is priced any more, and its sums and log are proved on the first of a month, until
+// all that remained is gone.
+func daily(tx *db.Tx, vendor string) ([]db.Job, error) {
+	tenant := tx.Tenant.String()
+	accruals := job.PostAccruals{Tenant: tenant, Day: tx.Now.AddDate(0, 0, -1).Format(time.DateOnly)}
+	_, gone, err := tx.Offboarding()
+	if err != nil {
+		return nil, err
+	}
+	proving := tx.Now.Hour() >= proveHour
+	if gone {
+		_, whole, err := tx.PurgedWhole()
+		if err != nil || whole {
+			return nil, err
+		}
+		jobs := []db.Job{accruals}
+		if proving {
+			jobs = append(jobs, job.PurgeOffboarded{Tenant: tenant})
+		}
+		if proving && tx.Now.Day() == 1 {
+			jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant})
+		}
+		return jobs, nil
+	}
+	jobs := []db.Job{job.ProposePrices{Tenant: tenant, Digest: vendor}, accruals, job.ReconcileDays{Tenant: tenant, Day: accruals.Day}}
+	if proving {
+		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant}, job.SettlePrices{Tenant: tenant})
+	}
+	return jobs, nil
 }
 
 // witnessDue asks for witnesses that have not seen the newest head to be shown it.

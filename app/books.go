@@ -228,13 +228,8 @@ func post(tx *db.Tx, e *ledger.Entry, fingerprint string) error {
 	if err := ledger.Balance(e.Lines); err != nil {
 		return err
 	}
-	var failed error
-	posting, err := period.Posting(e.Source.Period, func(month period.Month) period.State {
-		state, err := tx.PostingState(month)
-		failed = errors.Join(failed, err)
-		return state
-	})
-	if err := errors.Join(failed, err); err != nil {
+	posting, err := postingMonth(tx, e.Source.Period)
+	if err != nil {
 		return err
 	}
 	e.ID, e.Period, e.Date = id.NewEntry(tx.Now), posting, e.Source.Day
@@ -245,6 +240,17 @@ func post(tx *db.Tx, e *ledger.Entry, fingerprint string) error {
 		return err
 	}
 	return store(tx, e, fingerprint, id.Change{})
+}
+
+// postingMonth is a month, or the next that is open where it is closed; the caller holds it.
+func postingMonth(tx *db.Tx, of period.Month) (period.Month, error) {
+	var failed error
+	posting, err := period.Posting(of, func(month period.Month) period.State {
+		state, err := tx.PostingState(month)
+		failed = errors.Join(failed, err)
+		return state
+	})
+	return posting, errors.Join(failed, err)
 }
 
 // store writes an entry and its record in the log. The change is what asked for it, if one did.
@@ -262,7 +268,10 @@ func store(tx *db.Tx, e *ledger.Entry, fingerprint string, change id.Change) err
 		detail["source_day"], detail["source_period"] = e.Source.Day.Format(time.DateOnly), e.Source.Period.String()
 	}
 	if !change.IsZero() {
-		detail["change"], detail["reverses"] = change.String(), e.Reverses.String()
+		detail["change"] = change.String()
+	}
+	if !e.Reverses.IsZero() {
+		detail["reverses"] = e.Reverses.String()
 	}
 	if err := tx.AppendAudit(auditlog.Record{ID: fresh.Record, Action: "journal.posted", Actor: string(ActorSystem), Subject: e.ID.String(), Detail: detail}); err != nil {
 		return err

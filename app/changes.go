@@ -45,6 +45,9 @@ const (
 	changeSignOff      = "day_sign_off"
 	changeDayReview    = "day_review"
 	changeSource       = "report_source"
+	changeInvoice      = "invoice"
+	changeAllocation   = "allocation"
+	changeSharing      = "sharing"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -76,6 +79,8 @@ const (
 	changeChannelEnd = "notice_channel_end"
 	changeMutes      = "notice_mutes"
 
+	changeOffboarding = "offboarding"
+
 	changeTenantSuspension = "tenant_suspension"
 	changeTenantResumption = "tenant_resumption"
 )
@@ -97,7 +102,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
-	changeSource:    "source",
+	changeSource:  "source",
+	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeTolerance: "tolerance", changeElsewhere: "elsewhere",
 	changeVariance: "reconciliation", changeSignOff: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
@@ -107,9 +113,10 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeBranding: "branding",
 	changeChannel:  "channel", changeChannelEnd: "channel",
 	changeRetention: "retention", changeHold: "retention", changeHoldEnd: "retention", changePurge: "retention",
-	changeMutes:      "mute",
-	changePolicies:   "policy",
-	changeDelegation: "delegation", changeDelegationEnd: "delegation",
+	changeOffboarding: "offboarding",
+	changeMutes:       "mute",
+	changePolicies:    "policy",
+	changeDelegation:  "delegation", changeDelegationEnd: "delegation",
 }
 
 func objectOf(kind string) string {
@@ -193,6 +200,9 @@ func (c *Changes) allowed(who Actor, kind string) error {
 // propose fixes a proposal: its canonical bytes, digest and number.
 func (c *Changes) propose(tx *db.Tx, who Actor, p proposal) (approval.Change, error) {
 	if err := c.allowed(who, p.kind); err != nil {
+		return approval.Change{}, err
+	}
+	if err := notGone(tx, p.kind); err != nil {
 		return approval.Change{}, err
 	}
 	document, effective, err := draft{payload: p.payload, effective: p.effective}.content(tx)

@@ -76,8 +76,10 @@ type house struct {
 	signUps   *app.SignUps
 	adjusts   *app.Adjustments
 	keeps     *app.Retentions
+	ends      *app.Offboardings
 	books     *app.Books
 	provider  *app.ProviderReports
+	invoices  *app.Invoices
 	days      *app.Reconciliations
 	one, two  *company
 }
@@ -131,10 +133,12 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.settings = app.NewSettings(h.clone.DB, h.changes, h.members, ring, http.DefaultTransport.RoundTrip)
 	h.allow(signUpRules())
 	h.keeps = app.NewRetentions(h.clone.DB, h.access, h.changes)
+	h.ends = app.NewOffboardings(h.clone.DB, h.access, h.changes)
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
 	h.provider = app.NewProviderReports(h.clone.DB, h.changes, h.members, h.tenants, ring)
+	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.days = app.NewReconciliations(h.clone.DB, h.access, h.changes, h.members)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)

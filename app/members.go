@@ -176,11 +176,7 @@ func (m *Members) load(tx *db.Tx, who *Actor) error {
 	if who.Developer, err = m.ownDeveloper(tx, who.Person); err != nil {
 		return err
 	}
-	suspended, err := tx.Suspended()
-	if err == nil && suspended {
-		err = ErrTenantSuspended // told to who belongs there, and to nobody else
-	}
-	return err
+	return shut(tx) // told to who belongs there, and to nobody else
 }
 
 // ownDeveloper is the developer whose label is the person's own address.

@@ -48,14 +48,17 @@ func (n *Notices) MailOn() bool { return n.rules.Mail }
 // toldKinds are the kinds whose every step is told even where a rule decided.
 func toldKinds(kind string) bool {
 	switch kind {
-	case changeIssuer, changeIssuerEnd, changeDelegation, changeDelegationEnd:
+	case changeIssuer, changeIssuerEnd, changeDelegation, changeDelegationEnd, changeOffboarding:
 		return true
 	}
 	return false
 }
 
-// ownersTold says whether every owner is told of a kind: it changes who can sign in.
-func ownersTold(kind string) bool { return kind == changeIssuer || kind == changeIssuerEnd }
+// ownersTold says whether every owner is told of a kind: it changes who can sign in, or ends
+// the company here.
+func ownersTold(kind string) bool {
+	return kind == changeIssuer || kind == changeIssuerEnd || kind == changeOffboarding
+}
 
 // tell asks for an event of a change to be told, in the event's own commit. What a rule
 // let through asked nobody, and its maker knows.

@@ -130,10 +130,14 @@ type GatewayHealth struct {
 
 // PlatformTenant is a company as an operator sees it.
 type PlatformTenant struct {
-	ID          id.Tenant
-	Slug, Name  string
-	CreatedAt   time.Time
-	Suspended   bool
+	ID         id.Tenant
+	Slug, Name string
+	CreatedAt  time.Time
+	Suspended  bool
+	// OffboardedAt is when it was let go for good; zero: it was not.
+	OffboardedAt time.Time
+	// Remains is what is kept of it then.
+	Remains     Remains
 	LastBatchAt time.Time // when a request last reached the ledger; zero: never
 	Keys        int64     // accepted now
 	Upstream    bool      // requests have somewhere to go
@@ -235,13 +239,21 @@ func (o *Operators) platform(ctx context.Context, q PlatformQuery) (Platform, er
 		p.Tenants = make([]PlatformTenant, 0, len(rows))
 		for i := range rows {
 			r := &rows[i]
-			one := PlatformTenant{ID: r.ID, Slug: r.Slug, Name: r.Name, CreatedAt: r.RecordedAt.UTC(), Suspended: r.Suspended, LastBatchAt: orZero(r.LastBatchAt), Keys: r.Keys, Upstream: r.Upstream, Waiting: r.Waiting}
+			one := PlatformTenant{
+				ID: r.ID, Slug: r.Slug, Name: r.Name, CreatedAt: r.RecordedAt.UTC(), Suspended: r.Suspended, OffboardedAt: orZero(r.OffboardedAt),
+				LastBatchAt: orZero(r.LastBatchAt), Keys: r.Keys, Upstream: r.Upstream, Waiting: r.Waiting,
+			}
 			p.Tenants = append(p.Tenants, one)
 		}
 		return err
 	})
 	if err != nil {
 		return p, err
+	}
+	for i := range p.Tenants {
+		if err := o.remaining(ctx, &p.Tenants[i]); err != nil {
+			return p, err
+		}
 	}
 	slugs := map[string]string{}
 	for i := range p.Tenants {
@@ -254,6 +266,24 @@ func (o *Operators) platform(ctx context.Context, q PlatformQuery) (Platform, er
 	q.apply(&p)
 	p.Health = o.health()
 	return p, nil
+}
+
+// remaining counts what is kept of a company that was let go, and until when: nothing of
+// its content.
+func (o *Operators) remaining(ctx context.Context, t *PlatformTenant) error {
+	if t.OffboardedAt.IsZero() {
+		return nil
+	}
+	return o.db.ReadTenant(ctx, t.ID, func(tx *db.Tx) error {
+		var err error
+		if t.Remains, err = remains(tx, t.OffboardedAt); err != nil {
+			return err
+		}
+		if t.Remains.Requests, err = tx.RequestsKept(); err == nil {
+			t.Remains.Records, err = tx.LogSize()
+		}
+		return err
+	})
 }
 
 // running reads gateways and jobs.

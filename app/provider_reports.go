@@ -387,6 +387,9 @@ func termsOfSource(row *db.SourceRow) provider.Terms {
 
 // dueReports asks for the days that are to be pulled now, the latest first.
 func dueReports(tx *db.Tx) ([]db.Job, error) {
+	if _, gone, err := tx.Offboarding(); err != nil || gone {
+		return nil, err // of a company that was let go nothing is asked any more
+	}
 	rows, err := tx.Sources(1)
 	if err != nil || len(rows) == 0 {
 		return nil, err

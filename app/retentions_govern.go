@@ -387,8 +387,10 @@ func (r *Retentions) applyPurge(tx *db.Tx, c approval.Change) error {
 	if err := stored(c, &p); err != nil {
 		return err
 	}
-	if err := stillExpired(tx, p); err != nil {
-		return errOvertaken("purge_kept", fault.From(err).Message)
+	if p.Class != classCompany {
+		if err := stillExpired(tx, p); err != nil {
+			return errOvertaken("purge_kept", fault.From(err).Message)
+		}
 	}
 	if err := tx.Purge(c.ID); err != nil {
 		return fmt.Errorf("purge for %s: %w", c.ID, err)

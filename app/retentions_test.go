@@ -182,7 +182,10 @@ func (h *house) exportedMonth(t *testing.T, c *company, from time.Time, usage bo
 			text, err := fs.ReadFile(bundle, other.Name)
 			require.NoError(t, err)
 			if other.Name == file.Name {
-				text = bytes.Replace(text, []byte("A"), []byte("B"), 1)
+				whole := text
+				for letter := byte('A'); letter < 'Z' && bytes.Equal(text, whole); letter++ { // hashes need not have every letter
+					text = bytes.Replace(whole, []byte{letter}, []byte{letter + 1}, 1)
+				}
 				text = bytes.Replace(text, []byte(`"rows"`), []byte(`"rowz"`), 1)
 			}
 			bent[other.Name] = &fstest.MapFile{Data: text}
@@ -383,4 +386,46 @@ func TestNobodyPurgesPastAChange(t *testing.T) {
 	// What somebody took before is not buried with the rest.
 	h.superuser(t, `with gone as (delete from usage_event where tenant_id = $1 and occurred_at = $2 returning *) select count(*) from gone`, h.one.tenant, longAgo(3))
 	require.ErrorContains(t, try(h.one.tenant, purge.ID), "TB012", "a request is missing")
+}
+
+// TestNoticesOfLongAgoArePurged delivers mail in 2018, and lets eight years pass.
+func TestNoticesOfLongAgoArePurged(t *testing.T) {
+	t.Parallel()
+	h := empty(t)
+	h.clock.ns.Store(longAgo(10).UnixNano())
+	for _, slug := range []string{"one", "two"} {
+		tenant, err := h.tenants.Create(t.Context(), slug, "Company "+slug, longAgo(1))
+		require.NoError(t, err)
+		c := &company{slug: slug, tenant: tenant, who: app.Command(tenant)}
+		fin := h.atBrowser(t, c, app.RoleFinanceAdmin, "", "fin")
+		h.atBrowser(t, c, app.RoleController, "", "cfo")
+		h.propose(t, fin, discount(1000))
+		if h.one == nil {
+			h.one = c
+		} else {
+			h.two = c
+		}
+	}
+	require.NotEmpty(t, h.mails(t))
+	h.clock.add(now2026().Sub(longAgo(10)))
+	fin, cfo := h.session(t, h.one, "onefin"), h.session(t, h.one, "onecfo")
+	require.Equal(t, []period.Month{months("2018-11")}, h.class(t, fin, retention.Notices).Expired)
+	deliveries := h.number(t, `select count(*) from notice_delivery where tenant_id = $1`, h.one.tenant)
+	rows := deliveries + h.number(t, `select count(*) from notice_step where tenant_id = $1`, h.one.tenant)
+	require.Greater(t, rows, deliveries, "and what was done to deliver them")
+	digest := h.text(t, `select encode(sha256(string_agg(content_sha256, ''::bytea order by delivery_id)), 'hex') from notice_delivery where tenant_id = $1`, h.one.tenant)
+	theirs := h.of(t, h.two)
+
+	change := h.propose(t, fin, app.AskPurge("notices", nil, "kept long enough"))
+	require.Contains(t, change.Impact.Sentence, "All notices and their deliveries of 2018-11 are deleted for good. How many there were stays.")
+	_, err := h.approveChange(t, cfo, change)
+	require.NoError(t, err)
+	require.Equal(t, theirs, h.of(t, h.two), "nothing of the other company")
+	require.Zero(t, h.number(t, `select (select count(*) from notice_delivery where tenant_id = $1) + (select count(*) from notice_step where tenant_id = $1)`, h.one.tenant))
+	view, err := h.keeps.Show(t.Context(), fin)
+	require.NoError(t, err)
+	require.Len(t, view.Tombstones, 1)
+	stone := view.Tombstones[0]
+	require.Equal(t, []any{retention.Notices, "2018-11", change.ID, rows, digest}, []any{stone.Class, stone.Month.String(), stone.Change, stone.Rows, stone.Digest})
+	require.EqualValues(t, 1, h.records(t, h.one.tenant, "retention.purged"))
 }

@@ -158,13 +158,13 @@ func (s *SignIns) Accept(ctx context.Context, tenant id.Tenant, claims Claims) (
 		if err := tx.LockPeople(); err != nil { // a suspension under way ends this session, too
 			return err
 		}
-		suspended, err := tx.Suspended()
-		if err != nil {
-			return err
+		closed := shut(tx)
+		if closed != nil && fault.KindOf(closed) != fault.KindForbidden {
+			return closed
 		}
 		row, err := tx.MemberByIdentity(claims.Issuer, claims.Subject)
 		invited := fault.KindOf(err) == fault.KindNotFound && !claims.Invitation.IsZero()
-		if invited && !suspended {
+		if invited && closed == nil {
 			row, err = s.members.join(tx, claims)
 		}
 		switch {
@@ -176,8 +176,8 @@ func (s *SignIns) Accept(ctx context.Context, tenant id.Tenant, claims Claims) (
 		case err != nil:
 			return err
 		}
-		if suspended && (refused == nil || invited) {
-			refused = ErrTenantSuspended // told to who belongs there, and to nobody else
+		if closed != nil && (refused == nil || invited) {
+			refused = closed // told to who belongs there, and to nobody else
 		}
 		if refused != nil { // committed: a refusal is recorded too
 			return tx.AppendAudit(auditlog.Record{Action: "sign_in.refused", Actor: "system", Subject: row.MemberID.String(), Detail: map[string]any{"issuer": claims.Issuer}})

@@ -108,7 +108,7 @@ func (s *SignIns) Replace(ctx context.Context, old secret.Text) error {
 	if errors.Is(err, ErrSession) {
 		return nil // there was none
 	}
-	if err != nil && !errors.Is(err, ErrTenantSuspended) { // a company that is closed keeps nobody from another
+	if err != nil && !errors.Is(err, ErrTenantSuspended) && !errors.Is(err, ErrTenantOffboarded) { // a company that is closed keeps nobody from another
 		return err
 	}
 	return s.End(ctx, who)
@@ -172,12 +172,8 @@ func (s *SignIns) Switch(ctx context.Context, who Actor, slug string) (secret.Te
 		if err != nil || row.SuspendedAt != nil || row.Kind != memberPerson {
 			return ErrNowhere
 		}
-		suspended, err := tx.Suspended()
-		if err != nil {
+		if err := shut(tx); err != nil {
 			return err
-		}
-		if suspended {
-			return ErrTenantSuspended
 		}
 		claims := from.claims
 		claims.IssuerID, claims.Invitation = issuers[same].IssuerID, id.Invitation{}

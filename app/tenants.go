@@ -134,6 +134,8 @@ type TenantView struct {
 	RecordedAt time.Time
 	// SuspendedAt is since when it is closed; zero: active.
 	SuspendedAt time.Time
+	// OffboardedAt is when it was let go for good; zero: it was not.
+	OffboardedAt time.Time
 }
 
 // List shows every tenant of the installation.
@@ -142,7 +144,7 @@ func (t *Tenants) List(ctx context.Context) ([]TenantView, error) {
 	err := t.db.InSystem(ctx, "the operator lists tenants", func(tx *db.SystemTx) error {
 		rows, err := tx.Tenants()
 		for _, r := range rows {
-			list = append(list, TenantView{ID: r.ID, Slug: r.Slug, Name: r.Name, RecordedAt: r.RecordedAt, SuspendedAt: orZero(r.SuspendedAt)})
+			list = append(list, TenantView{ID: r.ID, Slug: r.Slug, Name: r.Name, RecordedAt: r.RecordedAt, SuspendedAt: orZero(r.SuspendedAt), OffboardedAt: orZero(r.OffboardedAt)})
 		}
 		return err
 	})

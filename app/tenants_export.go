@@ -65,7 +65,9 @@ func (t *Tenants) Export(ctx context.Context, who Actor, codeVersion string, to 
 	if err := t.changes.access.Check(who, "tenant", "export"); err != nil {
 		return TenantExport{}, err
 	}
-	if err := t.recordExport(ctx, who, "tenant.export_begun", nil); err != nil {
+	if err := t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		return tx.AppendAudit(auditlog.Record{Action: "tenant.export_begun", Actor: who.ID(), Subject: who.Tenant.String()})
+	}); err != nil {
 		return TenantExport{}, err
 	}
 	made := TenantExport{Format: exportFormat, TenantID: who.Tenant, CodeVersion: codeVersion, RunBy: who.ID(), Notes: exportNotes()}
@@ -105,15 +107,33 @@ func (t *Tenants) Export(ctx context.Context, who Actor, codeVersion string, to 
 		return TenantExport{}, fmt.Errorf("write export: %w", err)
 	}
 	digest := sha256.Sum256(append(document, '\n'))
-	return made, t.recordExport(ctx, who, "tenant.exported", map[string]any{
-		"as_of": made.AsOf.Format(time.RFC3339Nano), "audit_last_sequence": made.AuditLast, "files": len(made.Files), "rows": made.Rows(), "manifest_sha256": hex.EncodeToString(digest[:]),
+	return made, t.exported(ctx, who, &made, digest)
+}
+
+// exported keeps that an export was finished and what it holds of the books: offboarding asks
+// whether something came after it.
+func (t *Tenants) exported(ctx context.Context, who Actor, made *TenantExport, manifest [32]byte) error {
+	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := tx.AddTenantExport(&db.TenantExportRow{
+			ManifestSHA256: manifest[:], AsOf: made.AsOf, RunBy: who.ID(), RowCount: made.Rows(),
+			UsageBatches: made.rowsOf("usage_batch"), AdjustmentBatches: made.rowsOf("adjustment_batch"), JournalEntries: made.rowsOf("journal_entry"),
+		}); err != nil {
+			return err
+		}
+		return tx.AppendAudit(auditlog.Record{Action: "tenant.exported", Actor: who.ID(), Subject: who.Tenant.String(), Detail: map[string]any{
+			"as_of": made.AsOf.Format(time.RFC3339Nano), "audit_last_sequence": made.AuditLast, "files": len(made.Files), "rows": made.Rows(), "manifest_sha256": hex.EncodeToString(manifest[:]),
+		}})
 	})
 }
 
-func (t *Tenants) recordExport(ctx context.Context, who Actor, action string, detail map[string]any) error {
-	return t.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		return tx.AppendAudit(auditlog.Record{Action: action, Actor: who.ID(), Subject: who.Tenant.String(), Detail: detail})
-	})
+// rowsOf counts the rows of one table's file.
+func (e *TenantExport) rowsOf(table string) int64 {
+	for i := range e.Files {
+		if e.Files[i].Table == table {
+			return e.Files[i].Rows
+		}
+	}
+	return 0
 }
 
 // Rows counts the rows of all files.

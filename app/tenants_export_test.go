@@ -68,7 +68,7 @@ func TestAnExportIsAllOfOneTenant(t *testing.T) {
 		require.Equal(t, f.Columns, rows[0], f.Name)
 		require.EqualValues(t, f.Rows, len(rows)-1, f.Name)
 		stored := h.number(t, `select count(*) from `+f.Table+` where tenant_id = $1`, h.one.tenant)
-		if strings.HasPrefix(f.Table, "audit_") || f.Table == "tenant_counter" {
+		if strings.HasPrefix(f.Table, "audit_") || f.Table == "tenant_counter" || f.Table == "tenant_export" {
 			require.LessOrEqual(t, f.Rows, stored, "the record of the export itself came after")
 		} else {
 			require.Equal(t, stored, f.Rows, f.Table)

@@ -9,6 +9,22 @@ import (
 	"tollbook/db"
 )
 
+// shut refuses everybody of a company that is closed, and says which way it is.
+func shut(tx *db.Tx) error {
+	_, gone, err := tx.Offboarding()
+	switch {
+	case err != nil:
+		return err
+	case gone:
+		return ErrTenantOffboarded
+	}
+	suspended, err := tx.Suspended()
+	if err == nil && suspended {
+		err = ErrTenantSuspended
+	}
+	return err
+}
+
 // ErrTenantSuspended is the answer to who belongs to a company that is suspended, at the
 // pages, the API and the sign-in alike.
 var ErrTenantSuspended = fault.New(fault.KindForbidden, "tenant_suspended",

@@ -93,11 +93,12 @@ func appendOnly() []string {
 		"tenant", "change", "change_move", "audit_record", "audit_leaf", "audit_node", "audit_checkpoint", "audit_key", "audit_key_end", "audit_witness", "audit_check", "node", "node_version", "node_operations", "placement", "virtual_key", "key_secret", "charge_right", "charge_right_end", "login", "login_charge", "login_end", "key_revocation",
 		"key_assignment", "member_role", "role_end", "member_state", "member_link", "group_mapping", "upstream", "price_version", "price_proposal", "usage_batch", "usage_event",
 		"adjustment_batch", "adjustment", "adjustment_line", "adjustment_end", "request_selection", "books_version", "journal_entry", "journal_line",
+		"sharing_version", "invoice", "invoice_line", "invoice_paper", "allocation", "allocation_share",
 		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test", "founding", "logo", "branding",
 		"policy_version", "change_revision", "change_terms", "change_vote", "change_remark", "change_attachment", "change_document", "delegation", "delegation_end", "erasure",
 		"tolerance_version", "reconciliation", "reconciliation_item", "reconciliation_sign_off", "variance", "variance_step", "spend_elsewhere", "spend_elsewhere_line",
 		"provider_source", "provider_pull", "provider_page", "provider_pull_end", "provider_figure", "provider_name",
-		"retention_term", "legal_hold", "legal_hold_end", "tombstone", "tombstone_batch",
+		"retention_term", "legal_hold", "legal_hold_end", "tombstone", "tombstone_batch", "tenant_export", "offboarding",
 	}
 }
 
@@ -161,7 +162,7 @@ func TestSystemReadsOnlyWhatItIsListedFor(t *testing.T) {
 		granted = append(granted, table)
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,person_key,placement,price_version,pseudonym_key,rule_version,tenant,tenant_profile,tenant_state,upstream,virtual_key", strings.Join(granted, ","))
+	require.Equal(t, "api_token,change,key_assignment,key_revocation,key_secret,login,login_charge,login_credential,login_end,node,node_version,offboarding,person_key,placement,price_version,pseudonym_key,rule_version,tenant,tenant_profile,tenant_state,upstream,virtual_key", strings.Join(granted, ","))
 }
 
 func TestATenantSeesNothingOfAnother(t *testing.T) {

@@ -14,14 +14,16 @@ import (
 
 // TenantStateRow is a tenant as who runs the installation sees it: times and counts.
 type TenantStateRow struct {
-	ID          id.Tenant `gorm:"column:tenant_id"`
-	Slug, Name  string
-	RecordedAt  time.Time
-	Suspended   bool
-	LastBatchAt *time.Time // when a request last reached the ledger
-	Keys        int64      // that are accepted now
-	Upstream    bool       // one is in force
-	Waiting     int64      // audit records without a place in the log, at most WaitingBound
+	ID         id.Tenant `gorm:"column:tenant_id"`
+	Slug, Name string
+	RecordedAt time.Time
+	Suspended  bool
+	// OffboardedAt is when it was let go for good; nil: it was not.
+	OffboardedAt *time.Time
+	LastBatchAt  *time.Time // when a request last reached the ledger
+	Keys         int64      // that are accepted now
+	Upstream     bool       // one is in force
+	Waiting      int64      // audit records without a place in the log, at most WaitingBound
 }
 
 // WaitingBound bounds what is counted of waiting records; there it means "or more".
@@ -32,6 +34,7 @@ func (t *SystemTx) TenantStates(limit int) ([]TenantStateRow, error) {
 	var rows []TenantStateRow
 	err := t.scan("list tenants' states", &rows, `select t.tenant_id, t.slug, coalesce(p.name, t.name) as name, t.recorded_at,
 		coalesce((select s.state = 'suspended' from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1), false) as suspended,
+		(select o.offboarded_at from offboarding o where o.tenant_id = t.tenant_id) as offboarded_at,
 		(select b.recorded_at from usage_batch b where b.tenant_id = t.tenant_id order by b.batch_id desc limit 1) as last_batch_at,
 		(select count(*) from virtual_key k where k.tenant_id = t.tenant_id and (k.expires_at is null or k.expires_at > @now)
 			and not exists (select from key_revocation r where r.tenant_id = k.tenant_id and r.key_id = k.key_id)) as keys,

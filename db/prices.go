@@ -182,7 +182,7 @@ func (t *Tx) SetUpstream(version id.Version, baseURL string, credentialSealed []
 // UpstreamURL reads where requests go now; empty when nowhere.
 func (t *Tx) UpstreamURL() (url string, credentialSealed []byte, err error) {
 	_, err = t.row("read upstream", []any{&url, &credentialSealed}, `select base_url, credential_sealed from upstream
-		where tenant_id = $1 and effective_from <= $2 and (effective_to is null or effective_to > $2) order by recorded_at desc limit 1`, t.Tenant, t.Now)
+		where tenant_id = $1 and length(credential_sealed) > 0 and effective_from <= $2 and (effective_to is null or effective_to > $2) order by recorded_at desc limit 1`, t.Tenant, t.Now)
 	return url, credentialSealed, err
 }
 

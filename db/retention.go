@@ -79,7 +79,7 @@ func (t *Tx) EndLegalHold(hold, change id.Change) error {
 // KeptRow is a month that has rows of a class which were not purged.
 type KeptRow struct {
 	Month    time.Time
-	ClosedAt *time.Time // nil: its books are open
+	ClosedAt *time.Time // nil: its books are open; of those that nobody will close, when the company was offboarded
 }
 
 // keptMonths finds the months of a class. Between the first and the last, each is looked up
@@ -105,7 +105,8 @@ func keptMonths(class retention.Class) string {
 // MonthsKept lists the months that have rows of a class, the oldest first.
 func (t *Tx) MonthsKept(class retention.Class, limit int) ([]KeptRow, error) {
 	var rows []KeptRow
-	err := t.scan("list months kept", &rows, `select k.month, (select p.changed_at from period p where p.tenant_id = @t and p.month = k.month and p.state = 'locked') as closed_at
+	err := t.scan("list months kept", &rows, `select k.month, coalesce((select p.changed_at from period p where p.tenant_id = @t and p.month = k.month and p.state = 'locked'),
+			(select o.offboarded_at from offboarding o where o.tenant_id = @t)) as closed_at
 		from (`+keptMonths(class)+`) k where not exists (select from tombstone d where d.tenant_id = @t and d.class = @c and d.month = k.month) order by 1 limit @n`,
 		map[string]any{"t": t.Tenant, "c": string(class), "n": limit})
 	return rows, err

@@ -47,7 +47,7 @@ func (t *SystemTx) Snapshot(only id.Tenant) ([]SnapshotTenant, error) {
 		coalesce((select s.state = 'suspended' from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1), false) as suspended,
 		(select key_sealed from pseudonym_key p where p.tenant_id = t.tenant_id) as pseudonym_sealed,
 		(select coalesce(max(number), 0) from change c where c.tenant_id = t.tenant_id) as number
-		from tenant t left join lateral (select base_url, credential_sealed from upstream u where u.tenant_id = t.tenant_id
+		from tenant t left join lateral (select base_url, credential_sealed from upstream u where u.tenant_id = t.tenant_id and length(u.credential_sealed) > 0
 			and u.effective_from <= @now and (u.effective_to is null or u.effective_to > @now) order by recorded_at desc limit 1) u on true
 		where cast(@only as uuid) is null or t.tenant_id = @only `, t.named(only)); err != nil {
 		return nil, err

@@ -172,6 +172,6 @@ func TestAReconciliationThatDoesNotAddUpIsRefused(t *testing.T) {
 			}
 			return tx.AddRun(run, []byte("x"), items)
 		})
-		require.ErrorContains(t, err, "TB013", name)
+		require.ErrorContains(t, err, "TB018", name)
 	}
 }

@@ -50,6 +50,44 @@ func readingRetention() map[string]query {
 		"PurgedBatches": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.PurgedBatches(retention.Usage, theirs.month, -1, 10)
 		}},
+		"LastTenantExport": {absent, func(tx *db.Tx, _, _ *scene) (any, error) {
+			_, found, err := tx.LastTenantExport()
+			return found, err
+		}},
+		"TenantExport": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.TenantExport(theirs.change.Digest[:])
+			return found, err
+		}},
+		"BooksHeld": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			batches, _, _, err := tx.BooksHeld()
+			return batches, err
+		}},
+		"Offboarding": {absent, func(tx *db.Tx, _, _ *scene) (any, error) {
+			_, found, err := tx.Offboarding()
+			return found, err
+		}},
+		"Holdings": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			has, err := tx.Holdings()
+			return has.Requests, err
+		}},
+		"RequestsKept": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.RequestsKept() }},
+		"WaitingAnyhow": {own, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			rows, err := tx.WaitingAnyhow(500)
+			for i := range rows {
+				if rows[i].ChangeID == theirs.change.ID {
+					err = errors.Join(errors.New("theirs"), err)
+				}
+			}
+			return len(rows), err
+		}},
+		"OffboardingWaits": {absent, func(tx *db.Tx, _, _ *scene) (any, error) {
+			_, _, found, err := tx.OffboardingWaits()
+			return found, err
+		}},
+		"PurgedWhole": {absent, func(tx *db.Tx, _, _ *scene) (any, error) {
+			_, found, err := tx.PurgedWhole()
+			return found, err
+		}},
 		"PersonErased": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			at, err := tx.PersonErased(theirs.person)
 			return at, err
@@ -60,8 +98,14 @@ func readingRetention() map[string]query {
 // writingRetention is every query that erases or purges.
 func writingRetention() map[string]query {
 	return map[string]query{
-		"Erase":         {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Erase(theirs.change.ID)) }},
-		"Purge":         {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Purge(theirs.change.ID)) }},
+		"Erase":           {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Erase(theirs.change.ID)) }},
+		"Purge":           {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Purge(theirs.change.ID)) }},
+		"Offboard":        {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Offboard(theirs.change.ID)) }},
+		"EndEverything":   {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.EndEverything(theirs.change.ID) }},
+		"LockOffboarding": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockOffboarding()) }},
+		"AddTenantExport": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return onlyError(tx.AddTenantExport(&db.TenantExportRow{ManifestSHA256: theirs.change.Digest[:], AsOf: tx.Now, RunBy: "x"}))
+		}},
 		"LockRetention": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockRetention()) }},
 		"AddRetentionTerm": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddRetentionTerm(retention.Usage, 8, tx.Now, theirs.change.ID))

@@ -63,6 +63,8 @@ type scene struct {
 	run        id.Run
 	variance   id.Variance
 	names      id.Pull
+	invoice    id.Invoice
+	allocation id.Allocation
 	deputy     id.Member
 	delegation id.Delegation
 	attachment id.Attachment
@@ -141,6 +143,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.adjustments(t, tx)
 		s.journal(t, tx)
 		s.pulls(t, tx)
+		s.invoices(t, tx)
 		s.reconciliation(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
@@ -313,6 +316,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
 	maps.Copy(all, readingProvider())
+	maps.Copy(all, readingInvoices())
 	maps.Copy(all, readingReconciliation())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
@@ -833,7 +837,7 @@ func reading() map[string]query {
 		}},
 		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			last, waiting, err := tx.LogEnd()
-			if last != 3 || waiting != 1 {
+			if last != 5 || waiting != 1 {
 				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
 			}
 			return waiting, err

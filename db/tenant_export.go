@@ -30,9 +30,10 @@ func plainBytes() []string {
 		"notice_delivery.content", "notice_delivery.content_sha256",
 		"node_version.evidence", "node_version.dimensions", "node_operations.document", "node_operations.digest",
 		"plan_version.document", "plan_version.digest", "branding.logo_sha256", "logo.sha256", "logo.content", "usage_batch.root", "usage_batch.canonical", "usage_event.raw_usage",
-		"adjustment_batch.root", "adjustment_batch.canonical", "tombstone.digest", "tombstone_batch.root", "request_selection.digest", "request_selection.document",
+		"adjustment_batch.root", "adjustment_batch.canonical", "tombstone.digest", "tombstone_batch.root", "tenant_export.manifest_sha256", "offboarding.manifest_sha256", "request_selection.digest", "request_selection.document",
 		"journal_entry.canonical", "journal_entry.digest", "reconciliation.fingerprint", "reconciliation.canonical", "reconciliation.digest",
 		"provider_page.content", "provider_page.content_sha256", "provider_pull_end.pages_digest", "provider_pull_end.digest",
+		"sharing_version.rules", "invoice.canonical", "invoice.digest", "invoice_paper.sha256", "invoice_paper.content", "allocation.canonical", "allocation.digest",
 		"issuer_key_set.digest", "issuer_key_set.document", "decision_document.digest", "decision_document.document",
 		"decision_confirmation.key_set_digest", "decision_confirmation.token_digest", "decision_confirmation.claims_digest", "decision_confirmation.signature",
 	}

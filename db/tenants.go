@@ -19,12 +19,15 @@ type TenantRow struct {
 	TimeZone    string
 	FiscalMonth int
 	SuspendedAt *time.Time // nil: active
+	// OffboardedAt is when the company was let go for good; nil: it was not.
+	OffboardedAt *time.Time
 }
 
 // tenantColumns and tenantFrom read tenants with the profile in force.
 const tenantColumns = `select t.tenant_id, t.slug, coalesce(p.name, t.name) as name, t.name as founded_as, t.recorded_at, coalesce(p.time_zone, 'UTC') as time_zone,
 	coalesce(p.fiscal_month, 1) as fiscal_month,
-	(select case when s.state = 'suspended' then s.at end from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1) as suspended_at`
+	(select case when s.state = 'suspended' then s.at end from tenant_state s where s.tenant_id = t.tenant_id order by s.place desc limit 1) as suspended_at,
+	(select o.offboarded_at from offboarding o where o.tenant_id = t.tenant_id) as offboarded_at`
 
 const tenantFrom = ` from tenant t left join tenant_profile p on p.tenant_id = t.tenant_id and p.effective_to is null`
 

@@ -173,4 +173,21 @@ func TestTheCommandLineClosesOpensAndExportsATenant(t *testing.T) {
 	out, code = command(t, environment, "tenant", "export", "borealis", file)
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "exists already")
+
+	// Its end is proposed of a suspended company alone, and nobody at the command line decides about it.
+	out, code = command(t, environment, "tenant", "offboard", "borealis")
+	require.Equal(t, 2, code, out)
+	require.Contains(t, out, "--reason")
+	out, code = command(t, environment, "tenant", "offboard", "borealis", "--reason", "the contract ended")
+	require.Equal(t, 1, code, out)
+	require.Contains(t, out, "a suspended company alone")
+	out, code = command(t, environment, "tenant", "suspend", "borealis", "--reason", "the contract ended")
+	require.Zero(t, code, out)
+	out, code = command(t, environment, "tenant", "offboard", "borealis", "--reason", "the contract ended")
+	require.Zero(t, code, out)
+	require.Regexp(t, `^Change \d+ waits for a finance admin or the controller of borealis`, out)
+	require.Contains(t, out, "borealis ends here for good")
+	out, code = command(t, environment, "tenant", "list")
+	require.Zero(t, code, out)
+	require.Regexp(t, `(?m)^borealis +ten_\w+  suspended since `, out)
 }

@@ -27,6 +27,9 @@ import (
 	"tollbook/simulator"
 )
 
+// pageRows are those of a page here, so that a day of thirty rows has two.
+const pageRows = 20
+
 // vendor is a provider with books of its own, behind whatever a test puts before it.
 type vendor struct {
 	*simulator.Simulator
@@ -228,7 +231,7 @@ func TestAPullSurvivesWhatAProviderDoes(t *testing.T) {
 			t.Parallel()
 			h := build(t)
 			v := newVendor(t, nil)
-			v.traffic(t, ago(2), 1300, 1200)
+			v.traffic(t, ago(2), 30, 29)
 			for _, report := range []string{"usage", "cost"} {
 				v.tell(t, "/books/report-faults", fmt.Sprintf(`{"faults":%q,"path":"/v1/organizations/analytics/%s","skip":%d}`, c.faults, report, c.skip))
 			}
@@ -293,9 +296,9 @@ func TestThePullOfAnEndedWorkerIsTakenUp(t *testing.T) {
 	t.Parallel()
 	h := build(t)
 	v := newVendor(t, nil)
-	v.traffic(t, ago(2), 1300, 1200)
+	v.traffic(t, ago(2), 30, 29)
 	h.from(t, h.one, v.url, ago(0))
-	client := anthropicadmin.New(anthropicadmin.Config{Ask: http.DefaultTransport.RoundTrip, Now: time.Now, Version: "test"})
+	client := anthropicadmin.New(anthropicadmin.Config{Ask: http.DefaultTransport.RoundTrip, Now: time.Now, Version: "test", Rows: pageRows})
 	page := func(p *app.Pull) error {
 		cursor, _ := p.Next()
 		got, err := client.Page(t.Context(), &anthropicadmin.Question{BaseURL: p.BaseURL, Credential: p.Credential, API: p.API, Report: p.Report, Day: p.Day, Cursor: cursor})

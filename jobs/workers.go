@@ -10,13 +10,14 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, office *deliver.Office,
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, office *deliver.Office,
 	reports *app.ProviderReports, client *anthropicadmin.Client, reconciliations *app.Reconciliations,
 ) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
 	river.AddWorker(workers, &proveSums{audit: audit, books: books})
+	river.AddWorker(workers, &purgeOffboarded{retentions: retentions})
 	river.AddWorker(workers, &postAccruals{books: books})
 	river.AddWorker(workers, &reconcileDay{reconciliations: reconciliations})
 	river.AddWorker(workers, &reconcileDays{reconciliations: reconciliations})

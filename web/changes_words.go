@@ -77,6 +77,8 @@ func contentOf(c *app.ChangeView) []fieldDiff {
 		list = rulesDiff(c.Payload)
 	case "retag":
 		list = retagDiff(c.Payload)
+	case "offboarding":
+		list = offboardingDiff(c.Payload)
 	}
 	if len(list) > 0 {
 		return list

@@ -93,6 +93,9 @@ func faultTitle(f *fault.Fault) string {
 	if errors.Is(f, app.ErrTenantSuspended) {
 		return "Suspended"
 	}
+	if errors.Is(f, app.ErrTenantOffboarded) {
+		return "Offboarded"
+	}
 	switch f.Kind {
 	case fault.KindForbidden:
 		return "Not permitted"

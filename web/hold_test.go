@@ -198,6 +198,7 @@ func unopened() map[string]string {
 		"/log/keys.txt":                    "linked where a key has signed; log_test.go opens it",
 		"/variances/:id/files/:file":       "linked where evidence came; reconciliation_test.go opens it",
 		"/api/v1/journal/:id":              "asked by programs; journal_test.go does",
+		"/api/v1/invoices/:id":             "asked by programs; invoices_test.go does",
 		"/api/v1/changes/:id":              "asked by programs; changes_test.go does",
 		"/problems/:code":                  "linked from the API's problems; TestPages opens it",
 		"/members/erasures/:id":            "linked where somebody was erased; erase_test.go opens it",

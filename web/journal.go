@@ -181,6 +181,8 @@ func entryKindWords(k ledger.Kind) string {
 		return "Intercompany"
 	case ledger.KindSuspense:
 		return "Out of suspense"
+	case ledger.KindInvoice:
+		return "Invoice"
 	}
 	return ui.Words(string(k))
 }
@@ -202,6 +204,8 @@ func accountWords(a ledger.Account) string {
 		return "Reconciliation residual"
 	case ledger.AccountAccrued:
 		return "Accrued liability"
+	case ledger.AccountPayable:
+		return "Payable"
 	case ledger.AccountDueFrom:
 		return "Due from an entity"
 	case ledger.AccountDueTo:
@@ -241,7 +245,7 @@ func journalFigures(t *app.TrialBalance, page *app.JournalPage) []figure {
 				suspense += r.Closing
 			case ledger.AccountRounding:
 				rounding += r.Closing
-			case ledger.AccountExpense, ledger.AccountCapitalized, ledger.AccountSharedPool, ledger.AccountResidual, ledger.AccountDueFrom, ledger.AccountDueTo:
+			case ledger.AccountExpense, ledger.AccountCapitalized, ledger.AccountSharedPool, ledger.AccountResidual, ledger.AccountPayable, ledger.AccountDueFrom, ledger.AccountDueTo:
 			}
 		}
 	}

@@ -52,6 +52,8 @@ func logFamilies() []logFamily {
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 			{"retention.purged", "Rows purged"},
 			{"journal.posted", "Journal entry posted"},
+			{"invoice.entered", "Invoice entered"},
+			{"invoice.allocated", "Invoice booked"},
 			{"reconciliation.made", "Day reconciled"}, {"variance.found", "Variance found"}, {"variance.gone", "Variance not found any more"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
@@ -65,7 +67,9 @@ func logFamilies() []logFamily {
 		}},
 		{"Company", "tenant.", []logWord{
 			{"tenant.export_begun", "Export of all data begun"}, {"tenant.exported", "All data exported"}, {"tenant.pseudonyms_sealed", "Pseudonym key sealed anew"},
+			{"tenant.offboarded", "Company offboarded"},
 		}},
+		{"Offboarding", "offboarding.", []logWord{{"offboarding.ended", "Ended with the company"}}},
 		{"Installation", "", []logWord{{"installation.restored", "Installation restored from a backup"}}},
 		{"Operator", "operator.", []logWord{
 			{"operator.job_retry", "Operator retried jobs"}, {"operator.job_cancel", "Operator canceled jobs"}, {"operator.job_delete", "Operator deleted jobs"},
@@ -156,6 +160,7 @@ func changeKinds() []changeKind {
 		{"branding", "name on paper", "setting", always("/settings")},
 		{"tenant_suspension", "suspension of the company", "", nil},
 		{"tenant_resumption", "end of the company’s suspension", "", nil},
+		{"offboarding", "offboarding of the company", "offboarding", always(offboardingPath)},
 		{"upstream", "provider’s address", "setting", always("/settings")},
 		{"node", "node", "chargeback", changedNode},
 		{"key", "virtual key", "key", changedKey},
@@ -175,6 +180,9 @@ func changeKinds() []changeKind {
 		{"day_sign_off", "sign-off of a day", "reconciliation", ofDay},
 		{"day_review", "review of a day", "reconciliation", ofDay},
 		{"report_source", "source of provider reports", "source", always("/settings/provider")},
+		{"invoice", "entering of invoices", "invoice", always("/invoices")},
+		{"allocation", "booking of an invoice", "change", ownPage},
+		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -307,6 +315,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("source", "/settings/provider/pulls/"+e.Subject)
 		one.Label = "Pull " + d.text("number")
 		return one
+	case prefix == "inv":
+		one := shown("invoice", "/invoices/"+e.Subject)
+		one.Label = "Invoice " + d.text("number")
+		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
 		one.Label = shorten(d.text("base_url"), 48)
@@ -375,6 +387,10 @@ func inShort(e *app.LogEntry) string {
 		return d.proved()
 	case e.Action == "journal.posted":
 		return d.posted()
+	case e.Action == "invoice.entered":
+		return d.joined("from", "to") + ", " + d.count("lines", "line")
+	case e.Action == "invoice.allocated":
+		return d.count("shares", "share") + ", by a change"
 	case e.Action == "reconciliation.made", family == "variance":
 		return lower(ui.Words(d.text("state")))
 	case family == "log":
@@ -393,6 +409,10 @@ func inShort(e *app.LogEntry) string {
 		return ui.Words(d.text("role"))
 	case e.Action == "tenant.exported":
 		return d.count("files", "file") + ", " + d.count("rows", "row")
+	case e.Action == "offboarding.ended":
+		return d.endedAtOnce()
+	case e.Action == "tenant.offboarded":
+		return "by Change " + d.text("number") + ", after the export " + shorten(d.text("manifest_sha256"), 12)
 	case family == "operator":
 		return d.jobs()
 	}
@@ -454,6 +474,12 @@ func (d recordDetail) ofLog(action string) string {
 		return "records of " + from + " to before " + to
 	}
 	return shorten(d.text("verifier"), 60)
+}
+
+// endedAtOnce says how many of one kind ended with their company.
+func (d recordDetail) endedAtOnce() string {
+	list, _ := d.values["ids"].([]any)
+	return ui.Count(int64(len(list))) + " " + d.text("what")
 }
 
 func (d recordDetail) jobs() string {

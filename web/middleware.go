@@ -68,7 +68,7 @@ const (
 // formLimit bounds the body of a page's form.
 func formLimit(path string) int64 {
 	switch path {
-	case "/plan", "/plan/check", "/nodes/import", elsewherePath:
+	case "/plan", "/plan/check", "/nodes/import", invoicesPath + "/check", elsewherePath:
 		return maxPlanForm
 	case "/rules/edit":
 		return maxRulesForm
@@ -76,6 +76,8 @@ func formLimit(path string) int64 {
 		return maxBrandingForm
 	case "/changes/:id/files", "/variances/:id/steps":
 		return maxFileForm
+	case invoicesPath:
+		return maxFileForm + maxPlanForm
 	case "/changes/:id/edit", "/changes/policies/edit":
 		return maxEditForm
 	}

@@ -36,12 +36,15 @@ func (w *Web) exportOperator(v *visit, table operatorTable) error {
 }
 
 func tenantsSheet(p *app.Platform) *sheet {
-	out := newSheet("slug", "name", "suspended", "created_at", "last_request_recorded_at", "keys", "upstream_set", "audit_records_waiting")
+	out := newSheet("slug", "name", "suspended", "created_at", "last_request_recorded_at", "keys", "upstream_set", "audit_records_waiting", "offboarded_at", "kept_until")
 	var keys int64
 	for i := range p.Tenants {
 		t := &p.Tenants[i]
 		keys += t.Keys
-		_ = out.Write([]string{t.Slug, cell(t.Name), strconv.FormatBool(t.Suspended), t.CreatedAt.Format(time.RFC3339Nano), stamp(t.LastBatchAt), number(t.Keys), strconv.FormatBool(t.Upstream), number(t.Waiting)})
+		_ = out.Write([]string{
+			t.Slug, cell(t.Name), strconv.FormatBool(t.Suspended), t.CreatedAt.Format(time.RFC3339Nano), stamp(t.LastBatchAt), number(t.Keys),
+			strconv.FormatBool(t.Upstream), number(t.Waiting), stamp(t.OffboardedAt), stamp(t.Remains.Until),
+		})
 	}
 	out.control("keys", number(keys))
 	return out

@@ -26,7 +26,7 @@ type visit struct {
 	// profile is how the company shows time and months, branding what its papers carry.
 	profile  app.Profile
 	branding app.Branding
-	closed   bool // the company is suspended
+	closed   bool // the company is suspended, or was offboarded
 }
 
 const (
@@ -70,7 +70,8 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 			find = w.areas.SignIns.PeekSession
 		}
 		who, err := find(c.Request().Context(), secret.NewText(w.cookie(c, sessionCookie)))
-		closed := errors.Is(err, app.ErrTenantSuspended)
+		shut := err
+		closed := errors.Is(err, app.ErrTenantSuspended) || errors.Is(err, app.ErrTenantOffboarded)
 		if err != nil && !closed {
 			return err
 		}
@@ -83,7 +84,7 @@ func (w *Web) signedIn(serve func(*visit) error) echo.HandlerFunc {
 		v.profile, v.slug, v.branding = here.Profile, here.Slug, here.Branding
 		v.tenant = v.profile.Name
 		if closed && c.Path() != "/sign-out" && c.Path() != "/switch" { // the ways out
-			w.failAt(c, app.ErrTenantSuspended, v)
+			w.failAt(c, shut, v)
 			return nil
 		}
 		if c.Request().Method != http.MethodGet {
@@ -131,6 +132,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("reconciliation", "read") {
 		add("Reconciliation", reconciliationPath)
 		add("Variances", variancesPath)
+	}
+	if v.may("invoice", "read") {
+		add("Invoices", invoicesPath)
 	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")

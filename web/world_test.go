@@ -116,7 +116,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 		Views:      app.NewViews(clone.DB, access, changes),
 		Settings:   app.NewSettings(clone.DB, changes, members, ring, func(r *http.Request) (*http.Response, error) { return w.provider(r) }),
 		Log:        records,
-		Retentions: app.NewRetentions(clone.DB, access, changes),
+		Retentions: app.NewRetentions(clone.DB, access, changes), Offboardings: app.NewOffboardings(clone.DB, access, changes),
 		Operators: app.NewOperators(clone.DB, []app.Identity{{Issuer: issuerURL, Subject: "acme-" + operator}, {Issuer: issuerURL, Subject: "zenith-" + operator}},
 			func() app.Health { return w.health }, slog.New(slog.NewTextHandler(w.log, nil))),
 	}
@@ -125,6 +125,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.areas.Reconciliations = app.NewReconciliations(clone.DB, access, changes, members)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
 	w.areas.Provider = app.NewProviderReports(clone.DB, changes, members, w.areas.Tenants, ring)
+	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
@@ -252,6 +253,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.decision(t, c)
 	w.books(t, c)
 	w.reports(t, c)
+	w.invoices(t, c)
 	w.reconciled(t, c)
 	return c
 }
@@ -502,6 +504,22 @@ func (w *world) reports(t *testing.T, c *company) {
 		c.words = append(c.words, p.ID.String())
 	}
 	c.words = append(c.words, "apikey_"+c.slug, c.slug+" reconciles", c.slug+" gateway")
+}
+
+// invoices enters one of October, with its paper.
+func (w *world) invoices(t *testing.T, c *company) {
+	t.Helper()
+	file := "invoice_number,workspace,issued_on,due_on,service_from,service_through,currency,kind,description,amount,invoice_total\n" +
+		c.slug + "-0041,default,2026-11-02,2026-12-02,2026-10-01,2026-10-31,USD,usage," + c.slug + " API,12.34,14.34\n" +
+		c.slug + "-0041,default,2026-11-02,2026-12-02,2026-10-01,2026-10-31,USD,tax,sales tax,2.00,14.34\n"
+	proposer, err := w.areas.Members.ByToken(t.Context(), secret.NewText(c.tokens[app.RoleServiceAccount]))
+	require.NoError(t, err)
+	made, err := w.areas.Approvals.Propose(t.Context(), proposer, app.AskInvoices([]byte(file), &app.PaperAsk{Name: c.slug + ".pdf", Content: []byte("%PDF-1.7 " + c.slug)}, "it came"), "")
+	require.NoError(t, err)
+	list, err := w.areas.Invoices.Entered(t.Context(), app.Command(c.tenant), made.ID)
+	require.NoError(t, err)
+	c.things["/invoices"] = list[0].ID.String()
+	c.words = append(c.words, list[0].Number, list[0].Digest)
 }
 
 // reconciledDay is one of the companies' days that the provider reports: it has none of its requests.

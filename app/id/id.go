@@ -168,6 +168,8 @@ type (
 	decision   struct{}
 	entry      struct{}
 	pull       struct{}
+	invoice    struct{}
+	allocation struct{}
 	run        struct{}
 	variance   struct{}
 )
@@ -278,6 +280,12 @@ func (entry) Prefix() string { return "jnl_" }
 func (pull) Prefix() string { return "pul_" }
 
 // Prefix implements Kind.
+func (invoice) Prefix() string { return "inv_" }
+
+// Prefix implements Kind.
+func (allocation) Prefix() string { return "alc_" }
+
+// Prefix implements Kind.
 func (run) Prefix() string { return "run_" }
 
 // Prefix implements Kind.
@@ -321,6 +329,8 @@ type (
 	Decision   = Of[decision]
 	Entry      = Of[entry]
 	Pull       = Of[pull]
+	Invoice    = Of[invoice]
+	Allocation = Of[allocation]
 	Run        = Of[run]
 	Variance   = Of[variance]
 )
@@ -385,6 +395,12 @@ func NewChannel(now time.Time) Channel { return New[channel](now) }
 // NewDecision makes the id of a decision that an issuer is to confirm.
 func NewDecision(now time.Time) Decision { return New[decision](now) }
 
+// NewInvoice makes an invoice's id.
+func NewInvoice(now time.Time) Invoice { return New[invoice](now) }
+
+// NewAllocation makes an allocation's id.
+func NewAllocation(now time.Time) Allocation { return New[allocation](now) }
+
 // NewEntry makes a journal entry's id.
 func NewEntry(now time.Time) Entry { return New[entry](now) }
 
@@ -438,6 +454,9 @@ func ParseKey(text string) (Key, error) { return Parse[key](text) }
 
 // ParseTenant reads a tenant id.
 func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
+
+// ParseInvoice reads an invoice's id.
+func ParseInvoice(text string) (Invoice, error) { return Parse[invoice](text) }
 
 // ParseEntry reads a journal entry's id.
 func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }

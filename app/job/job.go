@@ -137,6 +137,14 @@ type NotifyChange struct {
 // Kind implements River's JobArgs.
 func (NotifyChange) Kind() string { return "notify_change" }
 
+// PurgeOffboarded purges what of a company that was let go has been kept for its term.
+type PurgeOffboarded struct {
+	Tenant string `json:"tenant"`
+}
+
+// Kind implements River's JobArgs.
+func (PurgeOffboarded) Kind() string { return "purge_offboarded" }
+
 // DeliverNotice takes one message to its recipient. Rounds count from 1; each time
 // somebody asks for it to be sent again begins another.
 type DeliverNotice struct {

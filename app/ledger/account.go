@@ -21,6 +21,9 @@ const (
 	AccountResidual Account = "reconciliation_residual"
 	// AccountAccrued is what is owed to the provider for a workspace until its invoice is posted.
 	AccountAccrued Account = "accrued_liability"
+	// AccountPayable is what invoices say is owed to the provider. Where an ERP takes the bill
+	// itself, it is mapped to the account that the bill clears.
+	AccountPayable Account = "payable"
 	// AccountDueFrom is what another entity owes.
 	AccountDueFrom Account = "intercompany_due_from"
 	// AccountDueTo is what is owed to another entity.
@@ -30,7 +33,7 @@ const (
 // Accounts lists the chart in the order of a trial balance: costs, assets, liabilities.
 func Accounts() []Account {
 	return []Account{
-		AccountExpense, AccountSharedPool, AccountResidual, AccountRounding, AccountSuspense, AccountCapitalized, AccountDueFrom, AccountDueTo, AccountAccrued,
+		AccountExpense, AccountSharedPool, AccountResidual, AccountRounding, AccountSuspense, AccountCapitalized, AccountDueFrom, AccountDueTo, AccountAccrued, AccountPayable,
 	}
 }
 
@@ -54,11 +57,12 @@ const (
 	KindResidual     Kind = "residual"     // of a reconciliation
 	KindIntercompany Kind = "intercompany" // between entities, apart from an accrual
 	KindSuspense     Kind = "suspense"     // out of suspense, apart from an adjustment
+	KindInvoice      Kind = "invoice"      // an invoice in the place of what was accrued for its cycle
 )
 
 // Kinds lists the kinds of entries.
 func Kinds() []Kind {
-	return []Kind{KindAccrual, KindCorrection, KindReversal, KindResidual, KindIntercompany, KindSuspense}
+	return []Kind{KindAccrual, KindCorrection, KindReversal, KindResidual, KindIntercompany, KindSuspense, KindInvoice}
 }
 
 // Treatment is whether cost is charged to the entities and nodes that caused it, or stays

@@ -83,7 +83,7 @@ func (d *Day) Lines() ([]Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines = append(lines, d.between(elsewhere)...)
+	lines = append(lines, between(elsewhere, d.Terms.Payer, d.memo())...)
 	if more := owed[0] - d.Month.Owed; more != 0 {
 		lines = append(lines, Line{Account: AccountAccrued, Entity: d.Terms.Payer, Workspace: d.Terms.Workspace, Currency: USD, Cents: -more, Memo: d.memo()})
 		booked -= more
@@ -180,16 +180,16 @@ func (l *Line) place() place {
 	return place{l.Account, l.Entity, l.NodeCode, l.Capitalization, l.Node}
 }
 
-// between are the two sides of what the payer laid out for another entity.
-func (d *Day) between(elsewhere map[string]money.Cents) []Line {
+// between are the two sides of what the payer laid out for each other entity.
+func between(elsewhere map[string]money.Cents, payer, memo string) []Line {
 	var lines []Line
 	for entity, cents := range elsewhere {
 		if cents == 0 {
 			continue
 		}
 		lines = append(lines,
-			Line{Account: AccountDueTo, Entity: entity, Counterparty: d.Terms.Payer, Currency: USD, Cents: -cents, Memo: d.memo()},
-			Line{Account: AccountDueFrom, Entity: d.Terms.Payer, Counterparty: entity, Currency: USD, Cents: cents, Memo: d.memo()})
+			Line{Account: AccountDueTo, Entity: entity, Counterparty: payer, Currency: USD, Cents: -cents, Memo: memo},
+			Line{Account: AccountDueFrom, Entity: payer, Counterparty: entity, Currency: USD, Cents: cents, Memo: memo})
 	}
 	return lines
 }

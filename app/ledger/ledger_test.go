@@ -153,7 +153,7 @@ func requireBetween(t require.TestingT, lines []ledger.Line) {
 			owed[[2]string{l.Entity, l.Counterparty}] += l.Cents
 		case ledger.AccountDueTo:
 			owed[[2]string{l.Counterparty, l.Entity}] += l.Cents
-		case ledger.AccountExpense, ledger.AccountCapitalized, ledger.AccountSuspense, ledger.AccountSharedPool, ledger.AccountRounding, ledger.AccountResidual, ledger.AccountAccrued:
+		case ledger.AccountExpense, ledger.AccountCapitalized, ledger.AccountSuspense, ledger.AccountSharedPool, ledger.AccountRounding, ledger.AccountResidual, ledger.AccountAccrued, ledger.AccountPayable:
 		}
 	}
 	for pair, cents := range owed {

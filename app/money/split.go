@@ -16,12 +16,21 @@ var ErrWeights = fault.New(fault.KindInvalid, "split_weights", "Shares must be z
 // rerun of a closed month gives the same cents. A negative total is the mirror
 // of the positive one.
 func Split[T ~int64](total T, weights []int64) ([]T, error) {
+	exact := make([]Sum, len(weights))
+	for i, w := range weights {
+		exact[i].n.SetInt64(w)
+	}
+	return SplitSums(total, exact)
+}
+
+// SplitSums is Split by exact amounts, whatever their size.
+func SplitSums[T ~int64](total T, weights []Sum) ([]T, error) {
 	sum := new(big.Int)
-	for _, w := range weights {
-		if w < 0 {
+	for i := range weights {
+		if weights[i].Sign() < 0 {
 			return nil, ErrWeights
 		}
-		sum.Add(sum, big.NewInt(w))
+		sum.Add(sum, &weights[i].n)
 	}
 	if sum.Sign() == 0 {
 		return nil, ErrWeights
@@ -31,8 +40,8 @@ func Split[T ~int64](total T, weights []int64) ([]T, error) {
 	amount := new(big.Int).Set(left)
 	parts := make([]T, len(weights))
 	remainders := make([]*big.Int, len(weights))
-	for i, w := range weights {
-		quotient, remainder := new(big.Int).QuoRem(new(big.Int).Mul(amount, big.NewInt(w)), sum, new(big.Int))
+	for i := range weights {
+		quotient, remainder := new(big.Int).QuoRem(new(big.Int).Mul(amount, &weights[i].n), sum, new(big.Int))
 		left.Sub(left, quotient)
 		remainders[i] = remainder
 		parts[i] = signed[T](quotient.Uint64(), negative)

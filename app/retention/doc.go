@@ -5,7 +5,8 @@
 // function purge looks all of this up again before it takes a single one.
 //
 // Invariants: usage and the bytes of audit records are kept for seven years at least after the
-// end of the month in which their books closed; a month whose books are open never ends; a
+// end of the month in which their books closed; a month whose books are open never ends,
+// but for a company that was offboarded, whose terms run from then; a
 // hold stops every class.
 //
 // Words: class (usage, audit, notices, sessions), term (years), hold, tombstone (what stands

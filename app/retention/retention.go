@@ -110,8 +110,10 @@ func Held(holds []Hold, m period.Month) int {
 
 // Kept is a month that has rows of a class.
 type Kept struct {
-	Month    period.Month
-	ClosedAt time.Time // when its books closed; zero: they are open
+	Month period.Month
+	// ClosedAt is when its books closed, or when the company was offboarded and nobody would
+	// close them any more; zero: they are open.
+	ClosedAt time.Time
 }
 
 // Ends is when a month has been kept for a term; found is false while its books are open and

@@ -38,6 +38,7 @@ type Config struct {
 	Wait    func(ctx context.Context, d time.Duration) error
 	Now     func() time.Time
 	Version string // of this program, for the provider's own records
+	Rows    int    // asked for on a page; zero: as many as the provider gives
 }
 
 // Client asks one provider for one organization at a time.
@@ -47,6 +48,9 @@ type Client struct{ cfg Config }
 func New(cfg Config) *Client {
 	if cfg.Wait == nil {
 		cfg.Wait = wait
+	}
+	if cfg.Rows == 0 {
+		cfg.Rows = pageRows
 	}
 	return &Client{cfg: cfg}
 }
@@ -95,7 +99,7 @@ var (
 
 // Page asks for a page, and again where what went wrong may pass.
 func (c *Client) Page(ctx context.Context, q *Question) (Answer, error) {
-	target, err := q.url()
+	target, err := q.url(c.cfg.Rows)
 	if err != nil {
 		return Answer{}, ErrQuestion.Because(err)
 	}
@@ -177,22 +181,22 @@ func pauseOf(h http.Header) time.Duration {
 }
 
 // url is the address of a page.
-func (q *Question) url() (*url.URL, error) {
+func (q *Question) url(rows int) (*url.URL, error) {
 	target, err := url.Parse(strings.TrimSuffix(q.BaseURL, "/"))
 	if err != nil {
 		return nil, errors.New("the address cannot be read")
 	}
-	path, query := q.listing()
+	path, query := q.listing(rows)
 	if q.Report.OfFigures() {
-		path, query = q.report()
+		path, query = q.report(rows)
 	}
 	target.Path += path
 	target.RawQuery = query.Encode()
 	return target, nil
 }
 
-func (q *Question) listing() (string, url.Values) {
-	query := url.Values{"limit": {strconv.Itoa(pageRows)}}
+func (q *Question) listing(rows int) (string, url.Values) {
+	query := url.Values{"limit": {strconv.Itoa(rows)}}
 	if q.Cursor != "" {
 		query.Set("after_id", q.Cursor)
 	}
@@ -205,7 +209,7 @@ func (q *Question) listing() (string, url.Values) {
 }
 
 // report is a report's path and query: one day, by all that a figure tells apart.
-func (q *Question) report() (string, url.Values) {
+func (q *Question) report(rows int) (string, url.Values) {
 	query := url.Values{"starting_at": {q.Day.Format(time.RFC3339)}, "ending_at": {q.Day.AddDate(0, 0, 1).Format(time.RFC3339)}}
 	if q.Cursor != "" {
 		query.Set("page", q.Cursor)
@@ -222,7 +226,7 @@ func (q *Question) report() (string, url.Values) {
 		return "/v1/organizations/usage_report/messages", query
 	}
 	query.Set("time_bucket_width", "1d")
-	query.Set("limit", strconv.Itoa(pageRows))
+	query.Set("limit", strconv.Itoa(rows))
 	if q.Report == provider.Cost {
 		query["group_by[]"] = append(group, "cost_type", "token_type")
 		return "/v1/organizations/analytics/cost", query

@@ -31,6 +31,7 @@ type Areas struct {
 	Approvals       *app.Approvals
 	Rules           *app.Rules
 	Books           *app.Books
+	Invoices        *app.Invoices
 	Reconciliations *app.Reconciliations
 }
 
@@ -97,6 +98,8 @@ func (a *API) table() []Endpoint {
 		get("/journal", "journal", "read", "Entries of the books, the newest number first.", a.listJournal),
 		get("/journal/trial-balance", "journal", "read", "Accounts by entity in a month of the books, with their control totals.", a.trialBalance),
 		get("/journal/:id", "journal", "read", "One entry with its lines.", a.showEntry),
+		get("/invoices", "invoice", "read", "What the provider billed, issued last first.", a.listInvoices),
+		get("/invoices/:id", "invoice", "read", "One invoice: against the ledger, and by who bears it.", a.showInvoice),
 		get("/reconciliations", "reconciliation", "read", "Days held against what the provider reports, with their differences.", a.listReconciliations),
 		get("/variances", "reconciliation", "read", "What was above tolerance on a day, the newest number first.", a.listVariances),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),

@@ -7,7 +7,7 @@ func Codes() []string {
 		// What a failure is when nothing closer is known.
 		"conflict", "forbidden", "internal", "invalid", "limited", "not_found", "unauthenticated", "unavailable",
 		// Who asks.
-		"not_allowed", "tenant_suspended", "token_unknown", "tokens_never_decide",
+		"not_allowed", "tenant_offboarded", "tenant_suspended", "token_unknown", "tokens_never_decide",
 		// How it was asked.
 		"body_syntax", "body_too_large", "content_type", "cursor_syntax", "endpoint_absent", "field_type", "field_unknown", "group_by_unknown",
 		"id_syntax", "idempotency_key_length", "idempotency_mismatch", "instant_syntax", "limit_range", "method_refused", "parameter_repeated",
@@ -42,6 +42,10 @@ func Codes() []string {
 		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
 		// The journal.
 		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_period", "treatment_unknown", "workspace_length",
+		// Invoices.
+		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",
+		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",
+		"sharing_same", "sharing_twice", "sharing_weight",
 		// Reconciliation.
 		"elsewhere_line", "elsewhere_lines", "tolerance_absolute", "tolerance_relative", "tolerance_same", "variance_class_unknown", "variance_state_unknown",
 		// Channels that hear of changes.
@@ -50,6 +54,8 @@ func Codes() []string {
 		"first_day_range", "gateway_key_syntax", "gateway_keys_many", "repull_range", "settle_range", "source_credential", "source_same",
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
+		// A company's end here.
+		"export_absent", "export_stale", "offboarding_active", "offboarding_held", "offboarding_slug", "offboarding_waits",
 		// Kinds of changes that others decide about.
 		"maker_suspended", "policies_moved",
 		// Us.

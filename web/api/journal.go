@@ -17,7 +17,7 @@ import (
 type Entry struct {
 	ID         string       `json:"id"`
 	Number     int64        `json:"number" doc:"Per company: Journal 12."`
-	Kind       string       `json:"kind" enum:"accrual,correction,reversal,residual,intercompany,suspense" doc:"An accrual is a day's charges, the first time; a correction what late usage and adjustments made of them."`
+	Kind       string       `json:"kind" enum:"accrual,correction,reversal,residual,intercompany,suspense,invoice" doc:"An accrual is a day's charges, the first time; a correction what late usage and adjustments made of them."`
 	Treatment  string       `json:"treatment" enum:"chargeback,showback" doc:"Showback entries are for reports: all cost stays in the payer's entity."`
 	Period     string       `json:"period" doc:"It is posted to, YYYY-MM."`
 	Date       string       `json:"date" format:"date" doc:"A UTC day of that month."`
@@ -45,7 +45,7 @@ type EntrySource struct {
 
 // EntryLine is one side of an entry.
 type EntryLine struct {
-	Account        string  `json:"account" enum:"expense,capitalized_asset,suspense,shared_pool,rounding,reconciliation_residual,accrued_liability,intercompany_due_from,intercompany_due_to"`
+	Account        string  `json:"account" enum:"expense,capitalized_asset,suspense,shared_pool,rounding,reconciliation_residual,accrued_liability,payable,intercompany_due_from,intercompany_due_to"`
 	Entity         *string `json:"entity"`
 	Counterparty   *string `json:"counterparty" doc:"The other entity of an intercompany line."`
 	Node           *string `json:"node" doc:"Finance's code."`
@@ -75,7 +75,7 @@ func (e EntryCase) listed() (columns []string, rows int, more bool) {
 // JournalAsk narrows the journal.
 type JournalAsk struct {
 	Period  period.Month `query:"period" doc:"Posted to, YYYY-MM. Default: every month."`
-	Kind    string       `query:"kind" enum:"accrual,correction,reversal,residual,intercompany,suspense"`
+	Kind    string       `query:"kind" enum:"accrual,correction,reversal,residual,intercompany,suspense,invoice"`
 	Account string       `query:"account" doc:"Only entries with a line there."`
 	Entity  string       `query:"entity" doc:"Only entries with a line in its books."`
 	Limit   Limit        `query:"limit"`
@@ -172,7 +172,7 @@ type TrialBalance struct {
 // TrialAccount is one account of one entity. Debits are above zero in opening and closing.
 type TrialAccount struct {
 	Entity   *string `json:"entity"`
-	Account  string  `json:"account" enum:"expense,capitalized_asset,suspense,shared_pool,rounding,reconciliation_residual,accrued_liability,intercompany_due_from,intercompany_due_to"`
+	Account  string  `json:"account" enum:"expense,capitalized_asset,suspense,shared_pool,rounding,reconciliation_residual,accrued_liability,payable,intercompany_due_from,intercompany_due_to"`
 	Currency string  `json:"currency"`
 	Opening  string  `json:"opening" format:"decimal"`
 	Debits   string  `json:"debits" format:"decimal"`

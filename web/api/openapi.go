@@ -32,8 +32,8 @@ func (a *API) openAPI() ([]byte, error) {
 		paths[path][strings.ToLower(p.Method)] = operation
 	}
 	for _, named := range []reflect.Type{
-		reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload](), reflect.TypeFor[BooksPayload](), reflect.TypeFor[ReversalPayload](), reflect.TypeFor[TolerancePayload](),
-		reflect.TypeFor[approval.Policies](),
+		reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload](), reflect.TypeFor[BooksPayload](), reflect.TypeFor[ReversalPayload](),
+		reflect.TypeFor[InvoicePayload](), reflect.TypeFor[AllocationPayload](), reflect.TypeFor[SharingPayload](), reflect.TypeFor[TolerancePayload](), reflect.TypeFor[approval.Policies](),
 	} {
 		if _, err := d.schema(named); err != nil {
 			return nil, err

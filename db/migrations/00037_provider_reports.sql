@@ -117,3 +117,18 @@ create table provider_name (
 );
 select make_tenant_table('provider_name', 'select, insert');
 select make_append_only('provider_name', false);
+
+-- With a company that is let go, the credential of its reports goes too: in the same statement as the row that says so.
+drop trigger append_only on provider_source;
+create trigger append_only before update or delete on provider_source for each row when (current_setting('app.offboarding', true) is distinct from old.tenant_id::text) execute function refuse_change();
+create trigger destroy_sealed before update or delete on provider_source for each row when (current_setting('app.offboarding', true) = old.tenant_id::text) execute function destroy_sealed('{credential_sealed}');
+-- +goose StatementBegin
+create function destroy_report_credentials() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform set_config('app.offboarding', new.tenant_id::text, true);
+  update provider_source set credential_sealed = '' where tenant_id = new.tenant_id;
+  perform set_config('app.offboarding', '', true);
+  return null;
+end $$;
+-- +goose StatementEnd
+create trigger destroy_report_credentials after insert on offboarding for each row execute function destroy_report_credentials();

@@ -91,7 +91,7 @@ begin
   select count(*), coalesce(sum(amount_pico), 0), coalesce(sum(amount_pico) filter (where class = 'unknown'), 0) into there, amounts, unknown
     from reconciliation_item where tenant_id = new.tenant_id and run_id = new.run_id;
   if there <> new.items or amounts <> new.billed_pico - new.ours_pico or unknown <> new.unexplained_pico then
-    raise exception 'reconciliation % says % items and a difference of %, and has % and %', new.number, new.items, new.billed_pico - new.ours_pico, there, amounts using errcode = 'TB013';
+    raise exception 'reconciliation % says % items and a difference of %, and has % and %', new.number, new.items, new.billed_pico - new.ours_pico, there, amounts using errcode = 'TB018';
   end if;
   return null;
 end $$;
