@@ -28,39 +28,40 @@ import (
 // house is one process, wired by hand: nothing else in the program knows more than
 // its own part.
 type house struct {
-	settings   settings
-	log        *slog.Logger
-	ring       *secret.Keyring
-	db         *db.DB
-	access     *app.Access
-	changes    *app.Changes
-	nodes      *app.Nodes
-	tenants    *app.Tenants
-	keys       *app.Keys
-	members    *app.Members
-	signIns    *app.SignIns
-	reports    *app.Reports
-	snapshots  *app.Snapshots
-	metering   *app.Metering
-	audit      *app.Audit
-	records    *app.Log
-	approvals  *app.Approvals
-	notices    *app.Notices
-	prices     *app.Prices
-	rights     *app.Rights
-	logins     *app.Logins
-	rules      *app.Rules
-	plans      *app.Plans
-	views      *app.Views
-	settled    *app.Settings
-	signUps    *app.SignUps
-	adjusts    *app.Adjustments
-	keeps      *app.Retentions
-	ends       *app.Offboardings
-	books      *app.Books
-	provider   *app.ProviderReports
-	invoices   *app.Invoices
-	reconciles *app.Reconciliations
+	settings  settings
+	log       *slog.Logger
+	ring      *secret.Keyring
+	db        *db.DB
+	access    *app.Access
+	changes   *app.Changes
+	nodes     *app.Nodes
+	tenants   *app.Tenants
+	keys      *app.Keys
+	members   *app.Members
+	signIns   *app.SignIns
+	reports   *app.Reports
+	snapshots *app.Snapshots
+	metering  *app.Metering
+	audit     *app.Audit
+	records   *app.Log
+	approvals *app.Approvals
+	notices   *app.Notices
+	prices    *app.Prices
+	rights    *app.Rights
+	logins    *app.Logins
+	rules     *app.Rules
+	plans     *app.Plans
+	views     *app.Views
+	settled   *app.Settings
+	signUps   *app.SignUps
+	adjusts   *app.Adjustments
+	keeps     *app.Retentions
+	ends      *app.Offboardings
+	books     *app.Books
+	provider  *app.ProviderReports
+	exports   *app.Exports
+	invoices  *app.Invoices
+	days      *app.Reconciliations
 }
 
 // assemble opens the database and makes every area.
@@ -113,8 +114,9 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
 	h.provider = app.NewProviderReports(h.db, h.changes, h.members, h.tenants, h.ring)
+	h.exports = app.NewExports(h.db, h.access, h.changes, h.ring, version)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
-	h.reconciles = app.NewReconciliations(h.db, h.access, h.changes, h.members)
+	h.days = app.NewReconciliations(h.db, h.access, h.changes, h.members)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -176,8 +178,9 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices, Provider: h.provider,
-			Reconciliations: h.reconciles,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
+			Provider: h.provider, Exports: h.exports,
+			Reconciliations: h.days,
 		})
 		if err != nil {
 			return p, err
@@ -204,7 +207,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office, h.provider, admin, h.reconciles))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office, h.provider, admin, h.days))
 		if err == nil {
 			started.Store(&stop)
 		}

@@ -45,6 +45,9 @@ const (
 	changeSignOff      = "day_sign_off"
 	changeDayReview    = "day_review"
 	changeSource       = "report_source"
+	changeAccounts     = "account_mapping"
+	changeAcknowledged = "export_acknowledgment"
+	changeActuals      = "gl_actuals"
 	changeInvoice      = "invoice"
 	changeAllocation   = "allocation"
 	changeSharing      = "sharing"
@@ -102,7 +105,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
-	changeSource:  "source",
+	changeSource:   "source",
+	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
 	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeTolerance: "tolerance", changeElsewhere: "elsewhere",
 	changeVariance: "reconciliation", changeSignOff: "reconciliation",

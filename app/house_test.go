@@ -79,6 +79,7 @@ type house struct {
 	ends      *app.Offboardings
 	books     *app.Books
 	provider  *app.ProviderReports
+	exports   *app.Exports
 	invoices  *app.Invoices
 	days      *app.Reconciliations
 	one, two  *company
@@ -138,6 +139,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
 	h.provider = app.NewProviderReports(h.clone.DB, h.changes, h.members, h.tenants, ring)
+	h.exports = app.NewExports(h.clone.DB, h.access, h.changes, ring, "test")
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.days = app.NewReconciliations(h.clone.DB, h.access, h.changes, h.members)
 	h.metering, err = app.NewMetering(h.clone.DB)

@@ -256,7 +256,7 @@ func (d *ReportedDay) cells() (counts []reconcile.Count, costs []reconcile.Cost)
 		case f.Key == "":
 			g.Surface = reconcile.SurfaceConsole
 		}
-		cell := reconcile.Cell{Group: g.Plain(), Meter: meterOf(f.Class)}
+		cell := reconcile.Cell{Group: g.Plain(), Meter: classMeter(f.Class)}
 		if f.Report == provider.Usage {
 			counts = append(counts, reconcile.Count{Cell: cell, Quantity: f.Quantity})
 			continue
@@ -269,7 +269,7 @@ func (d *ReportedDay) cells() (counts []reconcile.Count, costs []reconcile.Cost)
 	return counts, costs
 }
 
-func meterOf(class string) reconcile.Meter {
+func classMeter(class string) reconcile.Meter {
 	switch class {
 	case provider.ClassWebSearches:
 		return reconcile.MeterWebSearch

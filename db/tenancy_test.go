@@ -63,6 +63,7 @@ type scene struct {
 	run        id.Run
 	variance   id.Variance
 	names      id.Pull
+	export     id.Export
 	invoice    id.Invoice
 	allocation id.Allocation
 	deputy     id.Member
@@ -143,6 +144,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.adjustments(t, tx)
 		s.journal(t, tx)
 		s.pulls(t, tx)
+		s.exports(t, tx)
 		s.invoices(t, tx)
 		s.reconciliation(t, tx)
 		_, err = tx.SequenceAudit()
@@ -316,6 +318,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
 	maps.Copy(all, readingProvider())
+	maps.Copy(all, readingExports())
 	maps.Copy(all, readingInvoices())
 	maps.Copy(all, readingReconciliation())
 	maps.Copy(all, map[string]query{

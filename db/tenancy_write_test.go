@@ -34,6 +34,7 @@ func writing() map[string]query {
 	maps.Copy(all, writingRetention())
 	maps.Copy(all, writingJournal())
 	maps.Copy(all, writingProvider())
+	maps.Copy(all, writingExports())
 	maps.Copy(all, writingInvoices())
 	maps.Copy(all, writingReconciliation())
 	maps.Copy(all, map[string]query{

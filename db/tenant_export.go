@@ -33,6 +33,8 @@ func plainBytes() []string {
 		"adjustment_batch.root", "adjustment_batch.canonical", "tombstone.digest", "tombstone_batch.root", "tenant_export.manifest_sha256", "offboarding.manifest_sha256", "request_selection.digest", "request_selection.document",
 		"journal_entry.canonical", "journal_entry.digest", "reconciliation.fingerprint", "reconciliation.canonical", "reconciliation.digest",
 		"provider_page.content", "provider_page.content_sha256", "provider_pull_end.pages_digest", "provider_pull_end.digest",
+		"account_mapping.document", "account_mapping.digest", "journal_export.digest", "journal_export_file.content", "journal_export_file.digest", "journal_export_file.manifest",
+		"gl_actuals.content", "gl_actuals.digest",
 		"sharing_version.rules", "invoice.canonical", "invoice.digest", "invoice_paper.sha256", "invoice_paper.content", "allocation.canonical", "allocation.digest",
 		"issuer_key_set.digest", "issuer_key_set.document", "decision_document.digest", "decision_document.document",
 		"decision_confirmation.key_set_digest", "decision_confirmation.token_digest", "decision_confirmation.claims_digest", "decision_confirmation.signature",

@@ -35,6 +35,7 @@ type Areas struct {
 	Approvals *app.Approvals
 	Books     *app.Books
 	Provider  *app.ProviderReports
+	Exports   *app.Exports
 }
 
 // Plan says how much to seed.
@@ -102,6 +103,9 @@ func Seed(ctx context.Context, areas Areas, sim *simulator.Simulator, state *Sta
 	}
 	if _, err := areas.Books.Accrue(ctx, tenant); err != nil {
 		return fmt.Errorf("post the journal: %w", err)
+	}
+	if err := mapAccounts(ctx, areas, who, plan); err != nil {
+		return err
 	}
 	if _, err := areas.Audit.Sequence(ctx, tenant); err != nil {
 		return fmt.Errorf("sequence the audit log: %w", err)

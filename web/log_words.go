@@ -51,6 +51,7 @@ func logFamilies() []logFamily {
 		{"Usage and sums", "", []logWord{
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 			{"retention.purged", "Rows purged"},
+			{"journal.posted", "Journal entry posted"}, {"journal.exported", "Journal exported"},
 			{"journal.posted", "Journal entry posted"},
 			{"invoice.entered", "Invoice entered"},
 			{"invoice.allocated", "Invoice booked"},
@@ -180,6 +181,9 @@ func changeKinds() []changeKind {
 		{"day_sign_off", "sign-off of a day", "reconciliation", ofDay},
 		{"day_review", "review of a day", "reconciliation", ofDay},
 		{"report_source", "source of provider reports", "source", always("/settings/provider")},
+		{"account_mapping", "mapping of accounts", "export", always("/exports")},
+		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
+		{"gl_actuals", "figures of the general ledger", "export", always("/exports")},
 		{"invoice", "entering of invoices", "invoice", always("/invoices")},
 		{"allocation", "booking of an invoice", "change", ownPage},
 		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
@@ -314,6 +318,9 @@ func (v *visit) about(e *app.LogEntry) link {
 	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
 		one := shown("source", "/settings/provider/pulls/"+e.Subject)
 		one.Label = "Pull " + d.text("number")
+	case e.Action == "journal.exported":
+		one := shown("export", "/exports/"+e.Subject)
+		one.Label = d.text("external_id")
 		return one
 	case prefix == "inv":
 		one := shown("invoice", "/invoices/"+e.Subject)
@@ -387,6 +394,8 @@ func inShort(e *app.LogEntry) string {
 		return d.proved()
 	case e.Action == "journal.posted":
 		return d.posted()
+	case e.Action == "journal.exported":
+		return d.text("system") + ", " + d.text("period") + ", " + d.count("entries", "entry")
 	case e.Action == "invoice.entered":
 		return d.joined("from", "to") + ", " + d.count("lines", "line")
 	case e.Action == "invoice.allocated":

@@ -53,12 +53,14 @@ type Areas struct {
 	Log       *app.Log
 	Notices   *app.Notices
 
-	Adjustments     *app.Adjustments
-	Retentions      *app.Retentions
-	Offboardings    *app.Offboardings
-	Books           *app.Books
-	Invoices        *app.Invoices
-	Provider        *app.ProviderReports
+	Adjustments  *app.Adjustments
+	Retentions   *app.Retentions
+	Offboardings *app.Offboardings
+	Books        *app.Books
+	Invoices     *app.Invoices
+	Provider     *app.ProviderReports
+	Exports      *app.Exports
+
 	Reconciliations *app.Reconciliations
 }
 
@@ -107,7 +109,8 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
-		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Invoices: areas.Invoices, Reconciliations: areas.Reconciliations})
+		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Invoices: areas.Invoices,
+			Exports: areas.Exports, Reconciliations: areas.Reconciliations})
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ import (
 	"tollbook/app/confirmation"
 	"tollbook/app/id"
 	"tollbook/app/notice"
+	"tollbook/app/period"
 	"tollbook/app/plan"
 	"tollbook/app/pricing"
 	"tollbook/app/provider"
@@ -125,6 +126,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	w.areas.Reconciliations = app.NewReconciliations(clone.DB, access, changes, members)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
 	w.areas.Provider = app.NewProviderReports(clone.DB, changes, members, w.areas.Tenants, ring)
+	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
 	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
@@ -254,6 +256,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.books(t, c)
 	w.reports(t, c)
 	w.invoices(t, c)
+	w.exports(t, c, prefix)
 	w.reconciled(t, c)
 	return c
 }
@@ -417,7 +420,7 @@ func (c *company) path(t *testing.T, route string) string {
 		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
 		route = before + "/" + thing + after
 	}
-	route = strings.NewReplacer(":day", reconciledDay, ":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	route = strings.NewReplacer(":day", reconciledDay, ":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":system", "workday", ":period", "2026-11", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
 	require.NotContains(t, route, ":", "say in company.path what the parameter is")
 	return route
 }
@@ -504,6 +507,20 @@ func (w *world) reports(t *testing.T, c *company) {
 		c.words = append(c.words, p.ID.String())
 	}
 	c.words = append(c.words, "apikey_"+c.slug, c.slug+" reconciles", c.slug+" gateway")
+}
+
+// exports maps a company's accounts and makes drafts of this month.
+func (w *world) exports(t *testing.T, c *company, prefix string) {
+	t.Helper()
+	rules := strings.Join([]string{
+		"field,source,code,value", "account,kind,*,*", "account,account,6410,6410 " + c.slug + " services", "subsidiary,entity,US01," + c.slug + " holding", "period,period,2026-11,Nov 2026",
+		"department,node," + prefix + "-11," + c.slug + " team", "department,node,*,Other",
+	}, "\n")
+	require.NoError(t, w.areas.Exports.SetMapping(t.Context(), app.Command(c.tenant), app.MappingAsk{System: "netsuite", InUse: true, Rules: rules}, c.slug+" accounts"))
+	made, err := w.areas.Exports.Make(t.Context(), app.Command(c.tenant), "netsuite", period.MonthOf(now()))
+	require.NoError(t, err)
+	c.things["/exports"] = made[0].ID.String()
+	c.words = append(c.words, made[0].ID.String(), made[0].ExternalID, made[0].Digest, c.slug+" services", c.slug+" holding", c.slug+" accounts")
 }
 
 // invoices enters one of October, with its paper.

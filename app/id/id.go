@@ -168,6 +168,7 @@ type (
 	decision   struct{}
 	entry      struct{}
 	pull       struct{}
+	exported   struct{}
 	invoice    struct{}
 	allocation struct{}
 	run        struct{}
@@ -277,7 +278,8 @@ func (decision) Prefix() string { return "dcn_" }
 func (entry) Prefix() string { return "jnl_" }
 
 // Prefix implements Kind.
-func (pull) Prefix() string { return "pul_" }
+func (pull) Prefix() string     { return "pul_" }
+func (exported) Prefix() string { return "exp_" }
 
 // Prefix implements Kind.
 func (invoice) Prefix() string { return "inv_" }
@@ -329,6 +331,7 @@ type (
 	Decision   = Of[decision]
 	Entry      = Of[entry]
 	Pull       = Of[pull]
+	Export     = Of[exported]
 	Invoice    = Of[invoice]
 	Allocation = Of[allocation]
 	Run        = Of[run]
@@ -407,6 +410,9 @@ func NewEntry(now time.Time) Entry { return New[entry](now) }
 // NewPull makes the id of one fetch of a provider's report.
 func NewPull(now time.Time) Pull { return New[pull](now) }
 
+// NewExport makes the id of a journal as it was exported.
+func NewExport(now time.Time) Export { return New[exported](now) }
+
 // NewRun makes the id of a reconciliation.
 func NewRun(now time.Time) Run { return New[run](now) }
 
@@ -463,6 +469,9 @@ func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
 
 // ParsePull reads the id of one fetch of a provider's report.
 func ParsePull(text string) (Pull, error) { return Parse[pull](text) }
+
+// ParseExport reads the id of a journal as it was exported.
+func ParseExport(text string) (Export, error) { return Parse[exported](text) }
 
 // ParseVariance reads a variance's id.
 func ParseVariance(text string) (Variance, error) { return Parse[variance](text) }
