@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"tollbook/app/export/erp"
@@ -65,6 +66,7 @@ type MonthOfExports struct {
 	Month   period.Month
 	State   period.State
 	Final   bool // what is exported is no draft
+	Billed  bool // an invoice whose cycle ends in it is booked
 	Systems []SystemMonth
 	Unused  []string // systems there is no mapping to, or none that is in use
 	Months  []period.Month
@@ -82,6 +84,11 @@ func (x *Exports) Month(ctx context.Context, who Actor, month period.Month) (Mon
 			return err
 		}
 		out.Final = final(out.State)
+		billed, err := tx.Invoices(&db.InvoiceFilter{From: month.Start(), To: month.End(), Limit: maxBills})
+		if err != nil {
+			return err
+		}
+		out.Billed = slices.ContainsFunc(billed, func(r db.InvoiceRow) bool { return isBill(&r, month) })
 		months, err := tx.EntryMonths(maxEntryMonths)
 		if err != nil {
 			return err

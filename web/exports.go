@@ -31,6 +31,7 @@ func (w *Web) exportPages() []Route {
 		w.page(http.MethodGet, "/exports/mapping/:system/columns", w.sendColumns, "export", "read"),
 		w.page(http.MethodGet, "/exports/focus/csv", w.sendFocusCSV, "export", "read"),
 		w.page(http.MethodGet, "/exports/focus/parquet", w.sendFocusParquet, "export", "read"),
+		w.page(http.MethodGet, "/exports/bills", w.sendBills, "export", "read"),
 		w.page(http.MethodGet, "/exports/:id", w.showExport, "export", "read"),
 		w.page(http.MethodPost, "/exports/:id/acknowledge", w.acknowledge, "export", "propose"),
 		w.page(http.MethodPost, "/exports/:id/replace", w.replaceExport, "export", "propose"),
@@ -86,6 +87,7 @@ type exportsView struct {
 	May     bool
 	Latest  *link // a month that has entries, where this one has none
 	Empty   bool
+	Billed  bool // an invoice of the month is booked
 }
 
 // systemPanel is how the month stands with one system.
@@ -121,7 +123,7 @@ func (w *Web) exportsPage(v *visit, status int, alert string) error {
 		return err
 	}
 	view := &exportsView{
-		Frame: v.frame("Exports, " + monthName(month)), Month: month, Sub: periodState(m.State, month, w.cfg.Now()), Final: m.Final, Periods: monthChoices(m.Months, month), Alert: alert,
+		Frame: v.frame("Exports, " + monthName(month)), Month: month, Sub: periodState(m.State, month, w.cfg.Now()), Final: m.Final, Periods: monthChoices(m.Months, month), Alert: alert, Billed: m.Billed,
 		CSV: exportsURL("/exports.csv", month), May: v.may("export", "propose"),
 	}
 	for i := range m.Systems {
@@ -495,12 +497,32 @@ func (w *Web) sendFocus(v *visit, parquet bool) error {
 	if err != nil {
 		return err
 	}
-	headers, err := bundle.Manifest.Headers()
+	return v.bundle(&bundle)
+}
+
+// sendBills sends the booked invoices of a month for accounts payable.
+func (w *Web) sendBills(v *visit) error {
+	month, err := v.monthAsked()
 	if err != nil {
 		return err
 	}
-	for header, value := range headers {
-		v.Response().Header().Set(header, value)
+	bundle, err := w.areas.Exports.Bills(v.Request().Context(), v.who, month)
+	if err != nil {
+		return err
+	}
+	return v.bundle(&bundle)
+}
+
+// bundle answers with a file, and with its manifest where it is one alone.
+func (v *visit) bundle(bundle *app.Bundle) error {
+	if bundle.Manifest != nil {
+		headers, err := bundle.Manifest.Headers()
+		if err != nil {
+			return err
+		}
+		for header, value := range headers {
+			v.Response().Header().Set(header, value)
+		}
 	}
 	v.Response().Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", bundle.Name))
 	return v.Blob(http.StatusOK, bundle.Type, bundle.Content)

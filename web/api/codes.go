@@ -43,7 +43,7 @@ func Codes() []string {
 		// The journal.
 		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_period", "treatment_unknown", "workspace_length",
 		// Files for finance's own systems.
-		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
+		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "ap_unexplained", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
 		"export_format_unknown", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused",
 		// Invoices.
 		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",

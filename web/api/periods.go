@@ -141,19 +141,23 @@ type ExportPath struct {
 	Format   string       `query:"format" enum:"csv,parquet" doc:"Of focus. Default: csv."`
 }
 
-var (
-	errNoInvoice = fault.New(fault.KindNotFound, "ap_invoice_absent", "A bill for accounts payable is made of a provider's invoice that is booked; no invoice of that month is offered as a bill yet.")
-	errFormats   = fault.Invalid("format", "export_format_unknown", "FOCUS is sent as csv or parquet.")
-)
+var errFormats = fault.Invalid("format", "export_format_unknown", "FOCUS is sent as csv or parquet.")
 
 func (a *API) exportPeriod(c *call, q ExportPath) error {
 	ctx := c.Request().Context()
 	switch q.System {
 	case "ap":
-		if _, err := a.areas.Exports.Month(ctx, c.who, q.Period); err != nil {
+		bundle, err := a.areas.Exports.Bills(ctx, c.who, q.Period)
+		if err != nil {
 			return err
 		}
-		return errNoInvoice
+		if q.Manifest == "zip" && bundle.Manifest != nil {
+			if bundle.Content, err = export.Archive(*bundle.Manifest, bundle.Content); err != nil {
+				return err
+			}
+			bundle.Name, bundle.Type, bundle.Manifest = bundle.Name+".zip", "application/zip", nil
+		}
+		return c.sendFile(&bundle)
 	case "focus":
 		return a.exportFocus(c, q)
 	}
