@@ -161,8 +161,11 @@ func (r *Reconciliations) draftElsewhere(tx *db.Tx, _ Actor, payload []byte, _ t
 	if err := strict(payload, &want); err != nil {
 		return draft{}, err
 	}
-	_, _, _, err := want.read(tx)
-	return draft{payload: want}, err
+	_, lines, _, err := want.read(tx)
+	if err != nil || len(lines) == 0 {
+		return draft{}, err
+	}
+	return draft{payload: want}, nil
 }
 
 func (r *Reconciliations) applyElsewhere(tx *db.Tx, c approval.Change) error {

@@ -49,7 +49,7 @@ func FuzzReadSpend(f *testing.F) {
 	f.Add([]byte("node,source,description,amount_usd\nCC-1,x,y,1\n"))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		list, wrong := reconcile.ReadSpend(file, knownNode)
-		require.True(t, (len(list) == 0) != (len(wrong) == 0))
+		require.NotEqual(t, len(list) == 0, len(wrong) == 0)
 		for _, s := range list {
 			require.True(t, knownNode(s.Node))
 			require.NotZero(t, s.Cents)
