@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/provider", "app/table", "app/invoice", "app/allocation")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/provider", "app/table", "app/invoice", "app/allocation", "app/reconcile")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -66,6 +66,7 @@ func arrows() map[string][]string {
 		"app/period":      base,
 		"app/ledger":      append(slices.Clone(base), "app/money", "app/period"), // sideways: an entry is posted to a month
 		"app/provider":    append(slices.Clone(base), "app/money", "app/usage"),
+		"app/reconcile":   append(slices.Clone(base), "app/money"),
 		"app/plan":        append(slices.Clone(base), "app/money", "app/period"), // sideways: a plan is by month
 		"app/table":       nil,
 		"app/allocation":  append(slices.Clone(base), "app/money"),

@@ -148,7 +148,7 @@ func daily(tx *db.Tx, vendor string) ([]db.Job, error) {
 		}
 		return jobs, nil
 	}
-	jobs := []db.Job{job.ProposePrices{Tenant: tenant, Digest: vendor}, accruals}
+	jobs := []db.Job{job.ProposePrices{Tenant: tenant, Digest: vendor}, accruals, job.ReconcileDays{Tenant: tenant, Day: accruals.Day}}
 	if proving {
 		jobs = append(jobs, job.ProveSums{Tenant: tenant}, job.VerifyLog{Tenant: tenant}, job.SettlePrices{Tenant: tenant})
 	}

@@ -38,6 +38,12 @@ const (
 	changeRetag        = "retag"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
+	changeTolerance    = "tolerance"
+	changeElsewhere    = "spend_elsewhere"
+	changeVariance     = "variance_step"
+	changeReview       = "variance_review"
+	changeSignOff      = "day_sign_off"
+	changeDayReview    = "day_review"
 	changeSource       = "report_source"
 	changeAccounts     = "account_mapping"
 	changeAcknowledged = "export_acknowledgment"
@@ -102,6 +108,9 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeSource:   "source",
 	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
 	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
+	changeTolerance: "tolerance", changeElsewhere: "elsewhere",
+	changeVariance: "reconciliation", changeSignOff: "reconciliation",
+	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",

@@ -81,6 +81,7 @@ type house struct {
 	provider  *app.ProviderReports
 	exports   *app.Exports
 	invoices  *app.Invoices
+	days      *app.Reconciliations
 	one, two  *company
 }
 
@@ -140,6 +141,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.provider = app.NewProviderReports(h.clone.DB, h.changes, h.members, h.tenants, ring)
 	h.exports = app.NewExports(h.clone.DB, h.access, h.changes, ring, "test")
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
+	h.days = app.NewReconciliations(h.clone.DB, h.access, h.changes, h.members)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

@@ -271,6 +271,11 @@ func (r *ProviderReports) Finish(ctx context.Context, p *Pull) (state string, er
 		if err := tx.AddFigures(p.ID, figures); err != nil {
 			return err
 		}
+		if p.Report.OfFigures() {
+			if err := dueReconciliation(tx, p.Day); err != nil {
+				return err
+			}
+		}
 		return tx.AddNames(p.ID, names)
 	})
 	switch {

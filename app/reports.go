@@ -381,7 +381,7 @@ func (r *Reports) request(row *db.UsageRow, places map[id.Placement]placed) (Req
 			return one, fmt.Errorf("read charge lines of %s: %w", one.ID, err)
 		}
 		for _, l := range lines {
-			one.Charges = append(one.Charges, ClassCharge(l))
+			one.Charges = append(one.Charges, ClassCharge{Class: l.Class, Quantity: l.Quantity, Rate: l.Rate, Amount: l.Amount})
 		}
 	}
 	if row.Tags != nil {

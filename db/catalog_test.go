@@ -97,6 +97,7 @@ func appendOnly() []string {
 		"sharing_version", "invoice", "invoice_line", "invoice_paper", "allocation", "allocation_share",
 		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test", "founding", "logo", "branding",
 		"policy_version", "change_revision", "change_terms", "change_vote", "change_remark", "change_attachment", "change_document", "delegation", "delegation_end", "erasure",
+		"tolerance_version", "reconciliation", "reconciliation_item", "reconciliation_sign_off", "variance", "variance_step", "spend_elsewhere", "spend_elsewhere_line",
 		"provider_source", "provider_pull", "provider_page", "provider_pull_end", "provider_figure", "provider_name",
 		"retention_term", "legal_hold", "legal_hold_end", "tombstone", "tombstone_batch", "tenant_export", "offboarding",
 	}

@@ -42,7 +42,7 @@ func options(args river.JobArgs) *river.InsertOpts {
 	switch args.(type) {
 	case job.SequenceAudit:
 		return &river.InsertOpts{Queue: queueAudit, MaxAttempts: 20, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
-	case job.ProveSums, job.ProposePrices, job.VerifyLog, job.SettlePrices, job.PostAccruals, job.PurgeOffboarded:
+	case job.ProveSums, job.ProposePrices, job.VerifyLog, job.SettlePrices, job.PostAccruals, job.PurgeOffboarded, job.ReconcileDays:
 		return &river.InsertOpts{
 			Queue: queueNormal, MaxAttempts: 10,
 			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour, ByState: rivertype.JobStates()},
@@ -53,6 +53,8 @@ func options(args river.JobArgs) *river.InsertOpts {
 		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: deliverTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.PullReports:
 		return &river.InsertOpts{Queue: queuePull, MaxAttempts: pullTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
+	case job.ReconcileDay: // one that runs may have begun before what asks for this one: nothing is done twice, and nothing may be left out
+		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 10}
 	case job.Tick:
 		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByPeriod: tickEvery}}
 	}

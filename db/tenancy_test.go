@@ -60,6 +60,8 @@ type scene struct {
 	adjustment id.Batch
 	entry      id.Entry
 	pull       id.Pull
+	run        id.Run
+	variance   id.Variance
 	names      id.Pull
 	export     id.Export
 	invoice    id.Invoice
@@ -144,6 +146,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.pulls(t, tx)
 		s.exports(t, tx)
 		s.invoices(t, tx)
+		s.reconciliation(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -317,6 +320,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingProvider())
 	maps.Copy(all, readingExports())
 	maps.Copy(all, readingInvoices())
+	maps.Copy(all, readingReconciliation())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

@@ -11,7 +11,7 @@ import (
 
 // Workers registers every worker there is.
 func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, office *deliver.Office,
-	reports *app.ProviderReports, client *anthropicadmin.Client,
+	reports *app.ProviderReports, client *anthropicadmin.Client, reconciliations *app.Reconciliations,
 ) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
@@ -19,6 +19,8 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &proveSums{audit: audit, books: books})
 	river.AddWorker(workers, &purgeOffboarded{retentions: retentions})
 	river.AddWorker(workers, &postAccruals{books: books})
+	river.AddWorker(workers, &reconcileDay{reconciliations: reconciliations})
+	river.AddWorker(workers, &reconcileDays{reconciliations: reconciliations})
 	river.AddWorker(workers, &signLog{log: log})
 	river.AddWorker(workers, &witnessLog{log: log})
 	river.AddWorker(workers, &verifyLog{log: log})

@@ -204,6 +204,7 @@ func unopened() map[string]string {
 		"/problems/:code":                         "linked from the API's problems; TestPages opens it",
 		"/members/erasures/:id":                   "linked where somebody was erased; erase_test.go opens it",
 		"/members/erasures/:id/report.csv":        "linked from that page; erase_test.go opens it",
+		"/variances/:id/files/:file":              "linked where evidence came; reconciliation_test.go opens it",
 	}
 }
 

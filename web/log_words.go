@@ -55,6 +55,7 @@ func logFamilies() []logFamily {
 			{"journal.posted", "Journal entry posted"},
 			{"invoice.entered", "Invoice entered"},
 			{"invoice.allocated", "Invoice booked"},
+			{"reconciliation.made", "Day reconciled"}, {"variance.found", "Variance found"}, {"variance.gone", "Variance not found any more"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{
@@ -110,6 +111,10 @@ type changeKind struct {
 func always(url string) func(recordDetail) string { return func(recordDetail) string { return url } }
 
 func ownPage(d recordDetail) string { return "/changes/" + d.subject }
+
+func ofVariance(d recordDetail) string { return variancesPath + "/" + d.payload().text("variance") }
+
+func ofDay(d recordDetail) string { return reconciliationPath + "/" + d.payload().text("day") }
 
 func peopleChange(d recordDetail) string { return "/members/changes/" + d.subject }
 
@@ -169,6 +174,12 @@ func changeKinds() []changeKind {
 		{"retag", "re-tagging of requests", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
 		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
+		{"spend_elsewhere", "spend elsewhere", "reconciliation", always(elsewherePath)},
+		{"tolerance", "tolerance", "reconciliation", always(reconciliationPath)},
+		{"variance_step", "step of a variance", "reconciliation", ofVariance},
+		{"variance_review", "review of a variance", "reconciliation", ofVariance},
+		{"day_sign_off", "sign-off of a day", "reconciliation", ofDay},
+		{"day_review", "review of a day", "reconciliation", ofDay},
 		{"report_source", "source of provider reports", "source", always("/settings/provider")},
 		{"account_mapping", "mapping of accounts", "export", always("/exports")},
 		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
@@ -296,6 +307,14 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("journal", "/journal/"+e.Subject)
 		one.Label = "Journal " + d.text("number")
 		return one
+	case e.Action == "reconciliation.made":
+		one := shown("reconciliation", reconciliationPath+"/"+d.text("day"))
+		one.Label = d.text("day")
+		return one
+	case prefix == "var":
+		one := shown("reconciliation", variancesPath+"/"+e.Subject)
+		one.Label = "Variance " + d.text("number")
+		return one
 	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
 		one := shown("source", "/settings/provider/pulls/"+e.Subject)
 		one.Label = "Pull " + d.text("number")
@@ -381,6 +400,8 @@ func inShort(e *app.LogEntry) string {
 		return d.joined("from", "to") + ", " + d.count("lines", "line")
 	case e.Action == "invoice.allocated":
 		return d.count("shares", "share") + ", by a change"
+	case e.Action == "reconciliation.made", family == "variance":
+		return lower(ui.Words(d.text("state")))
 	case family == "log":
 		return d.ofLog(e.Action)
 	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":

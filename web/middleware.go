@@ -70,13 +70,13 @@ const (
 // formLimit bounds the body of a page's form.
 func formLimit(path string) int64 {
 	switch path {
-	case "/plan", "/plan/check", "/nodes/import", invoicesPath + "/check":
+	case "/plan", "/plan/check", "/nodes/import", invoicesPath + "/check", elsewherePath:
 		return maxPlanForm
 	case "/rules/edit":
 		return maxRulesForm
 	case "/settings/branding":
 		return maxBrandingForm
-	case "/changes/:id/files":
+	case "/changes/:id/files", "/variances/:id/steps":
 		return maxFileForm
 	case "/exports/mapping/:system", "/exports/mapping/:system/propose", "/exports/:id/acknowledge", "/exports/tie-out":
 		return maxExportForm

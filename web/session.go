@@ -129,6 +129,10 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("journal", "read") {
 		add("Journal", "/journal")
 	}
+	if v.may("reconciliation", "read") {
+		add("Reconciliation", reconciliationPath)
+		add("Variances", variancesPath)
+	}
 	if v.may("invoice", "read") {
 		add("Invoices", invoicesPath)
 	}

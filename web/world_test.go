@@ -123,6 +123,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	}
 	w.areas.Adjustments, err = app.NewAdjustments(clone.DB, access, changes, w.areas.Reports)
 	require.NoError(t, err)
+	w.areas.Reconciliations = app.NewReconciliations(clone.DB, access, changes, members)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
 	w.areas.Provider = app.NewProviderReports(clone.DB, changes, members, w.areas.Tenants, ring)
 	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
@@ -256,6 +257,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.reports(t, c)
 	w.invoices(t, c)
 	w.exports(t, c, prefix)
+	w.reconciled(t, c)
 	return c
 }
 
@@ -418,7 +420,7 @@ func (c *company) path(t *testing.T, route string) string {
 		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
 		route = before + "/" + thing + after
 	}
-	route = strings.NewReplacer(":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":system", "workday", ":period", "2026-11", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	route = strings.NewReplacer(":day", reconciledDay, ":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":system", "workday", ":period", "2026-11", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
 	require.NotContains(t, route, ":", "say in company.path what the parameter is")
 	return route
 }
@@ -535,6 +537,30 @@ func (w *world) invoices(t *testing.T, c *company) {
 	require.NoError(t, err)
 	c.things["/invoices"] = list[0].ID.String()
 	c.words = append(c.words, list[0].Number, list[0].Digest)
+}
+
+// reconciledDay is one of the companies' days that the provider reports: it has none of its requests.
+const reconciledDay = "2026-11-21"
+
+// reconciled holds a day against reports that are empty, so that a company has a variance.
+func (w *world) reconciled(t *testing.T, c *company) {
+	t.Helper()
+	day, err := time.Parse(time.DateOnly, reconciledDay)
+	require.NoError(t, err)
+	for _, report := range []provider.Report{provider.Usage, provider.Cost} {
+		pull, err := w.areas.Provider.Begin(t.Context(), c.tenant, report, day)
+		require.NoError(t, err)
+		require.NoError(t, w.areas.Provider.KeepPage(t.Context(), pull, app.Received{Body: []byte(`{"data":[],"has_more":false,"data_refreshed_at":"` + now().Format(time.RFC3339) + `"}`), Request: "/", Status: 200, FetchedAt: now()}))
+		_, err = w.areas.Provider.Finish(t.Context(), pull)
+		require.NoError(t, err)
+	}
+	_, err = w.areas.Reconciliations.Reconcile(t.Context(), c.tenant, day)
+	require.NoError(t, err)
+	page, err := w.areas.Reconciliations.Variances(t.Context(), app.Command(c.tenant), app.VarianceQuery{})
+	require.NoError(t, err)
+	require.NotEmpty(t, page.Variances)
+	c.things["/variances"] = page.Variances[0].ID.String()
+	c.words = append(c.words, page.Variances[0].ID.String())
 }
 
 // session signs a member in without an issuer and returns the cookie.

@@ -171,6 +171,8 @@ type (
 	exported   struct{}
 	invoice    struct{}
 	allocation struct{}
+	run        struct{}
+	variance   struct{}
 )
 
 // Prefix implements Kind.
@@ -285,6 +287,12 @@ func (invoice) Prefix() string { return "inv_" }
 // Prefix implements Kind.
 func (allocation) Prefix() string { return "alc_" }
 
+// Prefix implements Kind.
+func (run) Prefix() string { return "run_" }
+
+// Prefix implements Kind.
+func (variance) Prefix() string { return "var_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -326,6 +334,8 @@ type (
 	Export     = Of[exported]
 	Invoice    = Of[invoice]
 	Allocation = Of[allocation]
+	Run        = Of[run]
+	Variance   = Of[variance]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -403,6 +413,12 @@ func NewPull(now time.Time) Pull { return New[pull](now) }
 // NewExport makes the id of a journal as it was exported.
 func NewExport(now time.Time) Export { return New[exported](now) }
 
+// NewRun makes the id of a reconciliation.
+func NewRun(now time.Time) Run { return New[run](now) }
+
+// NewVariance makes a variance's id.
+func NewVariance(now time.Time) Variance { return New[variance](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -456,6 +472,9 @@ func ParsePull(text string) (Pull, error) { return Parse[pull](text) }
 
 // ParseExport reads the id of a journal as it was exported.
 func ParseExport(text string) (Export, error) { return Parse[exported](text) }
+
+// ParseVariance reads a variance's id.
+func ParseVariance(text string) (Variance, error) { return Parse[variance](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }

@@ -54,6 +54,25 @@ type PullReports struct {
 // Kind implements River's JobArgs.
 func (PullReports) Kind() string { return "pull_reports" }
 
+// ReconcileDay holds a day's charges against what the provider reports of it. Day is YYYY-MM-DD.
+type ReconcileDay struct {
+	Tenant string `json:"tenant"`
+	Day    string `json:"day"`
+}
+
+// Kind implements River's JobArgs.
+func (ReconcileDay) Kind() string { return "reconcile_day" }
+
+// ReconcileDays does so for every day that may still change. Day is the last that was over
+// when it was asked for: one job a day.
+type ReconcileDays struct {
+	Tenant string `json:"tenant"`
+	Day    string `json:"day"`
+}
+
+// Kind implements River's JobArgs.
+func (ReconcileDays) Kind() string { return "reconcile_days" }
+
 // SignLog signs the head of a tenant's log.
 type SignLog struct {
 	Tenant string `json:"tenant"`

@@ -15,6 +15,10 @@ type Line struct {
 	Quantity int64      `json:"quantity"`
 	Rate     money.Pico `json:"rate_pico"`
 	Amount   money.Pico `json:"amount_pico"`
+	// Model is that of a billed iteration, where it is not the one that served the answer:
+	// the provider reports it there. What the provider said of it, word for word, is covered
+	// by the digest of its usage.
+	Model string `json:"model,omitempty"`
 }
 
 // Charge is what one request costs: list and net, in pico-dollars, with the
@@ -130,7 +134,11 @@ func (b *Book) priceIteration(c *Charge, counts usage.Counts, step usage.Iterati
 		if err != nil {
 			return err
 		}
-		c.Lines = append(c.Lines, Line{Class: step.Kind + "/" + usage.Class(class).String(), Quantity: quantity, Rate: rates[class], Amount: net})
+		line := Line{Class: step.Kind + "/" + usage.Class(class).String(), Quantity: quantity, Rate: rates[class], Amount: net}
+		if model != counts.Model {
+			line.Model = model
+		}
+		c.Lines = append(c.Lines, line)
 	}
 	return nil
 }
@@ -279,6 +287,9 @@ func (b *Book) tool(name string, at time.Time) (money.Pico, bool) {
 	}
 	return dearest, false
 }
+
+// DiscountAt is the contract's discount at an instant, in basis points off list.
+func (b *Book) DiscountAt(at time.Time) int64 { return b.discount(at) }
 
 // discount is the contract's, in basis points off list.
 func (b *Book) discount(at time.Time) int64 {

@@ -33,6 +33,8 @@ type Areas struct {
 	Books     *app.Books
 	Exports   *app.Exports
 	Invoices  *app.Invoices
+
+	Reconciliations *app.Reconciliations
 }
 
 // Config is what the API is told.
@@ -103,6 +105,8 @@ func (a *API) table() []Endpoint {
 		download("/periods/:period/exports/:system", "export", "read", "The files of a month for a system: one file, or an archive of all with their manifests. What is not exported yet is, if the token may.", a.exportPeriod),
 		get("/invoices", "invoice", "read", "What the provider billed, issued last first.", a.listInvoices),
 		get("/invoices/:id", "invoice", "read", "One invoice: against the ledger, and by who bears it.", a.showInvoice),
+		get("/reconciliations", "reconciliation", "read", "Days held against what the provider reports, with their differences.", a.listReconciliations),
+		get("/variances", "reconciliation", "read", "What was above tolerance on a day, the newest number first.", a.listVariances),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
 		get("/changes/:id", "change", "read", "One change: what it moves by node, the steps of its policy with who approved and who is asked, and what was said.", a.showChange),
