@@ -61,6 +61,7 @@ type house struct {
 	provider  *app.ProviderReports
 	exports   *app.Exports
 	invoices  *app.Invoices
+	closing   *app.Closing
 }
 
 // assemble opens the database and makes every area.
@@ -115,6 +116,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.provider = app.NewProviderReports(h.db, h.changes, h.members, h.tenants, h.ring)
 	h.exports = app.NewExports(h.db, h.access, h.changes, h.ring, version)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
+	h.closing = app.NewClosing(h.db, h.access, h.changes, h.members)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -177,7 +179,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
 			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
-			Provider: h.provider, Exports: h.exports,
+			Closing: h.closing, Provider: h.provider, Exports: h.exports,
 		})
 		if err != nil {
 			return p, err
@@ -204,7 +206,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office, h.provider, admin))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.closing, h.keeps, office, h.provider, admin))
 		if err == nil {
 			started.Store(&stop)
 		}

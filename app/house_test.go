@@ -81,6 +81,7 @@ type house struct {
 	provider  *app.ProviderReports
 	exports   *app.Exports
 	invoices  *app.Invoices
+	closing   *app.Closing
 	one, two  *company
 }
 
@@ -140,6 +141,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.provider = app.NewProviderReports(h.clone.DB, h.changes, h.members, h.tenants, ring)
 	h.exports = app.NewExports(h.clone.DB, h.access, h.changes, ring, "test")
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
+	h.closing = app.NewClosing(h.clone.DB, h.access, h.changes, h.members)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)
@@ -243,7 +245,7 @@ func (h *house) lock(t *testing.T, c *company, month period.Month) {
 	require.NoError(t, err)
 }
 
-func (h *house) number(t *testing.T, query string, args ...any) int64 {
+func (h *house) number(t testing.TB, query string, args ...any) int64 {
 	t.Helper()
 	var n int64
 	require.NoError(t, h.admin.QueryRow(query, args...).Scan(&n))

@@ -135,6 +135,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("export", "read") {
 		add("Exports", "/exports")
 	}
+	if v.may("period", "read") {
+		add("Close", closePath)
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()

@@ -54,6 +54,16 @@ type PullReports struct {
 // Kind implements River's JobArgs.
 func (PullReports) Kind() string { return "pull_reports" }
 
+// TendCloses looks whether signatures of months that are closing still count. Hour,
+// YYYY-MM-DDTHH, is when it was asked for: one job an hour.
+type TendCloses struct {
+	Tenant string `json:"tenant"`
+	Hour   string `json:"hour"`
+}
+
+// Kind implements River's JobArgs.
+func (TendCloses) Kind() string { return "tend_closes" }
+
 // SignLog signs the head of a tenant's log.
 type SignLog struct {
 	Tenant string `json:"tenant"`

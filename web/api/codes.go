@@ -49,6 +49,8 @@ func Codes() []string {
 		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",
 		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",
 		"sharing_same", "sharing_twice", "sharing_weight",
+		// Closes.
+		"period_absent", "period_blocked", "period_closing", "period_dated", "period_move", "period_none_open", "period_not_over", "period_open", "period_order", "period_to", "step_applies", "step_waived",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// The provider's reports.
