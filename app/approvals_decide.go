@@ -148,7 +148,7 @@ func (a *Approvals) weigh(tx *db.Tx, who Actor, view ChangeView, kind governed, 
 	if err != nil {
 		return w, err
 	}
-	if w.out.Change.State != approval.StateProposed {
+	if w.out.State != approval.StateProposed {
 		if err := a.financeDecides(tx, who, &w, kind, room, open); err != nil {
 			return w, err
 		}

@@ -173,7 +173,7 @@ func TestWhatIsShutTakesNothing(t *testing.T) {
 		require.Equal(t, int64(i+1), o.number(t, `select sum(requests) from rollup_placement_day where tenant_id = $1 and posting_period = '2026-11-01'`, o.one.tenant))
 		moved := o.number(t, `select count(*) from usage_event where tenant_id = $1 and posting_period = '2026-10-01'`, o.one.tenant)
 		require.Equal(t, int64(3), moved)
-		_, err := o.approvals.Propose(t.Context(), o.fin, retagTo([]id.Event{id.Event{}}, "CC-3"), "")
+		_, err := o.approvals.Propose(t.Context(), o.fin, retagTo([]id.Event{{}}, "CC-3"), "")
 		require.Error(t, err)
 	}
 	require.True(t, o.view(t, o.october).Freezes[0].Agrees)
@@ -472,7 +472,7 @@ func TestAnySequenceOfClosesBalances(t *testing.T) {
 	second := o.october.Previous()
 	o.flush(t, o.one, o.one.event(in(second, 25), "CC-1", costs(10_000)))
 	months, requests := []period.Month{second, o.october}, int64(4)
-	dice := rand.New(rand.NewPCG(26, 11)) //nolint:gosec // the same sequence each time
+	dice := rand.New(rand.NewPCG(26, 11))
 	reopened, shut := 0, 0
 	decided := func(ask app.Ask) bool {
 		made, err := o.approvals.Propose(t.Context(), o.fin, ask, "")

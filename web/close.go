@@ -312,13 +312,15 @@ func closeActions(c *app.CloseView) (next, reopen *closeAction) {
 	case period.StateOpen:
 		next = &closeAction{To: string(period.StateClosing), Label: "Begin to close", Effect: "From then on finance decides about every change with effect in the month. Charges still post to it."}
 	case period.StateClosing:
-		next = &closeAction{To: string(period.StateLocked), Label: "Propose to lock", Effect: "Locked, it takes no charge, no adjustment and no entry: what comes late posts to the next open month. Its figures are kept as they are. Somebody else who signs closes decides."}
+		next = &closeAction{To: string(period.StateLocked), Label: "Propose to lock", Effect: "Locked, " +
+			"it takes no charge, no adjustment and no entry: what comes late posts to the next open month. Its figures are kept as they are. Somebody else who signs closes decides."}
 	case period.StateLocked:
 		next = &closeAction{To: string(period.StateClosed), Label: "Propose to close", Effect: "Closed, it stays as it is unless a change reopens it. Somebody else who signs closes decides."}
 	case period.StateClosed:
 	}
 	if c.Standing.State.Shut() {
-		reopen = &closeAction{To: "reopen", Label: "Propose to reopen", Effect: fmt.Sprintf("It becomes revision %d: every signature has to be given anew, and whoever got the former revision is sent another. Somebody else who signs closes decides.", c.Standing.Revision+1)}
+		reopen = &closeAction{To: "reopen", Label: "Propose to reopen", Effect: fmt.Sprintf("It "+
+			"becomes revision %d: every signature has to be given anew, and whoever got the former revision is sent another. Somebody else who signs closes decides.", c.Standing.Revision+1)}
 	}
 	if next != nil {
 		next.Refused = c.Cause

@@ -123,20 +123,12 @@ func (v *visit) frame(title string) ui.Frame {
 		add("Sessions", "/sessions")
 		add("Spend explorer", "/explore")
 	}
-	if v.may("plan", "read") {
-		add("Plan", "/plan")
-	}
-	if v.may("journal", "read") {
-		add("Journal", "/journal")
-	}
-	if v.may("invoice", "read") {
-		add("Invoices", invoicesPath)
-	}
-	if v.may("export", "read") {
-		add("Exports", "/exports")
-	}
-	if v.may("period", "read") {
-		add("Close", closePath)
+	for _, p := range [...]struct{ object, label, url string }{
+		{"plan", "Plan", "/plan"}, {"journal", "Journal", "/journal"}, {"invoice", "Invoices", invoicesPath}, {"export", "Exports", "/exports"}, {"period", "Close", closePath},
+	} {
+		if v.may(p.object, "read") {
+			add(p.label, p.url)
+		}
 	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")

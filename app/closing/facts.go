@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"tollbook/app/money"
 	"tollbook/app/period"
@@ -60,7 +61,7 @@ func FiguresOf(canonical []byte) ([]Figure, error) {
 }
 
 func (f *Facts) count(name string, n int64) {
-	f.Figures = append(f.Figures, Figure{name, fmt.Sprint(n)})
+	f.Figures = append(f.Figures, Figure{name, strconv.FormatInt(n, 10)})
 }
 
 func (f *Facts) dollars(name string, s *money.Sum) {
@@ -73,7 +74,7 @@ func (f *Facts) cents(name string, c money.Cents) {
 
 func (f *Facts) text(name, value string) { f.Figures = append(f.Figures, Figure{name, value}) }
 
-func (f *Facts) block(code, format string, args ...any) {
+func (f *Facts) blockf(code, format string, args ...any) {
 	f.Blocks = append(f.Blocks, Block{Code: code, Text: fmt.Sprintf(format, args...), Step: f.Step})
 }
 
@@ -97,10 +98,10 @@ func UsageFacts(u *Usage) Facts {
 	f.count("unfinished", u.Provisional-u.Unpriced)
 	f.dollars("charges_usd", &u.Charges)
 	if !u.Flushed {
-		f.block("journals", "A gateway’s journal has not passed the month’s end: requests of it may still come.")
+		f.blockf("journals", "A gateway’s journal has not passed the month’s end: requests of it may still come.")
 	}
 	if n := u.Provisional - u.Unpriced; n > 0 {
-		f.block("unfinished", "%s open, incomplete or estimated: what they cost is not final.", countWords(n, "request is", "requests are"))
+		f.blockf("unfinished", "%s open, incomplete or estimated: what they cost is not final.", countWords(n, "request is", "requests are"))
 	}
 	return f
 }
@@ -112,7 +113,7 @@ func PriceFacts(u *Usage) Facts {
 	f.dollars("repriced_usd", &u.Repriced)
 	f.dollars("charges_usd", &u.Charges)
 	if u.Unpriced > 0 {
-		f.block("unpriced", "%s a provisional price.", countWords(u.Unpriced, "request has", "requests have"))
+		f.blockf("unpriced", "%s a provisional price.", countWords(u.Unpriced, "request has", "requests have"))
 	}
 	return f
 }
@@ -143,13 +144,13 @@ func AccrualFacts(a *Accrual) Facts {
 	f.dollars("accrued_basis_usd", &a.Basis)
 	f.cents("accrued_usd", a.Owed)
 	if a.Waiting > 0 {
-		f.block("unposted", "%s charges that are not posted.", countWords(int64(a.Waiting), "day has", "days have"))
+		f.blockf("unposted", "%s charges that are not posted.", countWords(int64(a.Waiting), "day has", "days have"))
 	}
 	if a.Wrong > 0 {
-		f.block("wrong", "%s posted otherwise than charged.", countWords(int64(a.Wrong), "day is", "days are"))
+		f.blockf("wrong", "%s posted otherwise than charged.", countWords(int64(a.Wrong), "day is", "days are"))
 	}
 	if a.Owed != a.Rounded {
-		f.block("owed", "The accrued liability is $%s, and the month’s charges round to $%s.", a.Owed, a.Rounded)
+		f.blockf("owed", "The accrued liability is $%s, and the month’s charges round to $%s.", a.Owed, a.Rounded)
 	}
 	return f
 }
@@ -186,7 +187,7 @@ func AllocationFacts(v *Invoices) Facts {
 	f.cents("unexplained_usd", v.Residual)
 	f.text("invoices_sha256", v.Digest)
 	if n := len(v.Waiting); n > 0 {
-		f.block("unallocated", "%s not allocated: %s.", countWords(int64(n), "invoice is", "invoices are"), list(v.Waiting))
+		f.blockf("unallocated", "%s not allocated: %s.", countWords(int64(n), "invoice is", "invoices are"), list(v.Waiting))
 	}
 	if v.Residual != 0 {
 		f.Asks = "Something of what is billed is not explained: say why the month can be closed with it."
@@ -230,7 +231,7 @@ func JournalFacts(step Step, j *Journal) Facts {
 	f.cents("credits_usd", j.Credits)
 	f.text("entries_sha256", j.Digest)
 	if !j.Balanced && step == StepJournal {
-		f.block("unbalanced", "The books do not balance.")
+		f.blockf("unbalanced", "The books do not balance.")
 	}
 	return f
 }

@@ -46,8 +46,8 @@ type PeriodBlock struct {
 	Message string  `json:"message"`
 }
 
-// closes adds how the close of the month stands, where the token may read that.
-func (p *Period) closes(view *app.CloseView) {
+// addClose adds how the close of the month stands, where the token may read that.
+func addClose(p *Period, view *app.CloseView) {
 	p.Revision = view.Standing.Revision
 	for i := range view.Steps {
 		s := &view.Steps[i]
@@ -128,7 +128,7 @@ func (a *API) showPeriod(c *call, q PeriodPath) (Period, error) {
 	view, err := a.areas.Closing.Month(ctx, c.who, q.Period)
 	switch kind := fault.KindOf(err); {
 	case err == nil:
-		out.closes(&view)
+		addClose(&out, &view)
 	case kind == fault.KindNotFound, kind == fault.KindForbidden: // nothing is in its books, or it is not for this token
 	default:
 		return Period{}, err
