@@ -184,6 +184,9 @@ func figureValue(f closing.Figure) string {
 	if strings.HasSuffix(f.Name, "_sha256") && len(f.Value) > 12 {
 		return f.Value[:12] + "…"
 	}
+	if n, err := strconv.ParseInt(f.Value, 10, 64); err == nil {
+		return ui.Count(n)
+	}
 	if !strings.HasSuffix(f.Name, "_usd") {
 		return f.Value
 	}
