@@ -48,6 +48,8 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'journal-entry', role: 'controller', open: firstEntry },
   { name: 'journal-reverse', role: 'finance_admin', open: reverseFirst },
   { name: 'provider-reports', role: 'finance_admin', open: (page) => go(page, '/settings/provider') },
+  { name: 'close', role: 'controller', open: (page) => go(page, '/close') },
+  { name: 'close-month', role: 'finance_admin', open: (page) => go(page, '/close/' + lastMonth()) },
   { name: 'journal-terms', role: 'finance_admin', open: (page) => go(page, '/journal/terms') },
   { name: 'exports', role: 'finance_admin', open: (page) => go(page, '/exports?period=' + lastMonth()) },
   { name: 'exports-mapping', role: 'finance_admin', open: (page) => go(page, '/exports/mapping/netsuite') },
