@@ -26,7 +26,6 @@ func behind() []string {
 		"../../app/notices_channels.go", "../../app/books.go", "../../app/books_read.go", "../../app/books_setting.go", "../../app/books_reverse.go",
 		"../../app/invoices.go", "../../app/invoices_allocate.go", "../../app/invoices_sharing.go", "../../app/allocation",
 		"../../app/exports.go", "../../app/exports_make.go", "../../app/exports_mapping.go", "../../app/exports_bill.go", "../../app/exports_focus.go", "../../app/export/erp", "../../app/export/focus",
-		"../../app/exports.go", "../../app/exports_make.go", "../../app/exports_mapping.go", "../../app/exports_focus.go", "../../app/export/erp", "../../app/export/focus",
 		"../../app/period", "../../app/closings.go", "../../app/closings_moves.go",
 	}
 }
