@@ -62,6 +62,7 @@ type house struct {
 	exports   *app.Exports
 	invoices  *app.Invoices
 	days      *app.Reconciliations
+	closing   *app.Closing
 }
 
 // assemble opens the database and makes every area.
@@ -117,6 +118,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.exports = app.NewExports(h.db, h.access, h.changes, h.ring, version)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
 	h.days = app.NewReconciliations(h.db, h.access, h.changes, h.members)
+	h.closing = app.NewClosing(h.db, h.access, h.changes, h.members)
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -180,7 +182,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
 			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
 			Provider: h.provider, Exports: h.exports,
-			Reconciliations: h.days,
+			Reconciliations: h.days, Closing: h.closing,
 		})
 		if err != nil {
 			return p, err
@@ -207,7 +209,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office, h.provider, admin, h.days))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.closing, h.keeps, office, h.provider, admin, h.days))
 		if err == nil {
 			started.Store(&stop)
 		}

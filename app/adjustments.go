@@ -57,7 +57,7 @@ func openBooks(tx *db.Tx, rows []db.LyingRow) error {
 		if err != nil {
 			return err
 		}
-		if state == period.StateLocked {
+		if state.Shut() {
 			return fault.New(fault.KindConflict, "period_closed", fmt.Sprintf(
 				"%s is closed, and %d of these %d requests are in its books. Leave them out, or have %s reopened, which is a change that somebody approves; a closed month never changes by itself.",
 				month, posted[month], len(rows), month))

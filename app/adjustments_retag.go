@@ -30,6 +30,7 @@ const maxNamedRequests = 100
 func (a *Adjustments) govern() {
 	a.changes.govern(changeRetag, governed{
 		checks: "finance", floor: approval.FloorSecond, revisable: true, lock: (*db.Tx).LockAdjustments, draft: a.draftRetag, apply: a.applyRetag, impact: a.retagImpact,
+		months: retagMonths,
 	})
 }
 
@@ -114,6 +115,15 @@ type retagPayload struct {
 	// what was looked at is not what there is.
 	Moves int64       `json:"moves"`
 	To    []retagPart `json:"to"`
+}
+
+// retagMonths are the months that requests lie in which a change charges elsewhere.
+func retagMonths(_ *db.Tx, c approval.Change) ([]period.Month, error) {
+	var said retagPayload
+	if err := stored(c, &said); err != nil {
+		return nil, err
+	}
+	return period.ParseMonths(said.Periods)
 }
 
 type retagPart struct {

@@ -421,7 +421,7 @@ func (a *Approvals) replace(tx *db.Tx, who Actor, view *ChangeView, g governed, 
 	if err := tx.AddRevision(revised, view.Revision, who.ID()); err != nil {
 		return err
 	}
-	terms, err := hold(tx, g, revised, view.Revision)
+	terms, err := a.changes.hold(tx, who, g, revised, view.Revision)
 	if err != nil {
 		return err
 	}

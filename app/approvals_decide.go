@@ -151,7 +151,32 @@ func (a *Approvals) weigh(tx *db.Tx, who Actor, view ChangeView, kind governed, 
 	if err != nil {
 		return w, err
 	}
+	if w.out.State != approval.StateProposed {
+		if err := a.financeDecides(tx, who, &w, kind, room, open); err != nil {
+			return w, err
+		}
+	}
 	return w, a.refuseConflicted(tx, who, proxy)
+}
+
+// financeDecides refuses to complete a change that reaches into a month that is closing where
+// nobody of finance is among those who decided about it, whatever policy it is held to.
+func (a *Approvals) financeDecides(tx *db.Tx, who Actor, w *weighed, kind governed, room *room, open *approval.Case) error {
+	months, err := kind.closingMonths(tx, w.view.Change)
+	if err != nil || len(months) == 0 {
+		return err
+	}
+	persons := []id.Person{who.Person, w.proxy.FromPersonID}
+	for _, v := range open.Votes {
+		persons = append(persons, v.Person, v.For)
+	}
+	for i := range room.accounts {
+		one := &room.accounts[i]
+		if slices.Contains(persons, one.person) && room.may(one.grants, "finance") && !a.access.denies(one.grants, "finance") {
+			return nil
+		}
+	}
+	return fault.New(fault.KindForbidden, "period_closing", months[0].String()+" is closing: finance decides about what still changes in it.")
 }
 
 func (a *Approvals) rule(tx *db.Tx, who Actor, view ChangeView, kind governed, r Ruling) (ChangeView, error) {

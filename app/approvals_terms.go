@@ -33,7 +33,7 @@ type held struct {
 }
 
 // hold works out what a change does and who decides about it, and keeps both with it.
-func hold(tx *db.Tx, g governed, change approval.Change, revision int) (held, error) {
+func (c *Changes) hold(tx *db.Tx, who Actor, g governed, change approval.Change, revision int) (held, error) {
 	if err := g.dates(tx, change.EffectiveFrom); err != nil {
 		return held{}, err
 	}
@@ -53,6 +53,14 @@ func hold(tx *db.Tx, g governed, change approval.Change, revision int) (held, er
 	terms.Policy = policies.Fits(change.Kind, g.floor, &terms.impact, func(root id.Node) (some, all bool) {
 		return lying(tree, terms.impact.Touches, root)
 	})
+	if len(terms.Policy.Steps) == 0 && c.access.Check(who, "close", "propose") != nil {
+		// Where nobody would have to decide, finance does about what reaches into a month that is closing.
+		if closing, err := g.closingMonths(tx, change); err != nil {
+			return held{}, err
+		} else if len(closing) > 0 {
+			terms.Policy = approval.Default(approval.FloorSecond)
+		}
+	}
 	var version *int
 	if terms.Policy.Code != approval.RuleDefault {
 		terms.Version, version = number, &number
@@ -121,12 +129,45 @@ func (g *governed) dates(tx *db.Tx, from time.Time) error {
 		if err != nil {
 			return err
 		}
-		if state == period.StateLocked {
+		if state.Shut() {
 			return fault.Invalid("effective_from", "period_closed", "%s is closed. Choose a date from %s on; what is wrong in a closed month is corrected by an adjustment in an open one.",
 				month.String(), month.Next().Start().Format(time.DateOnly))
 		}
 	}
 	return nil
+}
+
+// touched are the months of the books, up to the present one, that a change would alter.
+func (g *governed) touched(tx *db.Tx, c approval.Change) ([]period.Month, error) {
+	if g.months != nil {
+		return g.months(tx, c)
+	}
+	var list []period.Month
+	if g.dated {
+		for month := period.MonthOf(c.EffectiveFrom); !month.Start().After(tx.Now) && len(list) < maxPeriods; month = month.Next() {
+			list = append(list, month)
+		}
+	}
+	return list, nil
+}
+
+// closingMonths are those of them that are closing.
+func (g *governed) closingMonths(tx *db.Tx, c approval.Change) ([]period.Month, error) {
+	months, err := g.touched(tx, c)
+	if err != nil {
+		return nil, err
+	}
+	var list []period.Month
+	for _, month := range months {
+		state, err := tx.PeriodState(month)
+		if err != nil {
+			return nil, err
+		}
+		if state == period.StateClosing {
+			list = append(list, month)
+		}
+	}
+	return list, nil
 }
 
 // detail is what a record says of the terms.

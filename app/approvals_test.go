@@ -26,19 +26,19 @@ func discount(bps int64) app.Ask {
 	return app.AskDiscount(bps, time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), "order form 7")
 }
 
-func (h *house) propose(t *testing.T, who app.Actor, ask app.Ask) app.ChangeView {
+func (h *house) propose(t testing.TB, who app.Actor, ask app.Ask) app.ChangeView {
 	t.Helper()
 	made, err := h.approvals.Propose(t.Context(), who, ask, "")
 	require.NoError(t, err)
 	return made
 }
 
-func (h *house) ruleFor(t *testing.T, who app.Actor, change app.ChangeView, verdict approval.Verdict, member id.Member) (app.ChangeView, error) {
+func (h *house) ruleFor(t testing.TB, who app.Actor, change app.ChangeView, verdict approval.Verdict, member id.Member) (app.ChangeView, error) {
 	t.Helper()
 	return h.approvals.Rule(t.Context(), who, change.ID, app.Ruling{Ruling: approval.Ruling{Verdict: verdict, Seen: change.Digest, Reason: "as shown"}, For: member})
 }
 
-func (h *house) approveChange(t *testing.T, who app.Actor, change app.ChangeView) (app.ChangeView, error) {
+func (h *house) approveChange(t testing.TB, who app.Actor, change app.ChangeView) (app.ChangeView, error) {
 	t.Helper()
 	return h.ruleFor(t, who, change, approval.VerdictApprove, id.Member{})
 }

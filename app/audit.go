@@ -111,6 +111,13 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 	if unsigned {
 		jobs = append(jobs, job.SignLog{Tenant: tenant})
 	}
+	closing, err := tx.AnyClosing()
+	if err != nil {
+		return err
+	}
+	if closing {
+		jobs = append(jobs, job.TendCloses{Tenant: tenant, Hour: tx.Now.Format("2006-01-02T15")})
+	}
 	reports, err := dueReports(tx)
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func reversal(tx *db.Tx, entry id.Entry, month period.Month) (EntryView, ledger.
 	if err != nil {
 		return view, h, err
 	}
-	if state == period.StateLocked {
+	if state.Shut() {
 		return view, h, fault.Invalid("period", "period_closed", "%s is closed, and takes no entry. Take it back in an open month, or have %s reopened.", month, month)
 	}
 	if err := unbilled(tx, &view); err != nil {
@@ -103,6 +103,15 @@ func (d *reversalDocument) asked(c approval.Change) (entry id.Entry, month perio
 	}
 	month, err = period.ParseMonth(d.Period)
 	return entry, month, err
+}
+
+// reversalMonths is the month that a change posts to.
+func reversalMonths(_ *db.Tx, c approval.Change) ([]period.Month, error) {
+	var doc reversalDocument
+	if err := stored(c, &doc); err != nil {
+		return nil, err
+	}
+	return period.ParseMonths([]string{doc.Period})
 }
 
 // applyReversal posts the entry that takes another back.

@@ -32,6 +32,7 @@ func (b *Books) govern() {
 	})
 	b.changes.govern(changeReversal, governed{
 		checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockJournal, draft: b.draftReversal, apply: b.applyReversal, impact: b.reversalImpact,
+		months: reversalMonths,
 	})
 }
 

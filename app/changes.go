@@ -11,6 +11,7 @@ import (
 	"tollbook/app/auditlog"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/period"
 	"tollbook/db"
 )
 
@@ -51,6 +52,10 @@ const (
 	changeInvoice      = "invoice"
 	changeAllocation   = "allocation"
 	changeSharing      = "sharing"
+	changeSoftClose    = "period_soft_close"
+	changeClose        = "period_close"
+	changeReopen       = "period_reopen"
+	changeWaiver       = "close_waiver"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -111,6 +116,7 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeTolerance: "tolerance", changeElsewhere: "elsewhere",
 	changeVariance: "reconciliation", changeSignOff: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
+	changeSoftClose: "period", changeClose: "period", changeReopen: "period", changeWaiver: "period",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",
@@ -153,6 +159,8 @@ type governed struct {
 	dated bool
 	// revisable kinds keep nothing beside the payload, so that their maker may edit them.
 	revisable bool
+	// months are those of the books that a change would alter, where it is not dated; nil: none.
+	months func(tx *db.Tx, c approval.Change) ([]period.Month, error)
 	// lock holds what applying changes; it is taken before the change itself is.
 	lock func(tx *db.Tx) error
 	// draft makes a proposal of what a maker sent, and says how to store what the
@@ -290,7 +298,7 @@ func (c *Changes) submit(tx *db.Tx, who Actor, kind, reason string, d draft) (ap
 			return approval.Change{}, held{}, fmt.Errorf("propose %s change: %w", kind, err)
 		}
 	}
-	terms, err := hold(tx, g, change, 1)
+	terms, err := c.hold(tx, who, g, change, 1)
 	if err != nil {
 		return approval.Change{}, held{}, err
 	}

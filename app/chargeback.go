@@ -43,8 +43,11 @@ type Control struct {
 
 // Chargeback is a posting period by one dimension.
 type Chargeback struct {
-	Period   period.Month
-	State    period.State
+	Period period.Month
+	State  period.State
+	// Revision is that of the close the figures were kept with, which they cannot leave; 0: the
+	// month is not shut.
+	Revision int
 	Total    money.Sum
 	Suspense money.Sum
 	// Capitalized is the part of Total that was to be capitalized when it was charged; the
@@ -90,8 +93,12 @@ func (r *Reports) Month(ctx context.Context, who Actor, q MonthQuery) (Chargebac
 	out := Chargeback{Period: month}
 	err := r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		var err error
-		if out.State, err = tx.PeriodState(month); err != nil {
+		stands, err := tx.PeriodStanding(month)
+		if err != nil {
 			return err
+		}
+		if out.State = stands.State; stands.State.Shut() {
+			out.Revision = stands.Revision
 		}
 		places, err := placements(tx)
 		if err != nil {

@@ -54,7 +54,7 @@ var (
 // final tells whether the books of a month in a state take no entry: what is exported of
 // any other month is a draft, and nobody acknowledges it. The database holds the same in
 // month_is_final.
-func final(state period.State) bool { return state == period.StateLocked }
+func final(state period.State) bool { return state.Shut() }
 
 // exportMonth is all that exports of a month to a system are made of.
 type exportMonth struct {

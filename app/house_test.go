@@ -82,6 +82,7 @@ type house struct {
 	exports   *app.Exports
 	invoices  *app.Invoices
 	days      *app.Reconciliations
+	closing   *app.Closing
 	one, two  *company
 }
 
@@ -142,6 +143,7 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.exports = app.NewExports(h.clone.DB, h.access, h.changes, ring, "test")
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.days = app.NewReconciliations(h.clone.DB, h.access, h.changes, h.members)
+	h.closing = app.NewClosing(h.clone.DB, h.access, h.changes, h.members)
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)
@@ -245,7 +247,7 @@ func (h *house) lock(t *testing.T, c *company, month period.Month) {
 	require.NoError(t, err)
 }
 
-func (h *house) number(t *testing.T, query string, args ...any) int64 {
+func (h *house) number(t testing.TB, query string, args ...any) int64 {
 	t.Helper()
 	var n int64
 	require.NoError(t, h.admin.QueryRow(query, args...).Scan(&n))

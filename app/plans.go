@@ -238,7 +238,7 @@ func lockedMonths(tx *db.Tx, year plan.Year) ([plan.Months]bool, error) {
 		if err != nil {
 			return locked, err
 		}
-		locked[i] = state == period.StateLocked
+		locked[i] = state.Shut()
 	}
 	return locked, nil
 }

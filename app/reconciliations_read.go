@@ -209,7 +209,7 @@ func reconciledDay(r *db.RunRow) (ReconciledDay, error) {
 
 // signed puts the sign-offs of their present figures on days.
 func (r *Reconciliations) signed(tx *db.Tx, days []ReconciledDay, from, to time.Time) error {
-	rows, err := tx.SignOffs(from, to)
+	rows, err := tx.DaySignOffs(from, to)
 	if err != nil || len(rows) == 0 {
 		return err
 	}

@@ -47,8 +47,8 @@ func adjusting() []string {
 	return []string{changePrices, changeRetag, changeNode, changeKeyMove, changeReversal, changeBooks, changeUpstream, changeSource, changeKeyEnd}
 }
 
-// reviews tells whether a step is a second person's.
-func reviews(kind reconcile.StepKind) bool {
+// reviewsDay tells whether a step is a second person's.
+func reviewsDay(kind reconcile.StepKind) bool {
 	return kind == reconcile.StepAccepted || kind == reconcile.StepReturned
 }
 
@@ -56,7 +56,7 @@ func reviews(kind reconcile.StepKind) bool {
 // what adjusted it, or reviews that. It is recorded for good; only a later step says otherwise.
 func (r *Reconciliations) Step(ctx context.Context, who Actor, variance id.Variance, s *VarianceStep) error {
 	kind := changeVariance
-	if reviews(s.Kind) {
+	if reviewsDay(s.Kind) {
 		kind = changeReview
 	}
 	if err := r.mayAct(who, kind); err != nil {
@@ -211,7 +211,7 @@ func (r *Reconciliations) SignOff(ctx context.Context, who Actor, day time.Time,
 		}
 		payload := map[string]any{"run": run.RunID.String(), "number": run.Number, "day": day.Format(time.DateOnly), "part": part, "digest": hex.EncodeToString(run.Digest)}
 		_, err = r.changes.change(tx, who, proposal{kind: kind, payload: payload, reason: note}, func(c approval.Change) error {
-			return tx.AddSignOff(&db.SignOffRow{RunID: run.RunID, Part: part, Actor: who.ID(), PersonID: who.Person, ChangeID: c.ID})
+			return tx.AddDaySignOff(&db.DaySignOffRow{RunID: run.RunID, Part: part, Actor: who.ID(), PersonID: who.Person, ChangeID: c.ID})
 		})
 		return err
 	})
@@ -233,11 +233,11 @@ func signable(tx *db.Tx, who Actor, run *db.RunRow, part string) error {
 			return errVariancesOpen
 		}
 	}
-	signed, err := tx.SignOffs(run.Day, run.Day.Add(oneDay))
+	signed, err := tx.DaySignOffs(run.Day, run.Day.Add(oneDay))
 	if err != nil {
 		return err
 	}
-	signed = slices.DeleteFunc(signed, func(s db.SignOffRow) bool { return s.RunID != run.RunID })
+	signed = slices.DeleteFunc(signed, func(s db.DaySignOffRow) bool { return s.RunID != run.RunID })
 	prepared := false
 	for _, s := range signed {
 		if s.Part == part {

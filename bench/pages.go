@@ -131,7 +131,7 @@ func (h *house) openDoor(ctx context.Context, b *books) (*frontDoor, error) {
 	}, web.Areas{
 		Tenants: h.areas.tenants, SignIns: signIns, Members: members, Nodes: h.areas.nodes, Keys: h.areas.keys,
 		Reports: reports, Adjustments: adjustments, Books: app.NewBooks(h.db, h.areas.access, changes, h.log), Exports: app.NewExports(h.db, h.areas.access, changes, h.areas.ring, "bench"),
-		Provider:  app.NewProviderReports(h.db, changes, members, h.areas.tenants, h.areas.ring),
+		Provider: app.NewProviderReports(h.db, changes, members, h.areas.tenants, h.areas.ring), Closing: app.NewClosing(h.db, h.areas.access, changes, members),
 		Approvals: app.NewApprovals(h.db, h.areas.access, changes, members, h.areas.ring), Prices: app.NewPrices(h.db, h.areas.access, changes, pricing.VendorList()),
 		Reconciliations: app.NewReconciliations(h.db, h.areas.access, changes, members),
 		Rules:           app.NewRules(h.db, h.areas.access, changes, h.areas.ring),

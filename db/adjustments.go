@@ -149,7 +149,7 @@ type UnpricedRow struct {
 func (t *Tx) Unpriced(after id.Event, limit int) ([]UnpricedRow, error) {
 	s := &statement{text: `select ` + lyingColumns + `, u.model_served, u.speed, u.geography, u.tier, u.lines::text as lines, array_to_string(u.flags, E'\x1f') as flags
 		from usage_event u ` + latestAdjustment + ` where u.tenant_id = ? and u.state = 'unpriced' and u.state <> 'complete' and coalesce(a.state, u.state) = 'unpriced'
-		and not exists (select from period p where p.tenant_id = u.tenant_id and p.month = u.posting_period and p.state = 'locked')`, args: []any{t.Tenant}}
+		and not exists (select from period p where p.tenant_id = u.tenant_id and p.month = u.posting_period and shut(p.state))`, args: []any{t.Tenant}}
 	if !after.IsZero() {
 		s.and("(u.occurred_at, u.event_id) > (?, ?::uuid)", after.Time(), after)
 	}

@@ -42,7 +42,7 @@ func options(args river.JobArgs) *river.InsertOpts {
 	switch args.(type) {
 	case job.SequenceAudit:
 		return &river.InsertOpts{Queue: queueAudit, MaxAttempts: 20, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
-	case job.ProveSums, job.ProposePrices, job.VerifyLog, job.SettlePrices, job.PostAccruals, job.PurgeOffboarded, job.ReconcileDays:
+	case job.ProveSums, job.ProposePrices, job.VerifyLog, job.SettlePrices, job.PostAccruals, job.PurgeOffboarded, job.ReconcileDays, job.TendCloses:
 		return &river.InsertOpts{
 			Queue: queueNormal, MaxAttempts: 10,
 			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour, ByState: rivertype.JobStates()},

@@ -30,7 +30,7 @@ type DueDay struct {
 const dueDays = `with charged as (
 		select posting_period, day, placement_id, sum(charge_pico) as pico from rollup_placement_day r
 		where tenant_id = ? and posting_period >= ? and day < ? and (posting_period >= ?
-			or not exists (select from period p where p.tenant_id = r.tenant_id and p.month = r.posting_period and p.state = 'locked'))
+			or not exists (select from period p where p.tenant_id = r.tenant_id and p.month = r.posting_period and shut(p.state)))
 		group by 1, 2, 3
 	), printed as (
 		select posting_period, day, encode(sha256(convert_to(string_agg(placement_id || ' ' || pico, ',' order by placement_id), 'UTF8')), 'hex') as fingerprint, bool_or(pico <> 0) as any_charge

@@ -160,8 +160,8 @@ func (t *Tx) RunItems(run id.Run) ([]reconcile.Item, error) {
 	return items, nil
 }
 
-// SignOffRow is who signed a reconciliation.
-type SignOffRow struct {
+// DaySignOffRow is who signed a reconciliation.
+type DaySignOffRow struct {
 	RunID      id.Run
 	Part       string // preparer or reviewer
 	Actor      string
@@ -170,16 +170,16 @@ type SignOffRow struct {
 	RecordedAt time.Time
 }
 
-// AddSignOff signs a reconciliation; a person signs it once.
-func (t *Tx) AddSignOff(r *SignOffRow) error {
+// AddDaySignOff signs a reconciliation; a person signs it once.
+func (t *Tx) AddDaySignOff(r *DaySignOffRow) error {
 	return t.exec("sign reconciliation", `insert into reconciliation_sign_off (tenant_id, run_id, part, actor, person_id, change_id, recorded_at) values ($1, $2, $3, $4, $5, $6, $7)`,
 		t.Tenant, r.RunID, r.Part, r.Actor, r.PersonID, r.ChangeID, t.Now)
 }
 
 // SignOffs lists who signed reconciliations of days in a span, the earliest first: also those
 // that do not count any more.
-func (t *Tx) SignOffs(from, to time.Time) ([]SignOffRow, error) {
-	var rows []SignOffRow
+func (t *Tx) DaySignOffs(from, to time.Time) ([]DaySignOffRow, error) {
+	var rows []DaySignOffRow
 	err := t.scan("list sign-offs", &rows, `select s.run_id, s.part, s.actor, s.person_id, s.change_id, s.recorded_at from reconciliation_sign_off s
 		join reconciliation r on r.tenant_id = s.tenant_id and r.run_id = s.run_id where s.tenant_id = ? and r.day >= ? and r.day < ? order by s.recorded_at, s.part`, t.Tenant, from, to)
 	return rows, err

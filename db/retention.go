@@ -105,7 +105,7 @@ func keptMonths(class retention.Class) string {
 // MonthsKept lists the months that have rows of a class, the oldest first.
 func (t *Tx) MonthsKept(class retention.Class, limit int) ([]KeptRow, error) {
 	var rows []KeptRow
-	err := t.scan("list months kept", &rows, `select k.month, coalesce((select p.changed_at from period p where p.tenant_id = @t and p.month = k.month and p.state = 'locked'),
+	err := t.scan("list months kept", &rows, `select k.month, coalesce((select p.changed_at from period p where p.tenant_id = @t and p.month = k.month and shut(p.state)),
 			(select o.offboarded_at from offboarding o where o.tenant_id = @t)) as closed_at
 		from (`+keptMonths(class)+`) k where not exists (select from tombstone d where d.tenant_id = @t and d.class = @c and d.month = k.month) order by 1 limit @n`,
 		map[string]any{"t": t.Tenant, "c": string(class), "n": limit})

@@ -44,8 +44,13 @@ func (s *scene) actuals(change id.Change, place int) (*db.ActualsRow, []db.Actua
 
 func (s *scene) exports(t *testing.T, tx *db.Tx) {
 	t.Helper()
-	_, err := tx.SQL().Exec(`insert into period (tenant_id, month, state, changed_at) values ($1, $2, 'locked', now())`, s.tenant, s.over().Start())
+	_, err := tx.HoldPeriod(s.over())
 	require.NoError(t, err)
+	for i, to := range []string{"closing", "locked"} {
+		move := s.move(i+1, []string{"open", "closing"}[i], to, s.change.ID)
+		move.Month = s.over().Start()
+		require.NoError(t, tx.AddPeriodMove(move))
+	}
 	require.NoError(t, tx.AddAccountMapping(s.accounts(s.change.ID, 1)))
 	f := s.freshExport(1, s.entry)
 	require.NoError(t, tx.AddExport(f))

@@ -53,7 +53,7 @@ func (s *scene) reconciliation(t *testing.T, tx *db.Tx) {
 	run := s.runRow(tx, 1)
 	s.run, s.variance = run.RunID, id.NewVariance(tx.Now)
 	require.NoError(t, tx.AddRun(run, []byte(s.mark("run")), []reconcile.Item{s.item()}))
-	require.NoError(t, tx.AddSignOff(&db.SignOffRow{RunID: s.run, Part: "preparer", Actor: s.mark("actor"), PersonID: s.person, ChangeID: s.change.ID}))
+	require.NoError(t, tx.AddDaySignOff(&db.DaySignOffRow{RunID: s.run, Part: "preparer", Actor: s.mark("actor"), PersonID: s.person, ChangeID: s.change.ID}))
 	require.NoError(t, tx.AddVariance(s.variance, 1, s.month.Start(), s.finding()))
 	require.NoError(t, s.varianceStep(s.variance, tx))
 	require.NoError(t, tx.AddTolerance(s.tolerance(s.change.ID)))
@@ -94,7 +94,7 @@ func readingReconciliation() map[string]query {
 		"RunDays":  {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.RunDays(mine.month.Start(), mine.month.End()) }},
 		"RunItems": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.RunItems(theirs.run) }},
 		"SignOffs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
-			return tx.SignOffs(mine.month.Start(), mine.month.End())
+			return tx.DaySignOffs(mine.month.Start(), mine.month.End())
 		}},
 		"Variances": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			rows, err := tx.Variances(&db.VarianceFilter{Limit: 50})
@@ -133,8 +133,8 @@ func writingReconciliation() map[string]query {
 			run.UsagePull = theirs.pull.UUID()
 			return onlyError(tx.AddRun(run, []byte("x"), []reconcile.Item{mine.item()}))
 		}},
-		"AddSignOff": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
-			return onlyError(tx.AddSignOff(&db.SignOffRow{RunID: theirs.run, Part: "reviewer", Actor: "x", PersonID: id.NewPerson(tx.Now), ChangeID: mine.change.ID}))
+		"AddDaySignOff": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddDaySignOff(&db.DaySignOffRow{RunID: theirs.run, Part: "reviewer", Actor: "x", PersonID: id.NewPerson(tx.Now), ChangeID: mine.change.ID}))
 		}},
 		"AddVariance": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddVariance(id.NewVariance(tx.Now), 2, mine.month.Start(), theirs.finding()))

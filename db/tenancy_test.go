@@ -147,6 +147,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.exports(t, tx)
 		s.invoices(t, tx)
 		s.reconciliation(t, tx)
+		s.closing(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -321,6 +322,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingExports())
 	maps.Copy(all, readingInvoices())
 	maps.Copy(all, readingReconciliation())
+	maps.Copy(all, readingClosing())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},
@@ -840,7 +842,7 @@ func reading() map[string]query {
 		}},
 		"LogEnd": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			last, waiting, err := tx.LogEnd()
-			if last != 5 || waiting != 1 {
+			if last != 6 || waiting != 1 {
 				err = errors.Join(fmt.Errorf("not one's own log: %d, %d", last, waiting), err)
 			}
 			return waiting, err

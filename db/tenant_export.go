@@ -36,6 +36,7 @@ func plainBytes() []string {
 		"account_mapping.document", "account_mapping.digest", "journal_export.digest", "journal_export_file.content", "journal_export_file.digest", "journal_export_file.manifest",
 		"gl_actuals.content", "gl_actuals.digest",
 		"sharing_version.rules", "invoice.canonical", "invoice.digest", "invoice_paper.sha256", "invoice_paper.content", "allocation.canonical", "allocation.digest",
+		"close_sign_off.facts", "close_sign_off.digest", "close_fall.facts", "close_freeze.canonical", "close_freeze.digest",
 		"issuer_key_set.digest", "issuer_key_set.document", "decision_document.digest", "decision_document.document",
 		"decision_confirmation.key_set_digest", "decision_confirmation.token_digest", "decision_confirmation.claims_digest", "decision_confirmation.signature",
 	}

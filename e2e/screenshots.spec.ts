@@ -52,6 +52,8 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'reconciliation-tolerance', role: 'finance_admin', open: (page) => go(page, '/reconciliation/tolerance') },
   { name: 'variances', role: 'auditor', open: (page) => go(page, '/variances?state=all') },
   { name: 'provider-reports', role: 'finance_admin', open: (page) => go(page, '/settings/provider') },
+  { name: 'close', role: 'controller', open: (page) => go(page, '/close') },
+  { name: 'close-month', role: 'finance_admin', open: (page) => go(page, '/close/' + lastMonth()) },
   { name: 'journal-terms', role: 'finance_admin', open: (page) => go(page, '/journal/terms') },
   { name: 'exports', role: 'finance_admin', open: (page) => go(page, '/exports?period=' + lastMonth()) },
   { name: 'exports-mapping', role: 'finance_admin', open: (page) => go(page, '/exports/mapping/netsuite') },

@@ -144,7 +144,7 @@ func build(t *testing.T) *house {
 	require.NoError(t, err)
 	h.office = deliver.NewOffice(mail, deliver.NewHooks(true, deliver.HookWithin, time.Now))
 	h.workers = func(hooks *deliver.Hooks) *river.Workers {
-		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), app.NewRetentions(h.clone.DB, access, changes), deliver.NewOffice(mail, hooks), h.reports, anthropicadmin.New(anthropicadmin.Config{
+		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), app.NewClosing(h.clone.DB, access, changes, h.members), app.NewRetentions(h.clone.DB, access, changes), deliver.NewOffice(mail, hooks), h.reports, anthropicadmin.New(anthropicadmin.Config{
 			Ask: http.DefaultTransport.RoundTrip, Now: time.Now, Version: "test", Rows: pageRows, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		}), app.NewReconciliations(h.clone.DB, access, changes, h.members))
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, office *deliver.Office,
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, closing *app.Closing, retentions *app.Retentions, office *deliver.Office,
 	reports *app.ProviderReports, client *anthropicadmin.Client, reconciliations *app.Reconciliations,
 ) *river.Workers {
 	workers := river.NewWorkers()
@@ -21,6 +21,7 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &postAccruals{books: books})
 	river.AddWorker(workers, &reconcileDay{reconciliations: reconciliations})
 	river.AddWorker(workers, &reconcileDays{reconciliations: reconciliations})
+	river.AddWorker(workers, &tendCloses{closing: closing})
 	river.AddWorker(workers, &signLog{log: log})
 	river.AddWorker(workers, &witnessLog{log: log})
 	river.AddWorker(workers, &verifyLog{log: log})

@@ -258,7 +258,7 @@ func monthName(m period.Month) string { return m.Start().Format("January 2006") 
 // chargebackOf shapes a month for the screen.
 func chargebackOf(sum *app.Chargeback, q monthQuery, now time.Time) *chargebackView {
 	view := &chargebackView{
-		Query: q, Title: "Chargeback, " + monthName(q.Month), Sub: periodWords(sum.State, q.Month, now), CSV: q.url("/chargeback.csv"),
+		Query: q, Title: "Chargeback, " + monthName(q.Month), Sub: closedWords(sum) + periodWords(sum.State, q.Month, now), CSV: q.url("/chargeback.csv"),
 		Previous:      &link{Label: q.Month.Previous().Start().Format("Jan 2006"), URL: q.with(q.Month.Previous()).url("/")},
 		Empty:         sum.Requests == 0,
 		ShowTreatment: q.Group.Key == "node" || q.Group.Key == "project", ShowCode: q.Group.Key == "node" || q.Group.Key == "project",
@@ -455,9 +455,17 @@ func periodWords(state period.State, month period.Month, now time.Time) string {
 	return periodState(state, month, now) + " Every figure links to the requests behind it."
 }
 
+// closedWords say of which close a month's figures are.
+func closedWords(sum *app.Chargeback) string {
+	if sum.Revision == 0 {
+		return ""
+	}
+	return fmt.Sprintf("As closed, revision %d. ", sum.Revision)
+}
+
 // periodState says where a month stands, and how much of it is over.
 func periodState(state period.State, month period.Month, now time.Time) string {
-	words := map[period.State]string{period.StateOpen: "Open period", period.StateClosing: "Closing", period.StateLocked: "Locked"}[state]
+	words := map[period.State]string{period.StateOpen: "Open period", period.StateClosing: "Closing", period.StateLocked: "Locked", period.StateClosed: "Closed"}[state]
 	switch current := period.MonthOf(now); {
 	case month == current:
 		words += fmt.Sprintf(", day %d of %d", now.UTC().Day(), month.Days())

@@ -57,6 +57,7 @@ func logFamilies() []logFamily {
 			{"invoice.allocated", "Invoice booked"},
 			{"reconciliation.made", "Day reconciled"}, {"variance.found", "Variance found"}, {"variance.gone", "Variance not found any more"},
 		}},
+		{"Closes", "close.", []logWord{{"close.signed", "Step of a close signed"}, {"close.sign_off_fell", "Signature of a close fell"}}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{
 			{"upstream.tested", "Provider tested"}, {"provider.pulled", "Provider report pulled"}, {"provider.asked", "Provider report asked for"}, {"provider.pull_failed", "Pull of a provider report failed"},
@@ -187,6 +188,10 @@ func changeKinds() []changeKind {
 		{"invoice", "entering of invoices", "invoice", always("/invoices")},
 		{"allocation", "booking of an invoice", "change", ownPage},
 		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
+		{"period_soft_close", "beginning of a close", "period", always(closePath)},
+		{"period_close", "lock or close of a month", "change", ownPage},
+		{"period_reopen", "reopening of a month", "change", ownPage},
+		{"close_waiver", "step of a close that is left out", "change", ownPage},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -325,6 +330,9 @@ func (v *visit) about(e *app.LogEntry) link {
 	case prefix == "inv":
 		one := shown("invoice", "/invoices/"+e.Subject)
 		one.Label = "Invoice " + d.text("number")
+	case strings.HasPrefix(e.Action, "close."):
+		one := shown("period", closePath+"/"+e.Subject)
+		one.Label = e.Subject
 		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")

@@ -93,12 +93,16 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages(), w.nodePages(), w.journalPages(),
-		w.invoicePages(), w.exportPages(), w.reconciliationPages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages(), w.nodePages(), w.bookPages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}
 	return list
+}
+
+// bookPages are the pages of the books.
+func (w *Web) bookPages() []Route {
+	return slices.Concat(w.journalPages(), w.invoicePages(), w.exportPages(), w.reconciliationPages(), w.closePages())
 }
 
 // peoplePages are the pages of members, their tokens and one's own sessions.

@@ -123,21 +123,13 @@ func (v *visit) frame(title string) ui.Frame {
 		add("Sessions", "/sessions")
 		add("Spend explorer", "/explore")
 	}
-	if v.may("plan", "read") {
-		add("Plan", "/plan")
-	}
-	if v.may("journal", "read") {
-		add("Journal", "/journal")
-	}
-	if v.may("reconciliation", "read") {
-		add("Reconciliation", reconciliationPath)
-		add("Variances", variancesPath)
-	}
-	if v.may("invoice", "read") {
-		add("Invoices", invoicesPath)
-	}
-	if v.may("export", "read") {
-		add("Exports", "/exports")
+	for _, p := range [...]struct{ object, label, url string }{
+		{"plan", "Plan", "/plan"}, {"journal", "Journal", "/journal"}, {"reconciliation", "Reconciliation", reconciliationPath},
+		{"reconciliation", "Variances", variancesPath}, {"invoice", "Invoices", invoicesPath}, {"export", "Exports", "/exports"}, {"period", "Close", closePath},
+	} {
+		if v.may(p.object, "read") {
+			add(p.label, p.url)
+		}
 	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")

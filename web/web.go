@@ -62,6 +62,7 @@ type Areas struct {
 	Exports      *app.Exports
 
 	Reconciliations *app.Reconciliations
+	Closing         *app.Closing
 }
 
 // Web serves people and programs.
@@ -110,7 +111,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
 		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Invoices: areas.Invoices,
-			Exports: areas.Exports, Reconciliations: areas.Reconciliations})
+			Exports: areas.Exports, Reconciliations: areas.Reconciliations, Closing: areas.Closing})
 	if err != nil {
 		return nil, err
 	}

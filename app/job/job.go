@@ -73,6 +73,16 @@ type ReconcileDays struct {
 // Kind implements River's JobArgs.
 func (ReconcileDays) Kind() string { return "reconcile_days" }
 
+// TendCloses looks whether signatures of months that are closing still count. Hour,
+// YYYY-MM-DDTHH, is when it was asked for: one job an hour.
+type TendCloses struct {
+	Tenant string `json:"tenant"`
+	Hour   string `json:"hour"`
+}
+
+// Kind implements River's JobArgs.
+func (TendCloses) Kind() string { return "tend_closes" }
+
 // SignLog signs the head of a tenant's log.
 type SignLog struct {
 	Tenant string `json:"tenant"`

@@ -6,16 +6,6 @@ import (
 	"tollbook/app/fault"
 )
 
-// State is where a month of the books stands.
-type State string
-
-// The states of a month.
-const (
-	StateOpen    State = "open"
-	StateClosing State = "closing"
-	StateLocked  State = "locked"
-)
-
 // Month is a UTC calendar month, held as its first day.
 type Month struct{ first time.Time }
 
@@ -32,6 +22,19 @@ func ParseMonth(text string) (Month, error) {
 		return Month{}, fault.Invalid("period", "period_syntax", "A period is YYYY-MM, as in 2026-11; %.20q is not.", text)
 	}
 	return Month{first: at}, nil
+}
+
+// ParseMonths reads several.
+func ParseMonths(texts []string) ([]Month, error) {
+	list := make([]Month, 0, len(texts))
+	for _, text := range texts {
+		m, err := ParseMonth(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
 }
 
 // String prints YYYY-MM.
@@ -57,10 +60,10 @@ func (m Month) Previous() Month { return Month{first: m.first.AddDate(0, -1, 0)}
 const maxSkip = 24
 
 // Posting is the month a charge of that month posts to, given which months are
-// not open; a month nobody has touched is open.
+// shut; a month nobody has touched is open.
 func Posting(of Month, state func(Month) State) (Month, error) {
 	for range maxSkip {
-		if s := state(of); s != StateLocked {
+		if !state(of).Shut() {
 			return of, nil
 		}
 		of = of.Next()

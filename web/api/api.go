@@ -31,6 +31,7 @@ type Areas struct {
 	Approvals *app.Approvals
 	Rules     *app.Rules
 	Books     *app.Books
+	Closing   *app.Closing
 	Exports   *app.Exports
 	Invoices  *app.Invoices
 

@@ -8,7 +8,7 @@ import (
 // Chargeback is a month by one dimension.
 type Chargeback struct {
 	Period   string          `json:"period"`
-	State    string          `json:"state" enum:"open,closing,locked"`
+	State    string          `json:"state" enum:"open,closing,locked,closed"`
 	Total    string          `json:"total" format:"decimal"`
 	Rows     []ChargebackRow `json:"rows"`
 	Suspense string          `json:"suspense" format:"decimal" doc:"What no rule could place; part of total."`

@@ -161,7 +161,7 @@ func (a *API) showEntry(c *call, q EntryPath) (EntryCase, error) {
 // TrialBalance is the accounts of every entity in a month of the books.
 type TrialBalance struct {
 	Period string         `json:"period"`
-	State  string         `json:"state" enum:"open,closing,locked"`
+	State  string         `json:"state" enum:"open,closing,locked,closed"`
 	Rows   []TrialAccount `json:"rows"`
 	// Debits and Credits are the control: they are the same, in each entity and in all.
 	Debits   string `json:"debits" format:"decimal"`
@@ -223,6 +223,19 @@ type BooksPayload struct {
 	Treatment string `json:"treatment" enum:"chargeback,showback" doc:"Showback leaves all cost in the payer's entity."`
 	Payer     string `json:"payer" doc:"The code of the entity that holds the provider's workspace; empty for the hierarchy's first."`
 	Workspace string `json:"workspace" doc:"The provider's name of what is paid for; empty for default."`
+}
+
+// PeriodPayload is what a change of kind period_soft_close, period_close or period_reopen
+// proposes.
+type PeriodPayload struct {
+	Period string `json:"period" doc:"YYYY-MM."`
+	To     string `json:"to,omitempty" enum:"locked,closed" doc:"Of period_close alone: a month is locked, and then closed."`
+}
+
+// WaiverPayload is what a change of kind close_waiver proposes.
+type WaiverPayload struct {
+	Period string `json:"period" doc:"YYYY-MM."`
+	Step   string `json:"step" enum:"usage,invoice,suspense,allocation,capitalization" doc:"Of the checklist: it does not apply to the month's present revision."`
 }
 
 // ReversalPayload is what a change of kind journal_reversal proposes.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 
 	"tollbook/app"
 	"tollbook/app/export"
@@ -15,7 +16,8 @@ import (
 // Period is a month of the books.
 type Period struct {
 	Period   string          `json:"period"`
-	State    string          `json:"state" enum:"open,closing,locked"`
+	State    string          `json:"state" enum:"open,closing,locked,closed"`
+	Revision int             `json:"revision" doc:"1, and one more with each reopening."`
 	Final    bool            `json:"final" doc:"Whether what is exported of it is no draft."`
 	Entries  int64           `json:"entries" doc:"Account postings of the month, by entity and account."`
 	Debits   string          `json:"debits" format:"decimal"`
@@ -23,6 +25,44 @@ type Period struct {
 	Balances bool            `json:"balances"`
 	Systems  []PeriodSystem  `json:"systems" doc:"Those that the company exports to."`
 	Problems []PeriodProblem `json:"problems" doc:"What keeps it from being exported."`
+	Steps    []PeriodStep    `json:"steps" doc:"Of its close, in order."`
+	Blocks   []PeriodBlock   `json:"blocks" doc:"What keeps it from being locked."`
+}
+
+// PeriodStep is one step of a month's close.
+type PeriodStep struct {
+	Step     string   `json:"step"`
+	State    string   `json:"state" enum:"waiting,blocked,ready,prepared,done,waived,later"`
+	Owner    string   `json:"owner"`
+	Due      string   `json:"due" format:"date"`
+	SHA256   *string  `json:"sha256" doc:"Of its figures, which signatures are of."`
+	Prepared *Instant `json:"prepared_at" doc:"By a signature that counts."`
+	Reviewed *Instant `json:"reviewed_at"`
+}
+
+// PeriodBlock is one thing in the way of locking a month.
+type PeriodBlock struct {
+	Step    *string `json:"step"`
+	Message string  `json:"message"`
+}
+
+// addClose adds how the close of the month stands, where the token may read that.
+func addClose(p *Period, view *app.CloseView) {
+	p.Revision = view.Standing.Revision
+	for i := range view.Steps {
+		s := &view.Steps[i]
+		one := PeriodStep{Step: string(s.Step), State: string(s.State), Owner: s.Owner, Due: s.DueOn.Format(time.DateOnly), SHA256: textOrNil(s.Digest)}
+		if s.Preparer != nil {
+			one.Prepared = &Instant{s.Preparer.At}
+		}
+		if s.Checker != nil {
+			one.Reviewed = &Instant{s.Checker.At}
+		}
+		p.Steps = append(p.Steps, one)
+	}
+	for _, b := range view.Blocks {
+		p.Blocks = append(p.Blocks, PeriodBlock{Step: textOrNil(string(b.Step)), Message: b.Text})
+	}
 }
 
 // PeriodSystem is how the month stands with a system.
@@ -83,7 +123,15 @@ func (a *API) showPeriod(c *call, q PeriodPath) (Period, error) {
 	}
 	out := Period{
 		Period: q.Period.String(), State: string(m.State), Final: m.Final, Debits: t.Total.Debits.String(), Credits: t.Total.Credits.String(), Balances: t.Balances(),
-		Systems: []PeriodSystem{}, Problems: []PeriodProblem{},
+		Systems: []PeriodSystem{}, Problems: []PeriodProblem{}, Revision: 1, Steps: []PeriodStep{}, Blocks: []PeriodBlock{},
+	}
+	view, err := a.areas.Closing.Month(ctx, c.who, q.Period)
+	switch kind := fault.KindOf(err); {
+	case err == nil:
+		addClose(&out, &view)
+	case kind == fault.KindNotFound, kind == fault.KindForbidden: // nothing is in its books, or it is not for this token
+	default:
+		return Period{}, err
 	}
 	for i := range t.Entities {
 		for k := range t.Entities[i].Rows {
