@@ -93,7 +93,7 @@ func readingReconciliation() map[string]query {
 		"Runs":     {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.Runs(mine.month.Start(), 50) }},
 		"RunDays":  {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.RunDays(mine.month.Start(), mine.month.End()) }},
 		"RunItems": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.RunItems(theirs.run) }},
-		"SignOffs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+		"DaySignOffs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			return tx.DaySignOffs(mine.month.Start(), mine.month.End())
 		}},
 		"Variances": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
