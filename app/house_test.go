@@ -79,6 +79,7 @@ type house struct {
 	ends      *app.Offboardings
 	books     *app.Books
 	invoices  *app.Invoices
+	packets   *app.Packets
 	one, two  *company
 }
 
@@ -136,6 +137,9 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
+	h.packets = app.NewPackets(h.clone.DB, h.access, h.changes, h.approvals, h.members, h.log, ring, app.PacketRules{
+		Mail: true, PublicURL: "https://tollbook.test", Development: true, Version: "v1", Words: func(kind string) string { return "the " + kind },
+	})
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

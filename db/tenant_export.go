@@ -33,6 +33,8 @@ func plainBytes() []string {
 		"adjustment_batch.root", "adjustment_batch.canonical", "tombstone.digest", "tombstone_batch.root", "tenant_export.manifest_sha256", "offboarding.manifest_sha256", "request_selection.digest", "request_selection.document",
 		"journal_entry.canonical", "journal_entry.digest",
 		"sharing_version.rules", "invoice.canonical", "invoice.digest", "invoice_paper.sha256", "invoice_paper.content", "allocation.canonical", "allocation.digest",
+		"packet.figures_digest", "packet.manifest", "packet.manifest_digest", "packet.snapshot", "packet_file.content", "packet_file.content_digest",
+		"packet_seal.record", "packet_seal.proof", "packet_seal.checkpoint", "packet_seal.keys", "packet_seal.archive_digest", "packet_delivery.content_digest",
 		"issuer_key_set.digest", "issuer_key_set.document", "decision_document.digest", "decision_document.document",
 		"decision_confirmation.key_set_digest", "decision_confirmation.token_digest", "decision_confirmation.claims_digest", "decision_confirmation.signature",
 	}

@@ -169,6 +169,8 @@ type (
 	entry      struct{}
 	invoice    struct{}
 	allocation struct{}
+	packet     struct{}
+	recipient  struct{}
 )
 
 // Prefix implements Kind.
@@ -279,6 +281,12 @@ func (invoice) Prefix() string { return "inv_" }
 // Prefix implements Kind.
 func (allocation) Prefix() string { return "alc_" }
 
+// Prefix implements Kind.
+func (packet) Prefix() string { return "pkt_" }
+
+// Prefix implements Kind.
+func (recipient) Prefix() string { return "rcp_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -318,6 +326,8 @@ type (
 	Entry      = Of[entry]
 	Invoice    = Of[invoice]
 	Allocation = Of[allocation]
+	Packet     = Of[packet]
+	Recipient  = Of[recipient]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -389,6 +399,12 @@ func NewAllocation(now time.Time) Allocation { return New[allocation](now) }
 // NewEntry makes a journal entry's id.
 func NewEntry(now time.Time) Entry { return New[entry](now) }
 
+// NewPacket makes a packet's id.
+func NewPacket(now time.Time) Packet { return New[packet](now) }
+
+// NewRecipient makes the id of somebody who is sent packets.
+func NewRecipient(now time.Time) Recipient { return New[recipient](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -433,6 +449,12 @@ func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
 
 // ParseInvoice reads an invoice's id.
 func ParseInvoice(text string) (Invoice, error) { return Parse[invoice](text) }
+
+// ParsePacket reads a packet's id.
+func ParsePacket(text string) (Packet, error) { return Parse[packet](text) }
+
+// ParseRecipient reads the id of somebody who is sent packets.
+func ParseRecipient(text string) (Recipient, error) { return Parse[recipient](text) }
 
 // ParseEntry reads a journal entry's id.
 func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
