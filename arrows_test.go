@@ -156,7 +156,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"go.opentelemetry.io/":            {"gateway/span"},
 		"github.com/wneessen/go-mail":     {"jobs/deliver"},
 		"github.com/emersion/go-smtp":     {"demo"},
-		"github.com/minio/":               {"jobs/attest", "simulator/notary"},
+		"github.com/minio/":               {"jobs/attest", "jobs/deliver", "simulator/notary"},
 		"github.com/digitorus/":           {"app/witness", "simulator/notary"},
 		"github.com/anthropics/anthropic": {},
 		"filippo.io/age":                  {"backup"},

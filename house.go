@@ -58,6 +58,7 @@ type house struct {
 	ends      *app.Offboardings
 	books     *app.Books
 	invoices  *app.Invoices
+	packets   *app.Packets
 }
 
 // assemble opens the database and makes every area.
@@ -110,6 +111,9 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
+	h.packets = app.NewPackets(h.db, h.access, h.changes, h.approvals, h.members, h.records, h.ring, app.PacketRules{
+		Mail: s.SMTP != nil, PublicURL: s.PublicURL.String(), Development: s.Development, Version: version, Words: web.ChangeWords,
+	})
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -197,7 +201,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, office))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, h.packets, office))
 		if err == nil {
 			started.Store(&stop)
 		}

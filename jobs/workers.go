@@ -9,7 +9,7 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, office *deliver.Office) *river.Workers {
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, packets *app.Packets, office *deliver.Office) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})
@@ -25,6 +25,9 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &settlePrices{adjustments: adjustments})
 	river.AddWorker(workers, &notifyChange{notices: notices})
 	river.AddWorker(workers, &deliverNotice{notices: notices, office: office})
+	river.AddWorker(workers, &buildPacket{packets: packets})
+	river.AddWorker(workers, &schedulePackets{packets: packets})
+	river.AddWorker(workers, &deliverPacket{packets: packets, office: office})
 	return workers
 }
 
