@@ -175,7 +175,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Packets: h.packets, Invoices: h.invoices,
 		})
 		if err != nil {
 			return p, err

@@ -222,7 +222,7 @@ func (p *Packets) keep(ctx context.Context, tenant id.Tenant, by builder, built 
 		if built.Manifest.Scope != nil {
 			row.ScopeCode = built.Manifest.Scope.Code
 		}
-		if err := tx.AppendAudit(auditlog.Record{ID: row.RecordID, Action: packet.Action, Actor: by.id, Subject: made.String(), Detail: map[string]any{
+		if err := tx.AppendAudit(auditlog.Record{ID: row.RecordID, Action: "packet.built", Actor: by.id, Subject: made.String(), Detail: map[string]any{
 			"manifest_sha256": hex.EncodeToString(digest[:]), "period": month.String(), "revision": row.Revision, "state": row.State, "scope": row.ScopeCode, "files": len(built.Files),
 		}}); err != nil {
 			return err

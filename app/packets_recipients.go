@@ -485,3 +485,38 @@ func parsedStore(document []byte) (StoreAddr, *url.URL, error) {
 	}
 	return s, u, nil
 }
+
+// Candidates are the people who may see packets of the whole company or of a part of it, and
+// may be chosen as recipients.
+func (p *Packets) Candidates(ctx context.Context, who Actor) ([]Hand, error) {
+	if err := p.changes.allowed(who, changeRecipient); err != nil {
+		return nil, err
+	}
+	var list []Hand
+	err := p.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		rows, err := tx.MembersAt(tx.Now, maxRecipientChoices)
+		if err != nil {
+			return err
+		}
+		held, err := tx.GrantsAt(tx.Now, maxRecipientChoices*len(Roles()))
+		if err != nil {
+			return err
+		}
+		grants := map[id.Member][]Grant{}
+		for i := range held {
+			grants[held[i].MemberID] = append(grants[held[i].MemberID], Grant{Role: Role(held[i].Role), Node: held[i].NodeID})
+		}
+		for i := range rows {
+			r := &rows[i]
+			at := Actor{Tenant: tx.Tenant, Kind: ActorPerson, Member: r.MemberID, Grants: grants[r.MemberID]}
+			if r.Kind == memberPerson && r.SuspendedAt == nil && p.access.Check(at, "packet", "read") == nil {
+				list = append(list, Hand{Name: p.members.name(r.PersonID, r.NameSealed), Member: r.MemberID})
+			}
+		}
+		return nil
+	})
+	slices.SortStableFunc(list, func(a, b Hand) int { return strings.Compare(a.Name, b.Name) })
+	return list, err
+}
+
+const maxRecipientChoices = 1000

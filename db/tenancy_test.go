@@ -66,9 +66,15 @@ type scene struct {
 	attachment id.Attachment
 	channel    id.Channel
 	delivery   id.Delivery
-	decision   id.Decision
-	rated      pricing.Rated
-	month      period.Month
+	packet     id.Packet
+	packetAsk  id.Record
+	recipient  id.Recipient
+
+	packetDelivery id.Delivery
+
+	decision id.Decision
+	rated    pricing.Rated
+	month    period.Month
 }
 
 func (s *scene) mark(what string) string { return s.slug + "-" + what }
@@ -138,6 +144,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.decisions(t, tx)
 		s.adjustments(t, tx)
 		s.journal(t, tx)
+		s.packets(t, tx)
 		s.invoices(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
@@ -309,6 +316,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingAdjustments())
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
+	maps.Copy(all, readingPackets())
 	maps.Copy(all, readingInvoices())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},

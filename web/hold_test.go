@@ -196,6 +196,7 @@ func unopened() map[string]string {
 		"/log/:id/proof":                   "linked where a signed head covers the record; log_test.go opens it",
 		"/log/tiles/tollbook/:tenant/*":    "linked where a head is signed, and asked by programs; log_keys_test.go opens it",
 		"/log/keys.txt":                    "linked where a key has signed; log_test.go opens it",
+		"/packets/asked/:id":               "where somebody who asks for a packet is sent; packets_test.go opens it",
 		"/api/v1/journal/:id":              "asked by programs; journal_test.go does",
 		"/api/v1/invoices/:id":             "asked by programs; invoices_test.go does",
 		"/api/v1/changes/:id":              "asked by programs; changes_test.go does",

@@ -55,6 +55,10 @@ func logFamilies() []logFamily {
 			{"invoice.entered", "Invoice entered"},
 			{"invoice.allocated", "Invoice booked"},
 		}},
+		{"Packets", "packet.", []logWord{
+			{"packet.asked", "Packet asked for"}, {"packet.built", "Packet built"}, {"packet.downloaded", "Packet downloaded"}, {"packet.due", "Packet due to a recipient"}, {"packet.delivered", "Packet delivered"},
+			{"packet.resent", "Packet sent again"},
+		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
 		{"Notices", "notice.", []logWord{{"notice.resent", "Notice sent again"}, {"notice.tested", "Channel tested"}}},
@@ -169,6 +173,8 @@ func changeKinds() []changeKind {
 		{"invoice", "entering of invoices", "invoice", always("/invoices")},
 		{"allocation", "booking of an invoice", "change", ownPage},
 		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
+		{"packet_recipient", "recipient of packets", "recipient", always(recipientsPath)},
+		{"packet_recipient_end", "end of a recipient of packets", "recipient", always(recipientsPath)},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -289,6 +295,10 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("journal", "/journal/"+e.Subject)
 		one.Label = "Journal " + d.text("number")
 		return one
+	case prefix == "pkt":
+		return shown("packet", "/packets/"+e.Subject)
+	case e.Action == "packet.due" || e.Action == "packet.delivered" || e.Action == "packet.resent":
+		return shown("packet", "/packets/"+d.text("packet"))
 	case prefix == "inv":
 		one := shown("invoice", "/invoices/"+e.Subject)
 		one.Label = "Invoice " + d.text("number")
@@ -355,6 +365,8 @@ func inShort(e *app.LogEntry) string {
 		return lower(adjustedWords(d.text("kind"))) + ", all of them"
 	case e.Action == "adjustment.batch":
 		return lower(adjustedWords(d.text("kind"))) + ", in the books of " + d.text("period")
+	case family == "packet":
+		return d.packet()
 	case e.Action == "retention.purged":
 		return d.text("class") + " of " + d.text("month") + ", " + d.text("rows") + " rows, by Change " + d.text("number")
 	case e.Action == "sums.proved":
@@ -488,4 +500,24 @@ func shorten(text string, most int) string {
 		return text
 	}
 	return string([]rune(text)[:most-1]) + "…"
+}
+
+// packet is what a record says of a packet, in a line.
+func (d recordDetail) packet() string {
+	var words []string
+	if d.text("period") != "" {
+		words = append(words, d.text("period"))
+	}
+	if d.text("scope") != "" {
+		words = append(words, d.text("scope"))
+	}
+	if d.text("revision") != "" {
+		words = append(words, "revision "+d.text("revision"))
+	}
+	for _, name := range []string{"state", "file", "kind"} {
+		if d.text(name) != "" {
+			words = append(words, d.text(name))
+		}
+	}
+	return strings.Join(words, ", ")
 }

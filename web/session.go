@@ -132,6 +132,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("invoice", "read") {
 		add("Invoices", invoicesPath)
 	}
+	if v.may("packet", "read") {
+		add("Packets", packetsPath)
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()
