@@ -184,7 +184,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
 	if h.settings.runs("jobs") {
-		o.records, o.notices = h.records, h.notices
+		o.records, o.notices, o.packets = h.records, h.notices, h.packets
 	}
 	p.operations(o)
 	return p, nil

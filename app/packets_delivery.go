@@ -94,15 +94,47 @@ func contentDigest(recipient id.Recipient, carries string, archive []byte) []byt
 	return h.Sum(nil)
 }
 
+var errOtherScope = fault.Invalid("recipient", "recipient_scope", "That recipient is sent packets of another part of the company.")
+
+// Send queues a packet for a recipient now, whatever their schedule says; sent says whether it
+// had not been queued for them before.
+func (p *Packets) Send(ctx context.Context, who Actor, made id.Packet, recipient id.Recipient) (sent bool, err error) {
+	if err := p.access.Check(who, "packet", "propose"); err != nil {
+		return false, err
+	}
+	if who.Kind != ActorPerson {
+		return false, ErrNoPerson
+	}
+	err = p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		row, err := p.readable(tx, who, made)
+		if err != nil {
+			return err
+		}
+		r, err := recipientOf(tx, recipient)
+		if err != nil {
+			return err
+		}
+		if len(row.ArchiveDigest) == 0 {
+			return errPacketUnsealed
+		}
+		if (row.ScopeNodeID == nil) != (r.ScopeNodeID == nil) || row.ScopeNodeID != nil && *row.ScopeNodeID != *r.ScopeNodeID {
+			return errOtherScope
+		}
+		sent, err = p.due(tx, who.ID(), &row, &r)
+		return err
+	})
+	return sent, err
+}
+
 // due stores that a sealed packet is due to a recipient, and asks for it to be taken there.
-func (p *Packets) due(tx *db.Tx, row *db.PacketRow, r *db.RecipientRow) (bool, error) {
+func (p *Packets) due(tx *db.Tx, actor string, row *db.PacketRow, r *db.RecipientRow) (bool, error) {
 	delivery := db.PacketDeliveryRow{DeliveryID: id.NewDelivery(tx.Now), PacketID: row.PacketID, RecipientID: r.RecipientID, ContentDigest: contentDigest(r.RecipientID, r.Carries, row.ArchiveDigest)}
 	fresh, err := tx.AddPacketDelivery(&delivery)
 	if err != nil || !fresh {
 		return false, err
 	}
 	detail := map[string]any{"packet": row.PacketID.String(), "recipient": r.RecipientID.String(), "kind": r.Kind, "carries": r.Carries, "content_sha256": hex.EncodeToString(delivery.ContentDigest)}
-	if err := tx.AppendAudit(auditlog.Record{Action: "packet.due", Actor: string(ActorSystem), Subject: delivery.DeliveryID.String(), Detail: detail}); err != nil {
+	if err := tx.AppendAudit(auditlog.Record{Action: "packet.due", Actor: actor, Subject: delivery.DeliveryID.String(), Detail: detail}); err != nil {
 		return false, err
 	}
 	return true, tx.Enqueue(job.DeliverPacket{Tenant: tx.Tenant.String(), Delivery: delivery.DeliveryID.String(), Round: 1})

@@ -44,21 +44,22 @@ func (v *PacketView) Sealed() bool { return v.Archive != "" }
 
 // PacketDelivery is one packet to one recipient, and how it stands.
 type PacketDelivery struct {
-	ID       id.Delivery
-	Packet   id.Packet
-	Month    period.Month
-	Scope    string
-	Revision int
-	Of       packet.State
-	Kind     string
-	Label    string
-	Host     string
-	State    notice.State // empty before the first attempt
-	Answer   string
-	At       time.Time // of the state
-	Queued   time.Time
-	Tries    int
-	Steps    []PacketStep
+	ID        id.Delivery
+	Packet    id.Packet
+	Recipient id.Recipient
+	Month     period.Month
+	Scope     string
+	Revision  int
+	Of        packet.State
+	Kind      string
+	Label     string
+	Host      string
+	State     notice.State // empty before the first attempt
+	Answer    string
+	At        time.Time // of the state
+	Queued    time.Time
+	Tries     int
+	Steps     []PacketStep
 }
 
 // PacketStep is one thing that was done about a delivery.
@@ -311,7 +312,7 @@ func (p *Packets) Deliveries(ctx context.Context, who Actor, made id.Packet, mon
 
 func (p *Packets) delivery(tx *db.Tx, r *db.PacketDeliveryRow) (PacketDelivery, error) {
 	one := PacketDelivery{
-		ID: r.DeliveryID, Packet: r.PacketID, Month: period.MonthOf(r.Month), Scope: r.ScopeCode, Revision: r.Revision, Of: packet.State(r.PacketState), Kind: r.Kind, Label: r.Label, Host: r.Host,
+		ID: r.DeliveryID, Packet: r.PacketID, Recipient: r.RecipientID, Month: period.MonthOf(r.Month), Scope: r.ScopeCode, Revision: r.Revision, Of: packet.State(r.PacketState), Kind: r.Kind, Label: r.Label, Host: r.Host,
 		State: notice.State(r.State), Answer: r.Answer, At: r.StateAt.UTC(), Queued: r.RecordedAt.UTC(), Tries: r.Tries,
 	}
 	steps, err := tx.PacketSteps(r.DeliveryID)

@@ -65,7 +65,7 @@ func (p *Packets) send(ctx context.Context, tenant id.Tenant, w *wanted) (bool, 
 		if err != nil || w.final != (row.State == "FINAL") {
 			return err // reopened, or closed, meanwhile: the next look decides anew
 		}
-		queued, err = p.due(tx, &row, &w.recipient)
+		queued, err = p.due(tx, string(ActorSystem), &row, &w.recipient)
 		return err
 	})
 	return queued, err

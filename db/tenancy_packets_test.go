@@ -63,7 +63,10 @@ func readingPackets() map[string]query {
 			}
 			return nil, err
 		}},
-		"Packets":       {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Packets(db.PacketFilter{Limit: 50}); return text(rows), err }},
+		"Packets": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			rows, err := tx.Packets(db.PacketFilter{Limit: 50})
+			return text(rows), err
+		}},
 		"PacketFiles":   {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.PacketFiles(theirs.packet) }},
 		"PacketContent": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.PacketContent(theirs.packet, "") }},
 		"PacketSeal": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
@@ -74,12 +77,14 @@ func readingPackets() map[string]query {
 			return nil, err
 		}},
 		"PlacementDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.PlacementDays(mine.month, nil) }},
-		"Decided": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
-			return tx.Decided([]string{mine.change.Kind}, time.Time{}, tx.Now.Add(time.Hour), 50)
+		"Decided": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			return tx.Decided([]string{theirs.change.Kind}, time.Time{}, tx.Now.Add(time.Hour), 50)
 		}},
-		"Recipients":       {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Recipients(50); return text(rows), err }},
-		"PacketDeliveries": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.PacketDeliveries(db.PacketDeliveryFilter{Limit: 50}) }},
-		"PacketSteps":      {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.PacketSteps(theirs.packetDelivery) }},
+		"Recipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Recipients(50); return text(rows), err }},
+		"PacketDeliveries": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
+			return tx.PacketDeliveries(db.PacketDeliveryFilter{Limit: 50})
+		}},
+		"PacketSteps": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.PacketSteps(theirs.packetDelivery) }},
 		"PacketAsk": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			_, found, err := tx.PacketAsk(theirs.packetAsk)
 			if found {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ func (w *Web) packetPages() []Route {
 		w.page(http.MethodPost, recipientsPath, w.addRecipient, "recipient", "propose"),
 		w.page(http.MethodPost, recipientsPath+"/:id/end", w.endRecipient, "recipient", "propose"),
 		w.page(http.MethodGet, packetsPath+"/:id", w.showPacket, "packet", "read"),
+		w.page(http.MethodPost, packetsPath+"/:id/send", w.sendPacketTo, "packet", "propose"),
 		w.page(http.MethodGet, packetsPath+"/:id/archive", w.downloadPacket, "packet", "read"),
 		w.page(http.MethodGet, packetsPath+"/:id/files/:name", w.downloadPacketFile, "packet", "read"),
 	}
@@ -214,6 +216,7 @@ type packetPageView struct {
 	Deliveries []app.PacketDelivery
 	MayResend  bool
 	MayList    bool
+	Sendable   []option // live recipients of its scope that it was not queued for
 	Record     string
 	Command    string
 	Alert      string
@@ -256,8 +259,52 @@ func (w *Web) packetPage(v *visit, status int, text, alert string) error {
 		if view.Deliveries, err = w.areas.Packets.Deliveries(ctx, v.who, made, period.Month{}); err != nil {
 			return err
 		}
+		if view.Sendable, err = w.sendable(v, &p, view.Deliveries); err != nil {
+			return err
+		}
 	}
 	return render(v, status, packetPage(view))
+}
+
+// sendable lists the live recipients of a packet's scope that it was not queued for.
+func (w *Web) sendable(v *visit, p *app.PacketView, sent []app.PacketDelivery) ([]option, error) {
+	if !v.may("packet", "propose") || !p.Sealed() {
+		return nil, nil
+	}
+	rows, err := w.areas.Packets.Recipients(v.Request().Context(), v.who)
+	if err != nil {
+		return nil, err
+	}
+	var list []option
+	for i := range rows {
+		r := &rows[i]
+		if r.Live && r.Scope == p.Scope && !slices.ContainsFunc(sent, func(d app.PacketDelivery) bool { return d.Recipient == r.ID }) {
+			list = append(list, option{Value: r.ID.String(), Label: r.Label + ", " + strings.ToLower(recipientWords(r.Kind))})
+		}
+	}
+	return list, nil
+}
+
+func (w *Web) sendPacketTo(v *visit) error {
+	if !v.may("packet", "propose") {
+		return app.ErrNotAllowed
+	}
+	made, err := id.ParsePacket(v.Param("id"))
+	if err != nil {
+		return errPageAbsent
+	}
+	recipient, err := id.ParseRecipient(v.FormValue("recipient"))
+	if err != nil {
+		return w.packetPage(v, http.StatusUnprocessableEntity, v.Param("id"), "Choose a recipient.")
+	}
+	_, err = w.areas.Packets.Send(v.Request().Context(), v.who, made, recipient)
+	if status, f := retold(err); status != 0 {
+		return w.packetPage(v, status, v.Param("id"), f.Message)
+	}
+	if err != nil {
+		return err
+	}
+	return v.Redirect(http.StatusSeeOther, packetURL(made))
 }
 
 func packetURL(p id.Packet) string { return packetsPath + "/" + p.String() }
