@@ -313,7 +313,11 @@ func (g *gathering) decisions() error {
 		return nil // they are about other parts of the company, too
 	}
 	kinds := []string{changePlan, changePrices, changeRules, changeRetag, changeBooks, changeReversal, changeNode}
-	rows, err := g.tx.Decided(kinds, g.month.Start(), g.asOf, maxDecided)
+	var planned id.Change // decided before the month, as a rule
+	if g.plan != nil {
+		planned = g.plan.Version.Change
+	}
+	rows, err := g.tx.Decided(kinds, g.month.Start(), g.asOf, planned, maxDecided)
 	if err != nil {
 		return err
 	}

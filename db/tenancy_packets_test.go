@@ -78,7 +78,7 @@ func readingPackets() map[string]query {
 		}},
 		"PlacementDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.PlacementDays(mine.month, nil) }},
 		"Decided": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			return tx.Decided([]string{theirs.change.Kind}, time.Time{}, tx.Now.Add(time.Hour), 50)
+			return tx.Decided([]string{theirs.change.Kind}, time.Time{}, tx.Now.Add(time.Hour), theirs.change.ID, 50)
 		}},
 		"Recipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Recipients(50); return text(rows), err }},
 		"PacketDeliveries": {own, func(tx *db.Tx, _, _ *scene) (any, error) {

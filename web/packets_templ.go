@@ -2001,11 +2001,11 @@ func recipientFormPanel(f *recipientForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "address", Name: "address", Label: "Address", Note: "an e-mail address, or https of a webhook; kept encrypted", Value: f.Ask.Address, Max: "1000", Invalid: f.at("address")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "address", Name: "address", Label: "Address", Note: "an e-mail address, or https of a webhook; kept encrypted", Value: f.Ask.Address, Max: "1000", Optional: true, Invalid: f.at("address")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "scope", Name: "scope", Label: "Of a node alone", Note: "its code; empty: the whole company", Value: f.Ask.Scope, Max: "80", Invalid: f.at("scope")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "scope", Name: "scope", Label: "Of a node alone", Note: "its code; empty: the whole company", Value: f.Ask.Scope, Max: "80", Optional: true, Invalid: f.at("scope")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -2017,11 +2017,11 @@ func recipientFormPanel(f *recipientForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "draft_day", Name: "draft_day", Label: "Day of drafts", Note: "of the month after, in the company’s time zone", Value: f.DraftDay, Max: "2", Invalid: f.at("draft_day")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "draft_day", Name: "draft_day", Label: "Day of drafts", Note: "of the month after, in the company’s time zone", Value: f.DraftDay, Max: "2", Optional: true, Invalid: f.at("draft_day")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "draft_hour", Name: "draft_hour", Label: "Hour of drafts", Value: f.DraftHour, Max: "2", Invalid: f.at("draft_hour")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "draft_hour", Name: "draft_hour", Label: "Hour of drafts", Value: f.DraftHour, Max: "2", Optional: true, Invalid: f.at("draft_hour")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -2029,31 +2029,31 @@ func recipientFormPanel(f *recipientForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "endpoint", Name: "endpoint", Label: "Endpoint", Value: f.Endpoint, Placeholder: "https://s3.eu-central-1.amazonaws.com", Max: "500", Invalid: f.at("endpoint")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "endpoint", Name: "endpoint", Label: "Endpoint", Value: f.Endpoint, Placeholder: "https://s3.eu-central-1.amazonaws.com", Max: "500", Optional: true, Invalid: f.at("endpoint")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "region", Name: "region", Label: "Region", Value: f.Region, Max: "80", Invalid: f.at("region")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "region", Name: "region", Label: "Region", Value: f.Region, Max: "80", Optional: true, Invalid: f.at("region")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "bucket", Name: "bucket", Label: "Bucket", Value: f.Bucket, Max: "63", Invalid: f.at("bucket")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "bucket", Name: "bucket", Label: "Bucket", Value: f.Bucket, Max: "63", Optional: true, Invalid: f.at("bucket")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "prefix", Name: "prefix", Label: "Prefix", Value: f.Prefix, Max: "200", Invalid: f.at("prefix")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "prefix", Name: "prefix", Label: "Prefix", Value: f.Prefix, Max: "200", Optional: true, Invalid: f.at("prefix")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "access_key", Name: "access_key", Label: "Access key", Value: f.AccessKey, Max: "200", Invalid: f.at("access_key")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "access_key", Name: "access_key", Label: "Access key", Value: f.AccessKey, Max: "200", Optional: true, Invalid: f.at("access_key")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "secret", Name: "secret", Label: "Its secret", Note: "kept encrypted, never shown", Kind: "password", Max: "200", Invalid: f.at("secret")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "secret", Name: "secret", Label: "Its secret", Note: "kept encrypted, never shown", Kind: "password", Max: "200", Optional: true, Invalid: f.at("secret")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "lock_days", Name: "lock_days", Label: "Lock objects for days", Note: "in compliance mode, which nobody can shorten; empty: no lock", Value: f.LockDays, Max: "5", Invalid: f.at("lock_days")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(ui.Field{ID: "lock_days", Name: "lock_days", Label: "Lock objects for days", Note: "in compliance mode, which nobody can shorten; empty: no lock", Value: f.LockDays, Max: "5", Optional: true, Invalid: f.at("lock_days")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -22,7 +22,9 @@ test('finance builds a draft, anybody verifies it, and the mail holds it', async
   await page.goto(`${web_url}/packets?period=${month()}`);
   await expectAccessible(page);
   await page.getByRole('button', { name: 'Build a draft now' }).click();
-  await expect(page.getByRole('heading', { name: /^Packet \d{4}-\d{2}, revision \d+$/ })).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole('heading', { name: /^Packet \d{4}-\d{2}, revision \d+$|^No figure has changed$/ })).toBeVisible({ timeout: 60_000 });
+  const same = page.getByRole('link', { name: 'Open it' }); // a demo that this journey went through before
+  if (await same.isVisible()) await same.click();
   await expect(page.getByText('… DRAFT')).toBeVisible();
   await expect(page.getByText('✓ Sealed')).toBeVisible();
   await expectAccessible(page);

@@ -173,7 +173,7 @@ func (p *paper) reasons() {
 	if len(parts) == 0 {
 		parts = append(parts, "nothing")
 	}
-	p.paragraph(9, black, fmt.Sprintf("%s in all: %s. %s", signed(all.Difference.Display()), strings.Join(parts, ", "), p.f.Movement.basis()))
+	p.paragraph(9, black, fmt.Sprintf("%s in all: %s. %s Each rounded from exact differences.", signed(all.Difference.Display()), strings.Join(parts, ", "), p.f.Movement.basis()))
 }
 
 // closing says how far the close has come, as far as this product can tell.
