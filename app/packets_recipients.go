@@ -168,10 +168,6 @@ func (a *RecipientAsk) check() error {
 
 // address checks where a recipient is and seals it.
 func (p *Packets) address(tx *db.Tx, want *RecipientAsk, row *db.RecipientRow) error {
-	name := row.RecipientID.String()
-	seal := func(address, host string) {
-		row.AddressSealed, row.Host = p.ring.Seal(purposeRecipientAddress, name, []byte(address)), host
-	}
 	if want.Kind != RecipientPerson && want.Member != "" || want.Kind != RecipientS3 && want.Store != nil {
 		return fault.Invalid("kind", "recipient_kind", "A person has a member, a bucket has a store, and no other has.")
 	}
@@ -193,36 +189,52 @@ func (p *Packets) address(tx *db.Tx, want *RecipientAsk, row *db.RecipientRow) e
 			return fault.Invalid("address", "recipient_address", "An address is like cfo@example.com.")
 		}
 		_, domain, _ := strings.Cut(at.Address, "@")
-		seal(at.Address, domain)
+		p.sealAddress(row, []byte(at.Address), domain)
 	case RecipientWebhook:
-		u, err := notice.ParseURL(want.Address, p.rules.Development)
-		if err != nil {
-			return fault.Invalid("address", "recipient_address", "%s", fault.From(err).Message)
-		}
-		if want.Secret == "" {
-			want.Secret = notice.NewSecret()
-		}
-		if _, err := notice.Sign(want.Secret, "x", tx.Now, nil); err != nil {
-			return fault.Invalid("secret", "recipient_secret", "The secret is whsec_ and base64.")
-		}
-		seal(want.Address, u.Host)
-		row.SecretSealed = p.ring.Seal(purposeRecipientSecret, name, []byte(want.Secret))
+		return p.hook(tx, want, row)
 	case RecipientS3:
-		host, err := want.Store.check(p.rules.Development)
-		if err != nil {
-			return err
-		}
-		if want.Secret == "" || len(want.Secret) > maxStoreText {
-			return fault.Invalid("secret", "recipient_secret", "A bucket needs the secret of its access key.")
-		}
-		document, err := json.Marshal(want.Store)
-		if err != nil {
-			return fmt.Errorf("encode bucket: %w", err)
-		}
-		seal(string(document), host)
-		row.SecretSealed = p.ring.Seal(purposeRecipientSecret, name, []byte(want.Secret))
+		return p.bucket(want, row)
 	}
 	return nil
+}
+
+// hook seals the address and the secret of a system.
+func (p *Packets) hook(tx *db.Tx, want *RecipientAsk, row *db.RecipientRow) error {
+	u, err := notice.ParseURL(want.Address, p.rules.Development)
+	if err != nil {
+		return fault.Invalid("address", "recipient_address", "%s", fault.From(err).Message)
+	}
+	if want.Secret == "" {
+		want.Secret = notice.NewSecret()
+	}
+	if _, err := notice.Sign(want.Secret, "x", tx.Now, nil); err != nil {
+		return fault.Invalid("secret", "recipient_secret", "The secret is whsec_ and base64.")
+	}
+	p.sealAddress(row, []byte(want.Address), u.Host)
+	row.SecretSealed = p.ring.Seal(purposeRecipientSecret, row.RecipientID.String(), []byte(want.Secret))
+	return nil
+}
+
+// bucket seals where a bucket is, and its key.
+func (p *Packets) bucket(want *RecipientAsk, row *db.RecipientRow) error {
+	host, err := want.Store.check(p.rules.Development)
+	if err != nil {
+		return err
+	}
+	if want.Secret == "" || len(want.Secret) > maxStoreText {
+		return fault.Invalid("secret", "recipient_secret", "A bucket needs the secret of its access key.")
+	}
+	document, err := json.Marshal(want.Store) //nolint:gosec // what is made of it is sealed
+	if err != nil {
+		return fmt.Errorf("encode bucket: %w", err)
+	}
+	p.sealAddress(row, document, host)
+	row.SecretSealed = p.ring.Seal(purposeRecipientSecret, row.RecipientID.String(), []byte(want.Secret))
+	return nil
+}
+
+func (p *Packets) sealAddress(row *db.RecipientRow, address []byte, host string) {
+	row.AddressSealed, row.Host = p.ring.Seal(purposeRecipientAddress, row.RecipientID.String(), address), host
 }
 
 var (
@@ -270,7 +282,7 @@ func (p *Packets) unreachable(tx *db.Tx, row *db.RecipientRow) (string, error) {
 	for i := range held {
 		who.Grants = append(who.Grants, Grant{Role: Role(held[i].Role), Node: held[i].NodeID})
 	}
-	if p.access.Check(who, "packet", "read") != nil {
+	if allowed := p.access.Check(who, "packet", "read") == nil; !allowed {
 		return "The person may not see packets: they need another role first.", nil
 	}
 	if sees, err := p.sees(tx, who, row.ScopeNodeID); err != nil || !sees {

@@ -9,7 +9,9 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, packets *app.Packets, office *deliver.Office) *river.Workers {
+func Workers(
+	audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, packets *app.Packets, office *deliver.Office,
+) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
 	river.AddWorker(workers, &tick{audit: audit, prices: prices})

@@ -342,7 +342,10 @@ func packetFigures(p *app.PacketView) []figure {
 		return dollarCents(c)
 	}
 	query := "?period=" + p.Month.String()
-	list := []figure{{Label: "Actual", Value: dollars("total_cents_usd"), URL: "/" + query, Notes: []link{{Label: "exact " + at["total_usd"]}}}, {Label: "Requests", Value: countText(at["requests"]), Notes: []link{{Label: "that were charged or cost nothing"}}}}
+	list := []figure{
+		{Label: "Actual", Value: dollars("total_cents_usd"), URL: "/" + query, Notes: []link{{Label: "exact " + at["total_usd"]}}},
+		{Label: "Requests", Value: countText(at["requests"]), Notes: []link{{Label: "that were charged or cost nothing"}}},
+	}
 	if at["entries"] != "" {
 		list = append(list, figure{Label: "Journal", Value: dollars("debits_usd"), URL: "/journal" + query, Notes: []link{{Label: "debits, and as much in credits; " + at["entries"] + " entries"}}})
 	}

@@ -93,7 +93,8 @@ func (w *Web) pages() []Route {
 		door("/t/:slug", w.goToCompany),
 		door("/t/:slug/*", w.goToCompany),
 	}
-	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages(), w.nodePages(), w.journalPages(), w.packetPages(), w.invoicePages())
+	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages(), w.nodePages(),
+		w.journalPages(), w.packetPages(), w.invoicePages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -39,7 +40,7 @@ func (h *Hooks) put(ctx context.Context, o *app.PacketObject) notice.Outcome {
 	ask.SetMatchETagExcept("*") // If-None-Match: never over another
 	info, err := client.PutObject(ctx, o.Bucket, o.Key, bytes.NewReader(o.Content), int64(len(o.Content)), ask)
 	if err == nil {
-		return notice.Outcome{Accepted: true, Answer: "Written as " + o.Key + ", " + fmt.Sprint(info.Size) + " bytes"}
+		return notice.Outcome{Accepted: true, Answer: "Written as " + o.Key + ", " + strconv.FormatInt(info.Size, 10) + " bytes"}
 	}
 	answer := minio.ToErrorResponse(err)
 	if answer.StatusCode == http.StatusPreconditionFailed || answer.StatusCode == http.StatusConflict {

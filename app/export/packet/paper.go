@@ -2,7 +2,7 @@ package packet
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"fmt"
 	"strings"
 	"time"
@@ -10,16 +10,11 @@ import (
 	"codeberg.org/go-pdf/fpdf"
 )
 
-// The faces of what is printed: Inter with figures of one width, and JetBrains Mono, cut to
+// faces are what is printed with: Inter with figures of one width, and JetBrains Mono, cut to
 // the letters of European languages (fonts/README.txt).
-var (
-	//go:embed fonts/inter-print-regular.ttf
-	faceRegular []byte
-	//go:embed fonts/inter-print-semibold.ttf
-	faceBold []byte
-	//go:embed fonts/jetbrains-mono-print-regular.ttf
-	faceCode []byte
-)
+//
+//go:embed fonts/*.ttf
+var faces embed.FS
 
 // A sheet of A4, in millimeters.
 const (
@@ -31,18 +26,20 @@ const (
 	point                = 0.3528 // millimeters
 )
 
-// ink is a color.
-type ink [3]int
+// ink is a color, 0xrrggbb.
+type ink int
 
 // The inks of paper, as the product's style sheet has them.
-var (
-	black  = ink{0x1b, 0x1d, 0x21}
-	gray   = ink{0x56, 0x5a, 0x63}
-	rule   = ink{0xe3, 0xdf, 0xd5}
-	strong = ink{0x8a, 0x85, 0x77}
-	over   = ink{0xa8, 0x4a, 0x00}
-	under  = ink{0x14, 0x63, 0x9c}
+const (
+	black  ink = 0x1b1d21
+	gray   ink = 0x565a63
+	rule   ink = 0xe3dfd5
+	strong ink = 0x8a8577
+	over   ink = 0xa84a00
+	under  ink = 0x14639c
 )
+
+func (c ink) rgb() (r, g, b int) { return int(c >> 16), int(c >> 8 & 0xff), int(c & 0xff) }
 
 // paper is a document under way: a cursor that goes down the sheet.
 type paper struct {
@@ -69,10 +66,16 @@ func newPaper(f *Figures, pages int) *paper {
 	p.pdf.SetLang("en-US")
 	p.pdf.SetAutoPageBreak(false, 0)
 	p.pdf.SetMargins(0, 0, 0)
-	// fpdf writes into the bytes it is given.
-	p.pdf.AddUTF8FontFromBytes(faceText, "", bytes.Clone(faceRegular))
-	p.pdf.AddUTF8FontFromBytes(faceText, "B", bytes.Clone(faceBold))
-	p.pdf.AddUTF8FontFromBytes(faceFixed, "", bytes.Clone(faceCode))
+	for _, face := range []struct{ family, style, file string }{
+		{faceText, "", "inter-print-regular"}, {faceText, "B", "inter-print-semibold"}, {faceFixed, "", "jetbrains-mono-print-regular"},
+	} {
+		letters, err := faces.ReadFile("fonts/" + face.file + ".ttf")
+		if err != nil {
+			p.pdf.SetError(err)
+			break
+		}
+		p.pdf.AddUTF8FontFromBytes(face.family, face.style, letters)
+	}
 	p.page()
 	return p
 }
@@ -108,12 +111,12 @@ func (p *paper) need(height float64) {
 
 func (p *paper) face(family, style string, size float64, c ink) {
 	p.pdf.SetFont(family, style, size)
-	p.pdf.SetTextColor(c[0], c[1], c[2])
+	p.pdf.SetTextColor(c.rgb())
 }
 
 // stroke is a rule across the sheet.
 func (p *paper) stroke(y float64, c ink) {
-	p.pdf.SetDrawColor(c[0], c[1], c[2])
+	p.pdf.SetDrawColor(c.rgb())
 	p.pdf.Line(left, y, right, y)
 }
 
@@ -160,7 +163,7 @@ func clip(p *paper, text string, width float64) string {
 func (p *paper) wrap(text string, width float64) []string {
 	var lines []string
 	current := ""
-	for _, word := range strings.Fields(printable(text)) {
+	for word := range strings.FieldsSeq(printable(text)) {
 		for p.pdf.GetStringWidth(word) > width { // an id longer than a line
 			n := len([]rune(word)) - 1
 			for n > 1 && p.pdf.GetStringWidth(string([]rune(word)[:n])) > width {

@@ -65,7 +65,7 @@ func (p *paper) state(x, y float64) {
 		c = black
 	}
 	word := string(p.f.State())
-	p.pdf.SetDrawColor(c[0], c[1], c[2])
+	p.pdf.SetDrawColor(c.rgb())
 	p.pdf.Rect(x, y-5.2, p.pdf.GetStringWidth(word)+5, 6.4, "D")
 	p.at(x+2.5, y-0.8, word)
 }
@@ -160,7 +160,7 @@ func (p *paper) reasons() {
 		return
 	}
 	p.heading("Why it moved")
-	p.y += 1
+	p.y++
 	parts := []string{}
 	for _, one := range []struct {
 		name string
@@ -180,7 +180,7 @@ func (p *paper) reasons() {
 func (p *paper) closing(s *settled) {
 	f := p.f
 	p.heading("State of the close")
-	p.y += 1
+	p.y++
 	p.fact("Books", word(booksWords(f.BooksState)), false)
 	if f.Control != nil {
 		check := "Agree: gateways flushed " + dollars(f.Control.Total.Display()) + " and as much is charged, to the pico-dollar"
@@ -250,7 +250,7 @@ func (p *paper) signatures() {
 	p.page()
 	p.y -= 6
 	p.heading("Sign-off")
-	p.y += 1
+	p.y++
 	if len(p.f.Decisions) == 0 {
 		p.paragraph(9, black, "No person’s decision is recorded that these figures rest on. Nobody signed this packet.")
 		return
@@ -290,7 +290,7 @@ func (p *paper) verification(contents []export.Manifest) {
 	p.page()
 	p.y -= 6
 	p.heading("Verification")
-	p.y += 1
+	p.y++
 	p.paragraph(8.5, gray, "This packet’s manifest names every file with its SHA-256 and is sealed by a record of the audit log. On any machine, offline:")
 	p.y += 5.5
 	p.need(10)
@@ -307,7 +307,7 @@ func (p *paper) verification(contents []export.Manifest) {
 		p.fact("Its root", f.Head.Root, true)
 	}
 	p.heading("Files")
-	p.y += 1
+	p.y++
 	for i := range contents {
 		c := &contents[i]
 		p.need(2 * line)

@@ -59,10 +59,10 @@ func (f *Figures) tables() ([]table, error) {
 		return nil, err
 	}
 	list := []table{}
-	for _, make := range []func(*Figures, *settled) *table{
+	for _, lay := range []func(*Figures, *settled) *table{
 		byMeasure, byNode, byProject, byClass, byVariance, byMovement, byDecision, byLine, byDay,
 	} {
-		if t := make(f, s); t != nil {
+		if t := lay(f, s); t != nil {
 			list = append(list, *t)
 		}
 	}
@@ -256,7 +256,8 @@ func byMovement(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Why it moved", title: "Why it moved", note: "The change by price, volume and mix, exact. " + m.basis(),
 		columns: []column{
-			{"Model", text, 0}, {"Token class", text, 0}, {"Tokens before", number, 0}, {"Tokens", number, 0}, {"Before", exact, 0}, {"Actual", exact, 0}, {"Change", exact, 0}, {"Price", exact, 0}, {"Volume", exact, 0}, {"Mix", exact, 0}, {"Tools", exact, 0},
+			{"Model", text, 0}, {"Token class", text, 0}, {"Tokens before", number, 0}, {"Tokens", number, 0}, {"Before", exact, 0}, {"Actual", exact, 0},
+			{"Change", exact, 0}, {"Price", exact, 0}, {"Volume", exact, 0}, {"Mix", exact, 0}, {"Tools", exact, 0},
 		},
 	}
 	for i := range m.Split.Parts {

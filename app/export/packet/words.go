@@ -84,8 +84,6 @@ func abs(c money.Cents) money.Cents {
 
 func monthName(m period.Month) string { return m.Start().Format("January 2006") }
 
-func dayName(at time.Time) string { return at.UTC().Format("2 Jan 2006") }
-
 func minute(at time.Time) string { return at.UTC().Format("2 Jan 2006 15:04") + " UTC" }
 
 // instant is a time in UTC and, where that is another, as the company's clocks showed it.
