@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/export/packet", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/table", "app/invoice", "app/allocation")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/export/packet", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/provider", "app/table", "app/invoice", "app/allocation")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -67,6 +67,7 @@ func arrows() map[string][]string {
 		"app/hierarchy":   base,
 		"app/period":      base,
 		"app/ledger":      append(slices.Clone(base), "app/money", "app/period"), // sideways: an entry is posted to a month
+		"app/provider":    append(slices.Clone(base), "app/money", "app/usage"),
 		"app/plan":        append(slices.Clone(base), "app/money", "app/period"), // sideways: a plan is by month
 		"app/table":       nil,
 		"app/allocation":  append(slices.Clone(base), "app/money"),
@@ -85,13 +86,14 @@ func arrows() map[string][]string {
 		"db/dbtest":       {"db", "db/postgres"},
 		"app":             append(slices.Clone(allPure), "db"),
 		"gateway/journal": {"app/fault"}, "gateway/anthropic": {"app/fault", "app/usage"}, "gateway/span": nil,
-		"gateway":      append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
-		"jobs":         append(slices.Clone(edge), "jobs/deliver"),
-		"jobs/attest":  {"app/fault", "app/id", "app/secret", "app/auditlog", "app/witness"},
-		"jobs/deliver": edge,
-		"web":          append(slices.Clone(edge), "web/*", "assets"),
-		"web/*":        append(slices.Clone(edge), "web/*", "assets"),
-		"assets":       nil,
+		"gateway":             append(slices.Clone(edge), "gateway/journal", "gateway/anthropic", "gateway/span"),
+		"jobs":                append(slices.Clone(edge), "jobs/deliver", "jobs/anthropicadmin"),
+		"jobs/anthropicadmin": append(slices.Clone(base), "app/secret", "app/provider"),
+		"jobs/attest":         {"app/fault", "app/id", "app/secret", "app/auditlog", "app/witness"},
+		"jobs/deliver":        edge,
+		"web":                 append(slices.Clone(edge), "web/*", "assets"),
+		"web/*":               append(slices.Clone(edge), "web/*", "assets"),
+		"assets":              nil,
 		// A process of its own, which holds the log's seed, and the way to ask it.
 		"signer":           {"app/fault", "app/id", "app/secret", "app/auditlog"},
 		"simulator":        nil,

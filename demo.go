@@ -195,7 +195,8 @@ func (d *demoRun) serve(ctx context.Context) error {
 	d.closers = append(d.closers, sim.Close)
 	areas := demo.Areas{
 		Tenants: h.tenants, Nodes: h.nodes, Keys: h.keys, Members: h.members, SignIns: h.signIns,
-		Snapshots: h.snapshots, Metering: h.metering, Audit: h.audit, Labels: app.NewLabels(h.ring), Plans: h.plans, Rights: h.rights, Approvals: h.approvals, Books: h.books,
+		Snapshots: h.snapshots, Metering: h.metering, Audit: h.audit, Labels: app.NewLabels(h.ring), Plans: h.plans, Rights: h.rights, Approvals: h.approvals, Books: h.books, Exports: h.exports,
+		Provider: h.provider,
 	}
 	if !d.state.Seeded {
 		d.sayf("Seeding Meridian Robotics: three months of traffic and this month")
@@ -248,6 +249,9 @@ func (d *demoRun) point(ctx context.Context, h *house, areas demo.Areas) (id.Ten
 		return tenant, fmt.Errorf("--upstream: %w", err)
 	}
 	if err := demo.Admit(ctx, areas, tenant, d.state, d.settings.PublicURL.String()+"/idp"); err != nil {
+		return tenant, err
+	}
+	if err := demo.Reports(ctx, areas, tenant, d.settings.PublicURL.String()+"/sim"); err != nil {
 		return tenant, err
 	}
 	d.state.Seeded = true

@@ -20,6 +20,7 @@ import (
 	"tollbook/gateway"
 	"tollbook/gateway/span"
 	"tollbook/jobs"
+	"tollbook/jobs/anthropicadmin"
 	"tollbook/jobs/deliver"
 	"tollbook/web"
 )
@@ -57,6 +58,8 @@ type house struct {
 	keeps     *app.Retentions
 	ends      *app.Offboardings
 	books     *app.Books
+	provider  *app.ProviderReports
+	exports   *app.Exports
 	invoices  *app.Invoices
 	packets   *app.Packets
 }
@@ -110,6 +113,8 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.views = app.NewViews(h.db, h.access, h.changes)
 	h.settled = app.NewSettings(h.db, h.changes, h.members, h.ring, askProvider()) //nolint:bodyclose // whoever asks closes
 	h.books = app.NewBooks(h.db, h.access, h.changes, log)
+	h.provider = app.NewProviderReports(h.db, h.changes, h.members, h.tenants, h.ring)
+	h.exports = app.NewExports(h.db, h.access, h.changes, h.ring, version)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
 	h.packets = app.NewPackets(h.db, h.access, h.changes, h.approvals, h.members, h.records, h.ring, app.PacketRules{
 		Mail: s.SMTP != nil, PublicURL: s.PublicURL.String(), Development: s.Development, Version: version, Words: web.ChangeWords,
@@ -176,6 +181,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
 			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Packets: h.packets, Invoices: h.invoices,
+			Provider: h.provider, Exports: h.exports,
 		})
 		if err != nil {
 			return p, err
@@ -184,7 +190,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
 	if h.settings.runs("jobs") {
-		o.records, o.notices, o.packets = h.records, h.notices, h.packets
+		o.records, o.notices, o.provider, o.packets = h.records, h.notices, h.provider, h.packets
 	}
 	p.operations(o)
 	return p, nil
@@ -200,8 +206,9 @@ func askProvider() func(*http.Request) (*http.Response, error) {
 func (h *house) startJobs(ctx context.Context, p *parts) error {
 	var started atomic.Pointer[func(context.Context) error]
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
+	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, h.packets, office))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.keeps, h.packets, office, h.provider, admin))
 		if err == nil {
 			started.Store(&stop)
 		}

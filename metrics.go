@@ -21,11 +21,12 @@ type observed struct {
 	db        *db.DB
 	snapshots *app.Snapshots
 	metering  *app.Metering
-	records   *app.Log         // nil where no jobs run
-	notices   *app.Notices     // the same
-	packets   *app.Packets     // the same
-	gateway   *gateway.Gateway // nil where none runs
-	spans     *span.Exporter   // nil where none are sent
+	records   *app.Log             // nil where no jobs run
+	notices   *app.Notices         // the same
+	packets   *app.Packets         // the same
+	provider  *app.ProviderReports // the same
+	gateway   *gateway.Gateway     // nil where none runs
+	spans     *span.Exporter       // nil where none are sent
 
 	mu     sync.Mutex
 	jobs   []db.JobCount
@@ -59,6 +60,11 @@ func (o *observed) Collect(ch chan<- prometheus.Metric) {
 	if o.packets != nil {
 		for _, c := range o.packets.Counts() {
 			s.counter("packets_total", "Attempts made here to deliver a packet, by the kind of its recipient and how they ended.", c.Count, "kind", c.Kind, "outcome", string(c.Outcome))
+		}
+	}
+	if o.provider != nil {
+		for _, c := range o.provider.Counts() {
+			s.counter("provider_pulls_total", "Pulls of provider reports that ended here, by how they did.", c.Count, "outcome", c.Outcome)
 		}
 	}
 	if o.notices != nil {

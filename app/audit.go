@@ -118,7 +118,11 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 	if unsigned {
 		jobs = append(jobs, job.SignLog{Tenant: tenant})
 	}
-	for _, args := range jobs {
+	reports, err := dueReports(tx)
+	if err != nil {
+		return err
+	}
+	for _, args := range append(jobs, reports...) {
 		if err := tx.Enqueue(args); err != nil {
 			return err
 		}

@@ -38,6 +38,10 @@ const (
 	changeRetag        = "retag"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
+	changeSource       = "report_source"
+	changeAccounts     = "account_mapping"
+	changeAcknowledged = "export_acknowledgment"
+	changeActuals      = "gl_actuals"
 	changeInvoice      = "invoice"
 	changeAllocation   = "allocation"
 	changeSharing      = "sharing"
@@ -98,6 +102,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeRules:    "rule",
 	changeRetag:    "retag",
 	changeBooks:    "journal", changeReversal: "journal",
+	changeSource:   "source",
+	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
 	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",

@@ -78,6 +78,8 @@ type house struct {
 	keeps     *app.Retentions
 	ends      *app.Offboardings
 	books     *app.Books
+	provider  *app.ProviderReports
+	exports   *app.Exports
 	invoices  *app.Invoices
 	packets   *app.Packets
 	one, two  *company
@@ -136,6 +138,8 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.rights = app.NewRights(h.clone.DB, h.access, h.changes, ring)
 	h.logins = app.NewLogins(h.clone.DB, h.access, h.changes, h.members, ring)
 	h.books = app.NewBooks(h.clone.DB, h.access, h.changes, slog.New(slog.DiscardHandler))
+	h.provider = app.NewProviderReports(h.clone.DB, h.changes, h.members, h.tenants, ring)
+	h.exports = app.NewExports(h.clone.DB, h.access, h.changes, ring, "test")
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.packets = app.NewPackets(h.clone.DB, h.access, h.changes, h.approvals, h.members, h.log, ring, app.PacketRules{
 		Mail: true, PublicURL: "https://tollbook.test", Development: true, Version: "v1", Words: func(kind string) string { return "the " + kind },

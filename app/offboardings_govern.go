@@ -103,7 +103,7 @@ func exportNamed(tx *db.Tx, digest string) (*ExportSeen, error) {
 	if digest != "" && err == nil {
 		raw, wrong := hex.DecodeString(digest)
 		if wrong != nil || len(raw) != 32 {
-			return nil, fault.Invalid("export", "export_absent", "The export is named by the SHA-256 of its manifest, 64 hexadecimal digits.")
+			return nil, fault.Invalid("export", "tenant_export_absent", "The export is named by the SHA-256 of its manifest, 64 hexadecimal digits.")
 		}
 		row, found, err = tx.TenantExport(raw)
 	}
@@ -111,11 +111,11 @@ func exportNamed(tx *db.Tx, digest string) (*ExportSeen, error) {
 		return nil, err
 	}
 	if !found {
-		return nil, fault.Invalid("export", "export_absent", "No such export of everything was finished. Whoever runs this installation makes one with: tollbook tenant export.")
+		return nil, fault.Invalid("export", "tenant_export_absent", "No such export of everything was finished. Whoever runs this installation makes one with: tollbook tenant export.")
 	}
 	seen, err := exportOf(tx, &row)
 	if err == nil && !seen.Whole() {
-		err = fault.Invalid("export", "export_stale", "After the export of %s came %d batches of requests, %d of adjustments and %d journal entries: it does not hold everything. Export again.",
+		err = fault.Invalid("export", "tenant_export_stale", "After the export of %s came %d batches of requests, %d of adjustments and %d journal entries: it does not hold everything. Export again.",
 			seen.AsOf.Format("2006-01-02 15:04 UTC"), seen.Batches, seen.Adjustments, seen.Entries)
 	}
 	return seen, err
@@ -134,7 +134,7 @@ func applyOffboarding(tx *db.Tx, changes *Changes, c approval.Change) error {
 		return err
 	}
 	if _, err := exportNamed(tx, p.Export); err != nil {
-		return errOvertaken("export_stale", fault.From(err).Message)
+		return errOvertaken("tenant_export_stale", fault.From(err).Message)
 	}
 	withdrawn, err := withdrawAll(tx, changes, c)
 	if err != nil {

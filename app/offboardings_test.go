@@ -34,6 +34,7 @@ type inhabitants struct {
 func (h *house) inhabit(t *testing.T, c *company) inhabitants {
 	t.Helper()
 	require.NoError(t, h.tenants.SetUpstream(t.Context(), c.who, "https://provider.test", secret.NewText("sk-"+c.slug), "x"))
+	require.NoError(t, h.provider.SetSource(t.Context(), c.who, reportSource(), secret.NewText(adminKey), "x"))
 	in := inhabitants{
 		owner: h.atBrowser(t, c, app.RoleTenantOwner, "", "owner"), fin: h.atBrowser(t, c, app.RoleFinanceAdmin, "", "fin"),
 		cfo: h.atBrowser(t, c, app.RoleController, "", "cfo"), ada: h.atBrowser(t, c, app.RoleDeveloper, "", "ada"),
@@ -129,6 +130,8 @@ func TestACompanyIsLetGoByTwoAndTheOtherStays(t *testing.T) {
 	_, err = h.members.ByToken(t.Context(), theirs.token)
 	require.NoError(t, err)
 	require.Zero(t, h.number(t, `select count(*) from session where tenant_id = $1 and revoked_at is null`, h.one.tenant))
+	require.Equal(t, "1 0", h.text(t, `select count(*) || ' ' || sum(length(credential_sealed)) from provider_source where tenant_id = $1`, h.one.tenant))
+	require.Positive(t, h.number(t, `select sum(length(credential_sealed)) from provider_source where tenant_id = $1`, h.two.tenant))
 	require.Equal(t, "0 0 0", h.text(t, `select (select sum(length(credential_sealed)) from upstream where tenant_id = $1) || ' ' ||
 		(select count(*) from upstream where tenant_id = $1 and effective_to is null) || ' ' || (select sum(length(url_sealed) + length(secret_sealed)) from notice_channel where tenant_id = $1)`, h.one.tenant))
 	require.Equal(t, "rejected withdrawn the company was offboarded by change "+h.text(t, `select number from change where change_id = $1`, change.ID),
@@ -144,7 +147,7 @@ func TestACompanyIsLetGoByTwoAndTheOtherStays(t *testing.T) {
 	h.staysClosed(t, change)
 	h.clock.ns.Store(november(20).UnixNano())
 	require.NoError(t, h.audit.Tick(t.Context(), "a newer list"))
-	for kind, both := range map[string][2]int64{"purge_offboarded": {1, 0}, "propose_prices": {0, 1}, "settle_prices": {0, 1}, "prove_sums": {0, 1}, "verify_log": {0, 1}, "post_accruals": {1, 1}} {
+	for kind, both := range map[string][2]int64{"purge_offboarded": {1, 0}, "propose_prices": {0, 1}, "settle_prices": {0, 1}, "prove_sums": {0, 1}, "verify_log": {0, 1}, "post_accruals": {1, 1}, "pull_reports": {0, 19}} {
 		require.Equal(t, both, [2]int64{h.jobs(t, kind, h.one.tenant), h.jobs(t, kind, h.two.tenant)}, kind)
 	}
 }
@@ -194,13 +197,13 @@ func TestWhatKeepsACompanyFromBeingLetGo(t *testing.T) {
 		require.Equal(t, code, codeOf(err))
 	}
 	leave := app.AskOffboarding("one", "", "x")
-	refused(in.owner, "export_absent", leave)
+	refused(in.owner, "tenant_export_absent", leave)
 	theirs := h.handedOver(t, h.two)
-	refused(in.owner, "export_absent", app.AskOffboarding("one", theirs, "x"))
-	refused(in.owner, "export_absent", app.AskOffboarding("one", "abc", "x"))
+	refused(in.owner, "tenant_export_absent", app.AskOffboarding("one", theirs, "x"))
+	refused(in.owner, "tenant_export_absent", app.AskOffboarding("one", "abc", "x"))
 	h.handedOver(t, h.one)
 	h.flush(t, h.one, h.one.event(november(3), "CC-1"))
-	refused(in.owner, "export_stale", leave)
+	refused(in.owner, "tenant_export_stale", leave)
 	digest := h.handedOver(t, h.one)
 	refused(in.owner, "offboarding_slug", app.AskOffboarding("two", "", "x"))
 	refused(in.owner, "offboarding_slug", app.AskOffboarding("", "", "x"))
@@ -232,7 +235,7 @@ func TestWhatKeepsACompanyFromBeingLetGo(t *testing.T) {
 	require.NoError(t, err)
 	h.flush(t, h.one, h.one.event(november(4), "CC-1"))
 	_, err = h.approveChange(t, in.cfo, change)
-	require.Equal(t, "export_stale", codeOf(err))
+	require.Equal(t, "tenant_export_stale", codeOf(err))
 	require.Zero(t, h.number(t, `select count(*) from offboarding`))
 	require.Zero(t, h.records(t, h.one.tenant, "tenant.offboarded"))
 	_, err = h.members.ByToken(t.Context(), in.token)

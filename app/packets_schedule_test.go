@@ -32,7 +32,7 @@ func (h *house) scheduled(t *testing.T, c *company) string {
 func TestDraftsGoAtTheirHourAndFinalsAtClose(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	h.spent(t, h.one)
+	h.twoMonths(t, h.one)
 	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
 	h.recipient(t, fin, cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "drafts", Address: "a@one.test", Carries: app.CarriesLink, DraftDay: 3, DraftHour: 8})
 	h.recipient(t, fin, cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "part", Address: "b@one.test", Carries: app.CarriesArchive, Scope: "CC-3", DraftDay: 3, DraftHour: 8, Final: true})
@@ -112,7 +112,7 @@ func TestWhoMayBeARecipient(t *testing.T) {
 
 	// Send goes to who is of the packet's scope alone, and once.
 	h.recipient(t, fin, cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "whole", Address: "w@one.test", Carries: app.CarriesLink, Final: true})
-	h.spent(t, h.one)
+	h.twoMonths(t, h.one)
 	whole, _ := h.packet(t, h.one, "")
 	part, _ := h.packet(t, h.one, "CC-3")
 	var recipient id.Recipient

@@ -48,8 +48,8 @@ func (h *house) archive(t *testing.T, who app.Actor, made id.Packet) (packet.Che
 	return checked, files
 }
 
-// spent is a company with charges in two months and a journal.
-func (h *house) spent(t *testing.T, c *company) {
+// twoMonths is a company with charges in two months and a journal.
+func (h *house) twoMonths(t *testing.T, c *company) {
 	t.Helper()
 	h.flush(t, c, c.event(november(2), "CC-1", costs(100_000)), c.event(november(3), "CC-2", costs(25_001)), c.event(november(3), "CC-3", costs(50_003)), c.event(november(4), "P-1", costs(2_500)),
 		c.event(time.Date(2026, 10, 30, 9, 0, 0, 0, time.UTC), "CC-1", costs(75_000)))
@@ -59,7 +59,7 @@ func (h *house) spent(t *testing.T, c *company) {
 func TestAPacketIsBuiltAndVerifies(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	h.spent(t, h.one)
+	h.twoMonths(t, h.one)
 	made, fresh := h.packet(t, h.one, "")
 	require.True(t, fresh)
 	checked, files := h.archive(t, h.one.who, made)
@@ -82,7 +82,7 @@ func TestAPacketIsBuiltAndVerifies(t *testing.T) {
 func TestAPacketIsRebuiltOnlyWhenFiguresChanged(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	h.spent(t, h.one)
+	h.twoMonths(t, h.one)
 	first, _ := h.packet(t, h.one, "")
 	h.clock.add(time.Hour)
 	same, fresh := h.packet(t, h.one, "")
@@ -122,7 +122,7 @@ func (h *house) closed(t *testing.T, c *company) {
 func TestAPartOfACompanyHoldsNothingElse(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	h.spent(t, h.one)
+	h.twoMonths(t, h.one)
 	made, _ := h.packet(t, h.one, "CC-3")
 	checked, files := h.archive(t, h.one.who, made)
 	require.False(t, checked.Journal)
@@ -209,7 +209,7 @@ func TestWithoutALogKeyThereIsNoPacket(t *testing.T) {
 func TestAnAskIsBuiltByAJobAndToldOf(t *testing.T) {
 	t.Parallel()
 	h := build(t)
-	h.spent(t, h.one)
+	h.twoMonths(t, h.one)
 	fin := h.person(t, h.one, app.RoleFinanceAdmin, "fin")
 	ask, err := h.packets.Ask(t.Context(), fin, period.MonthOf(november(1)), "CC-1")
 	require.NoError(t, err)

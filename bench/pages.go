@@ -130,7 +130,8 @@ func (h *house) openDoor(ctx context.Context, b *books) (*frontDoor, error) {
 		PublicURL: &url.URL{Scheme: "http", Host: doorHost}, Log: h.log, Now: time.Now, Version: "bench", HTTPClient: &http.Client{Timeout: time.Second},
 	}, web.Areas{
 		Tenants: h.areas.tenants, SignIns: signIns, Members: members, Nodes: h.areas.nodes, Keys: h.areas.keys,
-		Reports: reports, Adjustments: adjustments, Books: app.NewBooks(h.db, h.areas.access, changes, h.log),
+		Reports: reports, Adjustments: adjustments, Books: app.NewBooks(h.db, h.areas.access, changes, h.log), Exports: app.NewExports(h.db, h.areas.access, changes, h.areas.ring, "bench"),
+		Provider:  app.NewProviderReports(h.db, changes, members, h.areas.tenants, h.areas.ring),
 		Approvals: app.NewApprovals(h.db, h.areas.access, changes, members, h.areas.ring), Prices: app.NewPrices(h.db, h.areas.access, changes, pricing.VendorList()),
 		Rules: app.NewRules(h.db, h.areas.access, changes, h.areas.ring),
 		Plans: plans, Views: app.NewViews(h.db, h.areas.access, changes), Rights: app.NewRights(h.db, h.areas.access, changes, h.areas.ring),

@@ -93,9 +93,11 @@ func appendOnly() []string {
 		"tenant", "change", "change_move", "audit_record", "audit_leaf", "audit_node", "audit_checkpoint", "audit_key", "audit_key_end", "audit_witness", "audit_check", "node", "node_version", "node_operations", "placement", "virtual_key", "key_secret", "charge_right", "charge_right_end", "login", "login_charge", "login_end", "key_revocation",
 		"key_assignment", "member_role", "role_end", "member_state", "member_link", "group_mapping", "upstream", "price_version", "price_proposal", "usage_batch", "usage_event",
 		"adjustment_batch", "adjustment", "adjustment_line", "adjustment_end", "request_selection", "books_version", "journal_entry", "journal_line",
+		"account_mapping", "journal_export", "journal_export_entry", "journal_export_file", "journal_export_posting", "export_acknowledgment", "gl_actuals", "gl_actual_line",
 		"sharing_version", "invoice", "invoice_line", "invoice_paper", "allocation", "allocation_share",
 		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test", "founding", "logo", "branding",
 		"policy_version", "change_revision", "change_terms", "change_vote", "change_remark", "change_attachment", "change_document", "delegation", "delegation_end", "erasure",
+		"provider_source", "provider_pull", "provider_page", "provider_pull_end", "provider_figure", "provider_name",
 		"retention_term", "legal_hold", "legal_hold_end", "tombstone", "tombstone_batch", "tenant_export", "offboarding",
 		"packet", "packet_file", "packet_seal", "packet_recipient", "packet_recipient_end", "packet_delivery", "packet_step", "packet_ask", "packet_ask_end",
 	}

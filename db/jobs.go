@@ -21,7 +21,10 @@ const (
 	queueAudit = "audit"
 	// Deliveries wait for other people's servers: they keep nobody else waiting.
 	queueDeliver = "deliver"
-	queueNormal  = river.QueueDefault
+	// Pulls wait for the provider, which limits how often it is asked: one at a time, and
+	// nobody else waits.
+	queuePull   = "pull"
+	queueNormal = river.QueueDefault
 )
 
 // unfinished are the states of work still to be done. River's own default counts
@@ -50,6 +53,8 @@ func options(args river.JobArgs) *river.InsertOpts {
 		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: 4, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.DeliverNotice, job.DeliverPacket:
 		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: deliverTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
+	case job.PullReports:
+		return &river.InsertOpts{Queue: queuePull, MaxAttempts: pullTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.Tick:
 		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByPeriod: tickEvery}}
 	}
@@ -111,6 +116,8 @@ const (
 	// deliverTries is more than the attempts that app/notice allows a round, by those that
 	// ended with their process.
 	deliverTries = 2 * notice.MaxTries
+	// pullTries is how often a pull is tried within some minutes; the clock asks again later.
+	pullTries = 4
 	// jobTimeout is for a worker that states no Timeout of its own. A job whose process
 	// was killed is taken up again after it, and until then nothing else of its kind and
 	// tenant is: River's own hour would leave records an hour without a place in the log.
@@ -122,7 +129,7 @@ const (
 func (d *DB) Work(ctx context.Context, workers *river.Workers) (stop func(context.Context) error, err error) {
 	client, err := river.NewClient(d.driver, &river.Config{
 		Schema: riverSchema, Workers: workers, Logger: d.log, JobTimeout: jobTimeout, RescueStuckJobsAfter: jobTimeout,
-		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}, queueDeliver: {MaxWorkers: 4}},
+		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}, queueDeliver: {MaxWorkers: 4}, queuePull: {MaxWorkers: 1}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tickEvery),
 			func() (river.JobArgs, *river.InsertOpts) { return job.Tick{}, options(job.Tick{}) },
 			&river.PeriodicJobOpts{RunOnStart: true})},

@@ -59,6 +59,9 @@ type scene struct {
 	batch      db.Batch
 	adjustment id.Batch
 	entry      id.Entry
+	pull       id.Pull
+	names      id.Pull
+	export     id.Export
 	invoice    id.Invoice
 	allocation id.Allocation
 	deputy     id.Member
@@ -145,6 +148,8 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.adjustments(t, tx)
 		s.journal(t, tx)
 		s.packets(t, tx)
+		s.pulls(t, tx)
+		s.exports(t, tx)
 		s.invoices(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
@@ -317,6 +322,8 @@ func reading() map[string]query {
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
 	maps.Copy(all, readingPackets())
+	maps.Copy(all, readingProvider())
+	maps.Copy(all, readingExports())
 	maps.Copy(all, readingInvoices())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},

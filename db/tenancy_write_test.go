@@ -34,6 +34,8 @@ func writing() map[string]query {
 	maps.Copy(all, writingRetention())
 	maps.Copy(all, writingJournal())
 	maps.Copy(all, writingPackets())
+	maps.Copy(all, writingProvider())
+	maps.Copy(all, writingExports())
 	maps.Copy(all, writingInvoices())
 	maps.Copy(all, map[string]query{
 		"AddTenant":     {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddTenant(theirs.slug, "x")) }},

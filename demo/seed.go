@@ -34,6 +34,8 @@ type Areas struct {
 	Rights    *app.Rights
 	Approvals *app.Approvals
 	Books     *app.Books
+	Provider  *app.ProviderReports
+	Exports   *app.Exports
 }
 
 // Plan says how much to seed.
@@ -51,7 +53,8 @@ const (
 )
 
 const (
-	simulatorCredential = "sk-sim-meridian" //nolint:gosec // the stand-in accepts anything
+	simulatorCredential = "sk-sim-meridian"         //nolint:gosec // the stand-in accepts anything
+	adminCredential     = "sk-ant-admin01-meridian" //nolint:gosec // the stand-in accepts any that begins so
 	reason              = "example company"
 )
 
@@ -100,6 +103,9 @@ func Seed(ctx context.Context, areas Areas, sim *simulator.Simulator, state *Sta
 	}
 	if _, err := areas.Books.Accrue(ctx, tenant); err != nil {
 		return fmt.Errorf("post the journal: %w", err)
+	}
+	if err := mapAccounts(ctx, areas, who, plan); err != nil {
+		return err
 	}
 	if _, err := areas.Audit.Sequence(ctx, tenant); err != nil {
 		return fmt.Errorf("sequence the audit log: %w", err)
@@ -289,6 +295,18 @@ func SignInURLs(ctx context.Context, areas Areas, tenant id.Tenant, webURL strin
 	}
 	links[OperatorName] = link(Operator().Subject, "/operator")
 	return links, nil
+}
+
+// Reports points the company at the simulator's admin API: what it reports of every day of
+// the example's history is pulled by and by, beside everything else.
+func Reports(ctx context.Context, areas Areas, tenant id.Tenant, simulatorURL string) error {
+	want := app.ReportSource{
+		BaseURL: simulatorURL, GatewayKeys: []string{simulator.KeyHint(simulatorCredential)}, FirstDay: Plan{Now: time.Now()}.start().Format(time.DateOnly),
+	}
+	if err := areas.Provider.SetSource(ctx, app.Command(tenant), want, secret.NewText(adminCredential), reason); err != nil {
+		return fmt.Errorf("set the source of provider reports: %w", err)
+	}
+	return nil
 }
 
 // SimulatorCredential is what the company's upstream is asked with.

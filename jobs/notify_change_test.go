@@ -29,6 +29,7 @@ import (
 	"tollbook/db"
 	"tollbook/db/dbtest"
 	"tollbook/jobs"
+	"tollbook/jobs/anthropicadmin"
 	"tollbook/jobs/deliver"
 )
 
@@ -45,6 +46,7 @@ type house struct {
 	approval *app.Approvals
 	members  *app.Members
 	signIns  *app.SignIns
+	reports  *app.ProviderReports
 	office   *deliver.Office
 	post     *postbox
 	one, two id.Tenant
@@ -117,6 +119,7 @@ func build(t *testing.T) *house {
 	h.signIns = app.NewSignIns(h.clone.DB, changes, h.members, ring)
 	h.approval = app.NewApprovals(h.clone.DB, access, changes, h.members, ring)
 	h.notices = app.NewNotices(h.clone.DB, changes, h.approval, h.members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "https://t.test", Words: func(k string) string { return k }})
+	h.reports = app.NewProviderReports(h.clone.DB, changes, h.members, tenants, ring)
 	prices := app.NewPrices(h.clone.DB, access, changes, pricing.VendorList())
 	records, err := app.NewLog(h.clone.DB, access, h.members, secret.NewMaster(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -143,7 +146,9 @@ func build(t *testing.T) *house {
 	require.NoError(t, err)
 	h.office = deliver.NewOffice(mail, deliver.NewHooks(true, deliver.HookWithin, time.Now))
 	h.workers = func(hooks *deliver.Hooks) *river.Workers {
-		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), app.NewRetentions(h.clone.DB, access, changes), h.packets, deliver.NewOffice(mail, hooks))
+		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), app.NewRetentions(h.clone.DB, access, changes), h.packets, deliver.NewOffice(mail, hooks), h.reports, anthropicadmin.New(anthropicadmin.Config{
+			Ask: http.DefaultTransport.RoundTrip, Now: time.Now, Version: "test", Rows: pageRows, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		}))
 	}
 	return h
 }

@@ -5,12 +5,14 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/fault"
+	"tollbook/jobs/anthropicadmin"
 	"tollbook/jobs/deliver"
 )
 
 // Workers registers every worker there is.
-func Workers(
-	audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, packets *app.Packets, office *deliver.Office,
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, retentions *app.Retentions, packets *app.Packets,
+	office *deliver.Office,
+	reports *app.ProviderReports, client *anthropicadmin.Client,
 ) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
@@ -30,6 +32,7 @@ func Workers(
 	river.AddWorker(workers, &buildPacket{packets: packets})
 	river.AddWorker(workers, &schedulePackets{packets: packets})
 	river.AddWorker(workers, &deliverPacket{packets: packets, office: office})
+	river.AddWorker(workers, &pullReports{reports: reports, client: client})
 	return workers
 }
 

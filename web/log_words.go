@@ -51,6 +51,7 @@ func logFamilies() []logFamily {
 		{"Usage and sums", "", []logWord{
 			{"usage.batch", "Requests recorded"}, {"adjustment.batch", "Requests adjusted"}, {"adjustment.ended", "Charges followed a change"}, {"sums.proved", "Sums compared"},
 			{"retention.purged", "Rows purged"},
+			{"journal.posted", "Journal entry posted"}, {"journal.exported", "Journal exported"},
 			{"journal.posted", "Journal entry posted"},
 			{"invoice.entered", "Invoice entered"},
 			{"invoice.allocated", "Invoice booked"},
@@ -60,7 +61,9 @@ func logFamilies() []logFamily {
 			{"packet.resent", "Packet sent again"},
 		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
-		{"Provider", "", []logWord{{"upstream.tested", "Provider tested"}}},
+		{"Provider", "", []logWord{
+			{"upstream.tested", "Provider tested"}, {"provider.pulled", "Provider report pulled"}, {"provider.asked", "Provider report asked for"}, {"provider.pull_failed", "Pull of a provider report failed"},
+		}},
 		{"Notices", "notice.", []logWord{{"notice.resent", "Notice sent again"}, {"notice.tested", "Channel tested"}}},
 		{"The log itself", "log.", []logWord{
 			{"log.verified", "Log checked"}, {"log.broken", "Log found broken"}, {"log.key_used", "Log key first used"}, {"log.key_ended", "Log key signs no longer"}, {"log.exported", "Log exported"},
@@ -170,6 +173,10 @@ func changeKinds() []changeKind {
 		{"retag", "re-tagging of requests", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
 		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
+		{"report_source", "source of provider reports", "source", always("/settings/provider")},
+		{"account_mapping", "mapping of accounts", "export", always("/exports")},
+		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
+		{"gl_actuals", "figures of the general ledger", "export", always("/exports")},
 		{"invoice", "entering of invoices", "invoice", always("/invoices")},
 		{"allocation", "booking of an invoice", "change", ownPage},
 		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
@@ -299,6 +306,14 @@ func (v *visit) about(e *app.LogEntry) link {
 		return shown("packet", "/packets/"+e.Subject)
 	case e.Action == "packet.due" || e.Action == "packet.delivered" || e.Action == "packet.resent":
 		return shown("packet", "/packets/"+d.text("packet"))
+	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
+		one := shown("source", "/settings/provider/pulls/"+e.Subject)
+		one.Label = "Pull " + d.text("number")
+		return one
+	case e.Action == "journal.exported":
+		one := shown("export", "/exports/"+e.Subject)
+		one.Label = d.text("external_id")
+		return one
 	case prefix == "inv":
 		one := shown("invoice", "/invoices/"+e.Subject)
 		one.Label = "Invoice " + d.text("number")
@@ -366,19 +381,23 @@ func inShort(e *app.LogEntry) string {
 	case e.Action == "adjustment.batch":
 		return lower(adjustedWords(d.text("kind"))) + ", in the books of " + d.text("period")
 	case family == "packet":
-		return d.packet()
+		return d.joined("period", "scope", "revision", "state", "file", "kind")
 	case e.Action == "retention.purged":
 		return d.text("class") + " of " + d.text("month") + ", " + d.text("rows") + " rows, by Change " + d.text("number")
 	case e.Action == "sums.proved":
 		return d.proved()
 	case e.Action == "journal.posted":
 		return d.posted()
+	case e.Action == "journal.exported":
+		return d.text("system") + ", " + d.text("period") + ", " + d.count("entries", "entry")
 	case e.Action == "invoice.entered":
 		return d.joined("from", "to") + ", " + d.count("lines", "line")
 	case e.Action == "invoice.allocated":
 		return d.count("shares", "share") + ", by a change"
 	case family == "log":
 		return d.ofLog(e.Action)
+	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
+		return d.joined("report", "day", "state", "reason")
 	case e.Action == "upstream.tested":
 		return d.joined("outcome", "detail")
 	case family == "sign_in":
@@ -500,24 +519,4 @@ func shorten(text string, most int) string {
 		return text
 	}
 	return string([]rune(text)[:most-1]) + "…"
-}
-
-// packet is what a record says of a packet, in a line.
-func (d recordDetail) packet() string {
-	var words []string
-	if d.text("period") != "" {
-		words = append(words, d.text("period"))
-	}
-	if d.text("scope") != "" {
-		words = append(words, d.text("scope"))
-	}
-	if d.text("revision") != "" {
-		words = append(words, "revision "+d.text("revision"))
-	}
-	for _, name := range []string{"state", "file", "kind"} {
-		if d.text(name) != "" {
-			words = append(words, d.text(name))
-		}
-	}
-	return strings.Join(words, ", ")
 }

@@ -167,6 +167,9 @@ func TestEveryAPIListHasItsManifest(t *testing.T) {
 		if !route.Token || route.Method != http.MethodGet {
 			continue
 		}
+		if strings.HasSuffix(route.Path, "/exports/:system") {
+			continue // a file, with the manifest it was stored with; TestPeriodsAPI opens it
+		}
 		lists++
 		got := w.call(w.one, app.RoleServiceAccount, strings.TrimPrefix(w.one.path(t, route.Path), "/api/v1"), "")
 		require.Equal(t, 200, got.status, "%s: %s", route.Path, got.body)

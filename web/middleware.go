@@ -63,6 +63,8 @@ const (
 	maxRulesForm = 1 << 20
 	// maxEditForm holds what the API takes of a change, as a form sends it.
 	maxEditForm = 3 << 20
+	// maxExportForm holds a mapping, ids or figures of a general ledger.
+	maxExportForm = 8 << 20
 )
 
 // formLimit bounds the body of a page's form.
@@ -76,6 +78,8 @@ func formLimit(path string) int64 {
 		return maxBrandingForm
 	case "/changes/:id/files":
 		return maxFileForm
+	case "/exports/mapping/:system", "/exports/mapping/:system/propose", "/exports/:id/acknowledge", "/exports/tie-out":
+		return maxExportForm
 	case invoicesPath:
 		return maxFileForm + maxPlanForm
 	case "/changes/:id/edit", "/changes/policies/edit":

@@ -94,7 +94,7 @@ func (w *Web) pages() []Route {
 		door("/t/:slug/*", w.goToCompany),
 	}
 	list = slices.Concat(list, w.peoplePages(), w.settingsPages(), w.operatorPages(), w.setUpPages(), w.signUpPages(), w.logPages(), w.rulePages(), w.changePages(), w.confirmPages(), w.nodePages(),
-		w.journalPages(), w.packetPages(), w.invoicePages())
+		w.journalPages(), w.invoicePages(), w.exportPages(), w.packetPages())
 	if w.cfg.Development {
 		list = append(list, door("/_gallery", w.showGallery))
 	}

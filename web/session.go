@@ -132,6 +132,9 @@ func (v *visit) frame(title string) ui.Frame {
 	if v.may("invoice", "read") {
 		add("Invoices", invoicesPath)
 	}
+	if v.may("export", "read") {
+		add("Exports", "/exports")
+	}
 	if v.may("packet", "read") {
 		add("Packets", packetsPath)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func (w *Web) settingsPages() []Route {
-	return slices.Concat(w.brandingPages(), w.noticePages(), w.retentionPages(), w.offboardingPages(), []Route{
+	return slices.Concat(w.brandingPages(), w.noticePages(), w.retentionPages(), w.offboardingPages(), w.providerPages(), []Route{
 		w.page(http.MethodGet, "/settings", w.showSettings, "setting", "read"),
 		w.page(http.MethodGet, "/settings.csv", w.exportSettings, "setting", "read"),
 		w.page(http.MethodPost, "/settings/profile", w.setProfile, "setting", "propose"),
@@ -110,7 +110,7 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 	}
 	for _, one := range []struct{ object, label, url string }{
 		{"member", "Members", "/members"}, {"issuer", "Issuers", "/members/issuers"}, {"member", "Group mappings", "/members/groups"},
-		{"channel", "Mail and channels", channelsPath}, {"retention", "Retention", retentionPath}, {"offboarding", "Offboarding", offboardingPath}, {"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"}, {"setting", "First set-up", setUpPath},
+		{"channel", "Mail and channels", channelsPath}, {"retention", "Retention", retentionPath}, {"offboarding", "Offboarding", offboardingPath}, {"source", "Provider reports", providerPath}, {"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"}, {"setting", "First set-up", setUpPath},
 	} {
 		if v.may(one.object, "read") {
 			view.Links = append(view.Links, link{Label: one.label, URL: one.url})

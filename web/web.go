@@ -59,6 +59,8 @@ type Areas struct {
 	Books        *app.Books
 	Packets      *app.Packets
 	Invoices     *app.Invoices
+	Provider     *app.ProviderReports
+	Exports      *app.Exports
 }
 
 // Web serves people and programs.
@@ -106,7 +108,8 @@ func New(cfg Config, areas Areas) (*Web, error) {
 		return nil, err
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
-		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Invoices: areas.Invoices})
+		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Invoices: areas.Invoices,
+			Exports: areas.Exports})
 	if err != nil {
 		return nil, err
 	}

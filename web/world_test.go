@@ -30,6 +30,7 @@ import (
 	"tollbook/app/period"
 	"tollbook/app/plan"
 	"tollbook/app/pricing"
+	"tollbook/app/provider"
 	"tollbook/app/secret"
 	"tollbook/app/usage"
 	"tollbook/db"
@@ -124,6 +125,8 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	require.NoError(t, err)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
 	w.areas.Packets = app.NewPackets(clone.DB, access, changes, w.areas.Approvals, members, records, ring, app.PacketRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Version: "test", Words: web.ChangeWords})
+	w.areas.Provider = app.NewProviderReports(clone.DB, changes, members, w.areas.Tenants, ring)
+	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
 	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
@@ -251,8 +254,10 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.channels(t, c)
 	w.decision(t, c)
 	w.books(t, c)
+	w.reports(t, c)
 	w.invoices(t, c)
 	w.packets(t, c)
+	w.exports(t, c, prefix)
 	return c
 }
 
@@ -415,7 +420,7 @@ func (c *company) path(t *testing.T, route string) string {
 		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
 		route = before + "/" + thing + after
 	}
-	route = strings.NewReplacer(":name", "summary.pdf", ":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	route = strings.NewReplacer(":name", "summary.pdf", ":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":system", "workday", ":period", "2026-11", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
 	require.NotContains(t, route, ":", "say in company.path what the parameter is")
 	return route
 }
@@ -488,6 +493,48 @@ func (w *world) packets(t *testing.T, c *company) {
 	ask, err := w.areas.Packets.Ask(t.Context(), app.Command(c.tenant), period.MonthOf(now()).Previous(), "")
 	require.NoError(t, err)
 	c.things["/packets/asked"], c.things["/packets/deliveries"], c.things["/packets/recipients"] = ask.String(), id.NewDelivery(now()).String(), id.NewRecipient(now()).String()
+}
+
+// reports gives a company a pull of what its provider reports of a day.
+func (w *world) reports(t *testing.T, c *company) {
+	t.Helper()
+	ctx, day := t.Context(), time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	require.NoError(t, w.areas.Provider.SetSource(ctx, app.Command(c.tenant), app.ReportSource{
+		BaseURL: app.ProviderURL, GatewayKeys: []string{"apikey_" + c.slug}, FirstDay: "2026-11-15",
+	}, secret.NewText("sk-ant-admin01-"+c.slug), c.slug+" reconciles"))
+	for _, one := range []struct {
+		report provider.Report
+		body   string
+	}{
+		{provider.Keys, `{"data":[{"id":"apikey_` + c.slug + `","name":"` + c.slug + ` gateway","status":"active","scope":{"workspace_id":"wrkspc_` + c.slug + `"}}],"has_more":false,"last_id":null}`},
+		{provider.Cost, `{"data":[{"starting_at":"2026-11-20T00:00:00Z","ending_at":"2026-11-21T00:00:00Z","group":{"api_key_id":"apikey_` + c.slug + `","model":"claude-opus-5-5","cost_type":"tokens","token_type":"output_tokens"},
+			"cost":{"amount":"41280.0000000001","list_amount":"48564.5","currency":"USD","shipping":"1"}},
+			{"starting_at":"2026-11-20T00:00:00Z","ending_at":"2026-11-21T00:00:00Z","group":{"cost_type":"teleport"},"cost":{"amount":"1","list_amount":"1","currency":"USD"}}],
+			"has_more":false,"next_page":null,"data_refreshed_at":"2026-11-23T09:00:00Z"}`},
+	} {
+		p, err := w.areas.Provider.Begin(ctx, c.tenant, one.report, day)
+		require.NoError(t, err)
+		require.NoError(t, w.areas.Provider.KeepPage(ctx, p, app.Received{Body: []byte(one.body), Request: "/v1/organizations/" + c.slug, Status: http.StatusOK, FetchedAt: now()}))
+		_, err = w.areas.Provider.Finish(ctx, p)
+		require.NoError(t, err)
+		c.things["/settings/provider/pulls"] = p.ID.String()
+		c.words = append(c.words, p.ID.String())
+	}
+	c.words = append(c.words, "apikey_"+c.slug, c.slug+" reconciles", c.slug+" gateway")
+}
+
+// exports maps a company's accounts and makes drafts of this month.
+func (w *world) exports(t *testing.T, c *company, prefix string) {
+	t.Helper()
+	rules := strings.Join([]string{
+		"field,source,code,value", "account,kind,*,*", "account,account,6410,6410 " + c.slug + " services", "subsidiary,entity,US01," + c.slug + " holding", "period,period,2026-11,Nov 2026",
+		"department,node," + prefix + "-11," + c.slug + " team", "department,node,*,Other",
+	}, "\n")
+	require.NoError(t, w.areas.Exports.SetMapping(t.Context(), app.Command(c.tenant), app.MappingAsk{System: "netsuite", InUse: true, Rules: rules}, c.slug+" accounts"))
+	made, err := w.areas.Exports.Make(t.Context(), app.Command(c.tenant), "netsuite", period.MonthOf(now()))
+	require.NoError(t, err)
+	c.things["/exports"] = made[0].ID.String()
+	c.words = append(c.words, made[0].ID.String(), made[0].ExternalID, made[0].Digest, c.slug+" services", c.slug+" holding", c.slug+" accounts")
 }
 
 // invoices enters one of October, with its paper.

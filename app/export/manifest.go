@@ -47,6 +47,12 @@ type Checkpoint struct {
 	Root string `json:"root"` // base64
 }
 
+// Posted is an entry of the books that a file holds.
+type Posted struct {
+	ID     string `json:"id"`
+	Number int64  `json:"number"`
+}
+
 // Manifest is what is known of one file.
 type Manifest struct {
 	Format        string    `json:"format"`
@@ -67,6 +73,7 @@ type Manifest struct {
 	AuditSequence Sequence  `json:"audit_sequence"`
 	// What a journal's file holds, who let it be exported, and how far the log was signed.
 	Journals   []string    `json:"journals,omitempty"`
+	Entries    []Posted    `json:"entries,omitempty"`
 	Approvals  []string    `json:"approvals,omitempty"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	File       string      `json:"file"`
@@ -153,11 +160,20 @@ func cut(text string) string {
 // ErrManifest reports a file that is not the one a manifest is about.
 var ErrManifest = fault.New(fault.KindConflict, "manifest_mismatch", "The file is not the one the manifest is about.")
 
-// Verify reads a manifest and holds a file to it.
-func Verify(document, file []byte) (Manifest, error) {
+// ReadManifest reads a manifest as JSON printed it.
+func ReadManifest(document []byte) (Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(document, &m); err != nil || m.Format != Format {
 		return Manifest{}, ErrManifest.Because(err)
+	}
+	return m, nil
+}
+
+// Verify reads a manifest and holds a file to it.
+func Verify(document, file []byte) (Manifest, error) {
+	m, err := ReadManifest(document)
+	if err != nil {
+		return Manifest{}, err
 	}
 	if again := m.Of(file); again.SHA256 != m.SHA256 || again.Bytes != m.Bytes {
 		return Manifest{}, ErrManifest
@@ -174,22 +190,31 @@ func Archive(m Manifest, file []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Bind([]Part{{m.File, m.RunAt, file}, {m.File + Suffix, m.RunAt, document}})
+}
+
+// Part is one file of an archive, with the time it bears there.
+type Part struct {
+	Name    string
+	At      time.Time
+	Content []byte
+}
+
+// Bind puts parts into an archive, in their order.
+func Bind(parts []Part) ([]byte, error) {
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
-	for _, part := range []struct {
-		name    string
-		content []byte
-	}{{m.File, file}, {m.File + Suffix, document}} {
-		entry, err := w.CreateHeader(&zip.FileHeader{Name: part.name, Method: zip.Deflate, Modified: m.RunAt})
+	for _, part := range parts {
+		entry, err := w.CreateHeader(&zip.FileHeader{Name: part.Name, Method: zip.Deflate, Modified: part.At})
 		if err != nil {
-			return nil, fmt.Errorf("archive %s: %w", part.name, err)
+			return nil, fmt.Errorf("archive %s: %w", part.Name, err)
 		}
-		if _, err := io.Copy(entry, bytes.NewReader(part.content)); err != nil {
-			return nil, fmt.Errorf("archive %s: %w", part.name, err)
+		if _, err := io.Copy(entry, bytes.NewReader(part.Content)); err != nil {
+			return nil, fmt.Errorf("archive %s: %w", part.Name, err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("archive %s: %w", m.File, err)
+		return nil, fmt.Errorf("close archive: %w", err)
 	}
 	return out.Bytes(), nil
 }

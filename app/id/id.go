@@ -167,6 +167,8 @@ type (
 	channel    struct{}
 	decision   struct{}
 	entry      struct{}
+	pull       struct{}
+	exported   struct{}
 	invoice    struct{}
 	allocation struct{}
 	packet     struct{}
@@ -276,6 +278,10 @@ func (decision) Prefix() string { return "dcn_" }
 func (entry) Prefix() string { return "jnl_" }
 
 // Prefix implements Kind.
+func (pull) Prefix() string     { return "pul_" }
+func (exported) Prefix() string { return "exp_" }
+
+// Prefix implements Kind.
 func (invoice) Prefix() string { return "inv_" }
 
 // Prefix implements Kind.
@@ -324,6 +330,8 @@ type (
 	Channel    = Of[channel]
 	Decision   = Of[decision]
 	Entry      = Of[entry]
+	Pull       = Of[pull]
+	Export     = Of[exported]
 	Invoice    = Of[invoice]
 	Allocation = Of[allocation]
 	Packet     = Of[packet]
@@ -405,6 +413,12 @@ func NewPacket(now time.Time) Packet { return New[packet](now) }
 // NewRecipient makes the id of somebody who is sent packets.
 func NewRecipient(now time.Time) Recipient { return New[recipient](now) }
 
+// NewPull makes the id of one fetch of a provider's report.
+func NewPull(now time.Time) Pull { return New[pull](now) }
+
+// NewExport makes the id of a journal as it was exported.
+func NewExport(now time.Time) Export { return New[exported](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -458,6 +472,12 @@ func ParseRecipient(text string) (Recipient, error) { return Parse[recipient](te
 
 // ParseEntry reads a journal entry's id.
 func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }
+
+// ParsePull reads the id of one fetch of a provider's report.
+func ParsePull(text string) (Pull, error) { return Parse[pull](text) }
+
+// ParseExport reads the id of a journal as it was exported.
+func ParseExport(text string) (Export, error) { return Parse[exported](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }

@@ -45,6 +45,15 @@ type PostAccruals struct {
 // Kind implements River's JobArgs.
 func (PostAccruals) Kind() string { return "post_accruals" }
 
+// PullReports pulls the provider's usage and cost reports of a UTC day, YYYY-MM-DD.
+type PullReports struct {
+	Tenant string `json:"tenant"`
+	Day    string `json:"day"`
+}
+
+// Kind implements River's JobArgs.
+func (PullReports) Kind() string { return "pull_reports" }
+
 // SignLog signs the head of a tenant's log.
 type SignLog struct {
 	Tenant string `json:"tenant"`

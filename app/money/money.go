@@ -14,6 +14,8 @@ const (
 	picoPerDollar = 1_000_000_000_000
 	picoDecimals  = 12
 	picoPerCent   = 10_000_000_000
+	// maxDecimalBytes bounds what is read as a decimal number.
+	maxDecimalBytes = 64
 )
 
 // ErrOverflow reports a charge outside int64 pico-dollars, about 9.2 million US
@@ -86,6 +88,22 @@ func (p Pico) String() string { return decimal(big.NewInt(int64(p)), picoDecimal
 // ParsePico reads US dollars with at most twelve decimals.
 func ParsePico(text string) (Pico, error) {
 	n, err := parseDecimal(text, picoDecimals)
+	if err != nil {
+		return 0, err
+	}
+	if !n.IsInt64() {
+		return 0, ErrOverflow
+	}
+	return Pico(n.Int64()), nil
+}
+
+// PicoOfCents reads cents with decimals, as the provider's cost reports write them. A
+// pico-dollar is ten decimals of a cent: more of them that are not zero are refused.
+func PicoOfCents(text string) (Pico, error) {
+	if whole, fraction, _ := strings.Cut(text, "."); len(fraction) > picoDecimals-2 && len(text) <= maxDecimalBytes {
+		text = whole + "." + fraction[:picoDecimals-2] + strings.TrimRight(fraction[picoDecimals-2:], "0")
+	}
+	n, err := parseDecimal(text, picoDecimals-2)
 	if err != nil {
 		return 0, err
 	}
@@ -232,7 +250,7 @@ var errSyntax = errors.New("not a decimal number")
 
 func parseDecimal(text string, places int) (*big.Int, error) {
 	whole, fraction, _ := strings.Cut(text, ".")
-	if len(fraction) > places || len(text) > 64 || strings.Trim(fraction, "0123456789") != "" {
+	if len(fraction) > places || len(text) > maxDecimalBytes || strings.Trim(fraction, "0123456789") != "" {
 		return nil, fault.Invalid("amount", "amount_syntax", "%.64q is not an amount with at most %d decimals.", text, places).Because(errSyntax)
 	}
 	unsigned := strings.TrimPrefix(whole, "-")

@@ -3,6 +3,7 @@ package money_test
 import (
 	"math"
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -196,4 +197,24 @@ func TestAFractionOfASumIsRoundedOnce(t *testing.T) {
 	whole.AddCents(3)
 	got = s.Share(&part, &whole)
 	require.Equal(t, "1.000000000000", got.String())
+}
+
+func TestCentsWithDecimalsAreExact(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"41280.000000": "412.800000000000", "123.78912": "1.237891200000", "0.0000000001": "0.000000000001", "-1.5": "-0.015000000000", "7": "0.070000000000",
+		"1.00000000000000": "0.010000000000", "922337203.6854775807": "9223372.036854775807",
+	} {
+		pico, err := money.PicoOfCents(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, pico.String())
+	}
+	for _, text := range []string{"", "1.", ".5", "1e3", "+1", "1.00000000001", "922337203.6854775808", "1,5", strings.Repeat("1", 65), "1." + strings.Repeat("0", 64)} {
+		_, err := money.PicoOfCents(text)
+		if text == "1." { // as everywhere here, a point may end a number
+			require.NoError(t, err)
+			continue
+		}
+		require.Error(t, err, text)
+	}
 }

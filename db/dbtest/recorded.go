@@ -32,6 +32,8 @@ func unrecorded() map[string]string {
 		"placement":            "an interned tuple of node versions that are recorded",
 		"developer":            "an interned pseudonym of who sent a request",
 		"sign_in":              "who stands at the door is nobody yet; coming in and being refused are recorded",
+		"provider_pull":        "how it ended is recorded",
+		"provider_page":        "the record of its pull's end holds the digest over all pages",
 		"notice_delivery":      "a letter due for what is recorded",
 		"packet_seal":          "what the log says of a packet, whose record came before",
 		"packet_ask_end":       "what came of an ask that is recorded; a packet that was built is recorded itself",

@@ -31,6 +31,7 @@ type Areas struct {
 	Approvals *app.Approvals
 	Rules     *app.Rules
 	Books     *app.Books
+	Exports   *app.Exports
 	Invoices  *app.Invoices
 }
 
@@ -61,6 +62,7 @@ type Endpoint struct {
 	query          reflect.Type
 	body           reflect.Type
 	answer         reflect.Type
+	file           bool // answers with a file, not with JSON
 	serve          func(*call) error
 }
 
@@ -97,6 +99,8 @@ func (a *API) table() []Endpoint {
 		get("/journal", "journal", "read", "Entries of the books, the newest number first.", a.listJournal),
 		get("/journal/trial-balance", "journal", "read", "Accounts by entity in a month of the books, with their control totals.", a.trialBalance),
 		get("/journal/:id", "journal", "read", "One entry with its lines.", a.showEntry),
+		get("/periods/:period", "export", "read", "A month of the books: its state, control totals, and how it stands with each system it is exported to.", a.showPeriod),
+		download("/periods/:period/exports/:system", "export", "read", "The files of a month for a system: one file, or an archive of all with their manifests. What is not exported yet is, if the token may.", a.exportPeriod),
 		get("/invoices", "invoice", "read", "What the provider billed, issued last first.", a.listInvoices),
 		get("/invoices/:id", "invoice", "read", "One invoice: against the ledger, and by who bears it.", a.showInvoice),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
@@ -125,6 +129,20 @@ func get[Q any, A listed](path, object, action, summary string, serve func(*call
 				return err
 			}
 			return c.sendListed(answer)
+		},
+	}
+}
+
+// download makes the row of an endpoint that answers with a file.
+func download[Q any](path, object, action, summary string, serve func(*call, Q) error) Endpoint {
+	return Endpoint{
+		Method: http.MethodGet, Path: path, Object: object, Action: action, Summary: summary, Status: http.StatusOK, query: reflect.TypeFor[Q](), file: true,
+		serve: func(c *call) error {
+			var query Q
+			if err := readQuery(c, &query); err != nil {
+				return err
+			}
+			return serve(c, query)
 		},
 	}
 }

@@ -42,18 +42,23 @@ func Codes() []string {
 		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
 		// The journal.
 		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_period", "treatment_unknown", "workspace_length",
+		// Files for finance's own systems.
+		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "ap_unexplained", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
+		"export_format_unknown", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused",
 		// Invoices.
 		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",
 		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",
 		"sharing_same", "sharing_twice", "sharing_weight",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
+		// The provider's reports.
+		"first_day_range", "gateway_key_syntax", "gateway_keys_many", "repull_range", "settle_range", "source_credential", "source_same",
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
 		// A company's end here.
-		"export_absent", "export_stale", "offboarding_active", "offboarding_held", "offboarding_slug", "offboarding_waits",
+		"tenant_export_absent", "tenant_export_stale", "offboarding_active", "offboarding_held", "offboarding_slug", "offboarding_waits",
 		// Kinds of changes that others decide about.
-		"maker_suspended", "policies_moved",
+		"erasure_overtaken", "maker_suspended", "member_suspended", "move_planned", "policies_moved", "roles_moved", "token_scope",
 		// Us.
 		"database_unavailable",
 	}

@@ -24,12 +24,14 @@ func behind() []string {
 		"../../app/hierarchy", "../../app/nodes.go", "../../app/nodes_change.go", "../../app/nodes_impact.go", "../../app/nodes_read.go",
 		"../../app/attribution", "../../app/rules.go", "../../app/rules_replay.go", "../../app/rules_tester.go", "../../app/id", "../../db/errors.go", "../../db/keys.go", ".",
 		"../../app/notices_channels.go", "../../app/books.go", "../../app/books_read.go", "../../app/books_setting.go", "../../app/books_reverse.go",
+		"../../app/invoices.go", "../../app/invoices_allocate.go", "../../app/invoices_sharing.go", "../../app/allocation",
+		"../../app/exports.go", "../../app/exports_make.go", "../../app/exports_mapping.go", "../../app/exports_bill.go", "../../app/exports_focus.go", "../../app/export/erp", "../../app/export/focus",
 	}
 }
 
 func codesIn(t *testing.T, roots ...string) map[string]string {
 	t.Helper()
-	raised := regexp.MustCompile(`fault\.(?:New\([^,]+,|Invalid\([^,]+,)\s*"([a-z_]+)"`)
+	raised := regexp.MustCompile(`(?:fault\.(?:New\([^,]+,|Invalid\([^,]+,)\s*|errOvertaken\()"([a-z_]+)"`)
 	found := map[string]string{}
 	for _, root := range roots {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {

@@ -33,7 +33,7 @@ func (a *API) openAPI() ([]byte, error) {
 	}
 	for _, named := range []reflect.Type{
 		reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload](), reflect.TypeFor[BooksPayload](), reflect.TypeFor[ReversalPayload](),
-		reflect.TypeFor[InvoicePayload](), reflect.TypeFor[AllocationPayload](), reflect.TypeFor[SharingPayload](), reflect.TypeFor[approval.Policies](),
+		reflect.TypeFor[AccountMappingPayload](), reflect.TypeFor[InvoicePayload](), reflect.TypeFor[AllocationPayload](), reflect.TypeFor[SharingPayload](), reflect.TypeFor[approval.Policies](),
 	} {
 		if _, err := d.schema(named); err != nil {
 			return nil, err
@@ -87,7 +87,10 @@ func (d *describer) operation(p *Endpoint) (map[string]any, error) {
 		}
 		success["content"] = map[string]any{"application/json": map[string]any{"schema": schema}}
 	}
-	if p.Method == http.MethodGet && p.answer != nil {
+	if p.file {
+		success["content"] = map[string]any{"application/octet-stream": map[string]any{"schema": map[string]any{"type": "string", "format": "binary"}}}
+	}
+	if p.Method == http.MethodGet && (p.answer != nil || p.file) {
 		headers := map[string]any{}
 		for name := range manifestHeaders() {
 			headers[name] = map[string]any{"$ref": "#/components/headers/" + name}

@@ -58,12 +58,14 @@ type Format struct {
 	Name     string
 	version  int
 	fields   []field
-	open     string // beginning of names of fields that a company makes itself; empty: none
-	anyField bool   // fields are named by the layout
-	document int    // lines of one document; 0: no limit
-	file     int    // lines of one file; 0: no limit
-	bytes    int    // of one file; 0: no limit
-	suffix   string // of the file
+	open     string            // beginning of names of fields that a company makes itself; empty: none
+	anyField bool              // fields are named by the layout
+	document int               // lines of one document; 0: no limit
+	file     int               // lines of one file; 0: no limit
+	bytes    int               // of one file; 0: no limit
+	suffix   string            // of the file
+	entity   string            // the field that names whose books a document is in; empty: our code of the entity
+	account  func(*row) string // where it is not the field account
 	columns  func(*looked) []column
 	headless bool
 	reverses bool                                        // its rows say when a journal reverses itself
@@ -175,8 +177,17 @@ type renderer struct {
 	layouts map[string]string
 }
 
+func (f Format) renderer(j *Journal, m *Mapping) *renderer {
+	r := &renderer{format: f, journal: j, mapping: m.as(j.PostedOn), layouts: layouts(), header: headerFacts(j)}
+	r.mapping.fillBy(j)
+	if f.columns != nil {
+		r.columns = f.columns(r.mapping)
+	}
+	return r
+}
+
 func (f Format) render(j *Journal, m *Mapping) ([]File, []Problem, error) {
-	r := &renderer{format: f, journal: j, mapping: m.as(j.PostedOn), layouts: layouts()}
+	r := f.renderer(j, m)
 	if m.System != f.Name {
 		r.add(Problem{Field: "system", Code: "system", Message: fmt.Sprintf("The mapping is of %.40q; this is an export to %s.", m.System, f.Name)})
 	}
@@ -194,10 +205,6 @@ func (f Format) render(j *Journal, m *Mapping) ([]File, []Problem, error) {
 	}
 	if n := j.lines(); n == 0 || n > maxLines {
 		return nil, r.list, nil
-	}
-	r.header = headerFacts(j)
-	if f.columns != nil {
-		r.columns = f.columns(r.mapping)
 	}
 	limit := f.document
 	if len(r.list) > 0 {
@@ -405,6 +412,9 @@ func (w *row) mapped(name string) string {
 		of = &w.header
 	}
 	value, found, spoken := w.mapping.find(name, of)
+	if w.leg != nil && !f.header && w.leg.Own[name] != "" {
+		value, found = w.leg.Own[name], true
+	}
 	switch {
 	case found:
 		if message := f.refuses(value); message != "" {

@@ -2,7 +2,9 @@ package erp
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -62,6 +64,8 @@ type Line struct {
 	Debit, Credit  money.Cents
 	Tokens         int64 // statistical quantity; 0: none
 	Memo           string
+	// Own is what the node itself states for fields of theirs. It comes before the mapping.
+	Own map[string]string
 }
 
 // Total is the sum of the debits, which a journal without problems has in credits too.
@@ -159,6 +163,9 @@ func (l *Line) examine(p *problems, entry string, n int) {
 		{"location", l.Location}, {"project", l.Project}, {"partner", l.Partner}, {"memo", l.Memo},
 	} {
 		p.text(entry, n, field[0], field[1])
+	}
+	for _, field := range slices.Sorted(maps.Keys(l.Own)) {
+		p.text(entry, n, field, l.Own[field])
 	}
 }
 

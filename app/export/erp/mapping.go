@@ -100,6 +100,20 @@ func (m *Mapping) as(at time.Time) *looked {
 	return out
 }
 
+// fillBy makes known which fields lines state by themselves: columns that only some
+// mappings have are there for them, too.
+func (k *looked) fillBy(j *Journal) {
+	for i := range j.Entries {
+		for n := range j.Entries[i].Lines {
+			for name := range j.Entries[i].Lines[n].Own {
+				if k.rules[name] == nil {
+					k.rules[name] = &[13]map[string]string{}
+				}
+			}
+		}
+	}
+}
+
 // find is the value of a field for facts. Spoken says that the mapping fills the field for
 // somebody, be it not for these.
 func (k *looked) find(field string, of *facts) (value string, found, spoken bool) {

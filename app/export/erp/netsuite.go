@@ -9,7 +9,7 @@ const segmentPrefix = "segment:"
 // may not be edited there, and 25,000 rows or 50 MB of a job, which is one file.
 func NetSuite() Format {
 	return Format{
-		Name: "netsuite", version: 1, document: 1_000, file: 25_000, bytes: 50_000_000, suffix: ".csv", open: segmentPrefix, reverses: true,
+		Name: "netsuite", version: 1, entity: "subsidiary", document: 1_000, file: 25_000, bytes: 50_000_000, suffix: ".csv", open: segmentPrefix, reverses: true,
 		fields: []field{
 			{name: "account", natural: []string{SourceAccount, SourceKind}, must: true},
 			{name: "subsidiary", natural: []string{SourceEntity}, header: true, must: true},

@@ -6,7 +6,7 @@ import "time"
 // columns, dates YYYY-MM-DD, months YYYY-MM.
 func Neutral() Format {
 	return Format{
-		Name: "journal", version: 1, suffix: ".csv", reverses: true,
+		Name: "journal", version: 1, entity: "entity", suffix: ".csv", reverses: true,
 		fields: []field{
 			{name: "account", natural: []string{SourceAccount, SourceKind}, must: true},
 			{name: "entity", natural: []string{SourceEntity}, header: true, must: true},

@@ -28,7 +28,7 @@ func Oracle() Format {
 		fields = append(fields, field{name: segment(i), natural: []string{SourceAccount, SourceKind, SourceNode}})
 	}
 	return Format{
-		Name: "oracle", version: 1, suffix: ".zip", reverses: true, headless: true, fields: fields, wrap: glInterface, columns: oracleRow,
+		Name: "oracle", version: 1, entity: "ledger_id", suffix: ".zip", reverses: true, headless: true, fields: fields, wrap: glInterface, columns: oracleRow, account: combination,
 	}
 }
 

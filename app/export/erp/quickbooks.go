@@ -1,7 +1,7 @@
 package erp
 
 // accountsPayable is the kind of account whose lines name a supplier.
-const accountsPayable = "accounts_payable"
+const accountsPayable = "payable"
 
 // maxNumber is the room of a journal number in QuickBooks Online.
 const maxNumber = 21
@@ -50,5 +50,5 @@ func short(id string, room int) string {
 	if len(id) <= room {
 		return id
 	}
-	return keyed(id, 16)
+	return keyed(id, shortKey)
 }

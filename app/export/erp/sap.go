@@ -16,7 +16,7 @@ func SAP() Format {
 // SAPText is the same rows as CSV.
 func SAPText() Format {
 	return Format{
-		Name: "sap", version: 1, document: 999, suffix: ".csv", layout: sapBlock, opening: sapOpening,
+		Name: "sap", version: 1, entity: "company_code", document: 999, suffix: ".csv", layout: sapBlock, opening: sapOpening,
 		columns: func(*looked) []column { return sapLine() },
 		fields: []field{
 			{name: "company_code", natural: []string{SourceEntity}, header: true, must: true, max: 4},
@@ -64,7 +64,7 @@ func reference(w *row) string {
 	if w.journal.Packet != "" {
 		return w.journal.Packet
 	}
-	return keyed(w.doc.id, 16)
+	return keyed(w.doc.id, shortKey)
 }
 
 func sapLines() []named {
@@ -82,7 +82,7 @@ func sapLines() []named {
 		{"VBUND", column{head: "Trading Partner (6)", value: tradingPartner}},
 		{"AUFNR", fieldColumn("Order (12)", "order")},
 		{"PS_POSID", fieldColumn("WBS Element (24)", "wbs_element")},
-		{"ACPI_ZUONR", column{head: "Assignment (18)", max: 18, value: func(w *row) string { return keyed(w.doc.id, 16) }}},
+		{"ACPI_ZUONR", column{head: "Assignment (18)", max: 18, value: func(w *row) string { return keyed(w.doc.id, shortKey) }}},
 	}
 }
 

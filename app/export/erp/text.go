@@ -39,3 +39,9 @@ func layouts() map[string]string {
 }
 
 func dateFormats() []string { return slices.Sorted(maps.Keys(layouts())) }
+
+// How long keys are: where there is little room, and where there is more.
+const (
+	shortKey = 16
+	longKey  = 30
+)

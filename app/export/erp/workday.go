@@ -16,7 +16,7 @@ var fieldNames = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 // a column map; DefaultColumns is a published one.
 func Workday(columns []MapColumn) Format {
 	return Format{
-		Name: "workday", version: 1, suffix: ".csv", anyField: true,
+		Name: "workday", version: 1, entity: "company", suffix: ".csv", anyField: true,
 		reverses: slices.ContainsFunc(columns, func(c MapColumn) bool { return c.Source == "reversal_date" }),
 		fields: []field{
 			{name: "account", natural: []string{SourceAccount, SourceKind}, must: true},
@@ -85,7 +85,7 @@ func fillers() []filler {
 		{name: "field", argument: argumentField, value: func(w *row, name string) string { return w.mapped(name) }},
 		{name: "if_reversed", argument: argumentText, value: ifReversed},
 		// Letters and digits alone, at most 30.
-		{name: "journal_key", max: 30, value: func(w *row, _ string) string { return keyed(w.doc.id, 30) }},
+		{name: "journal_key", max: 30, value: func(w *row, _ string) string { return keyed(w.doc.id, longKey) }},
 		plainly("journal_memo", func(w *row) string { return w.journal.Memo }),
 		plainly("line_memo", (*row).memo),
 		figure("line_number", number),
