@@ -52,6 +52,9 @@ func (a *Approvals) Rule(ctx context.Context, who Actor, change id.Change, r Rul
 		if err := kind.lock(tx); err != nil {
 			return err
 		}
+		if err := notGone(tx, row.Kind); err != nil {
+			return err
+		}
 		decided, err = doOnce(tx, a.ring, who, once, "change.rule", ruled{change, r}, func() (ChangeView, error) {
 			view, err := changeOf(tx, change)
 			if err != nil {

@@ -51,11 +51,29 @@ func reversal(tx *db.Tx, entry id.Entry, month period.Month) (EntryView, ledger.
 	if state == period.StateLocked {
 		return view, h, fault.Invalid("period", "period_closed", "%s is closed, and takes no entry. Take it back in an open month, or have %s reopened.", month, month)
 	}
+	if err := unbilled(tx, &view); err != nil {
+		return view, h, err
+	}
 	h = ledger.Heading{ID: id.NewEntry(tx.Now), Period: month, Date: view.Date, Memo: fmt.Sprintf("Reversal of Journal %d", view.Number)}
 	if period.MonthOf(h.Date) != month {
 		h.Date = month.Start()
 	}
 	return view, h, nil
+}
+
+// unbilled refuses to take back what an invoice stands on, and to bring back the entry of an
+// invoice: either would have the cycle booked twice.
+func unbilled(tx *db.Tx, view *EntryView) error {
+	from, err := tx.EntryOrigin(view.ID)
+	switch {
+	case err != nil:
+		return err
+	case ledger.Kind(from.Kind) == ledger.KindInvoice && from.Number != view.Number:
+		return fault.New(fault.KindConflict, "reversal_invoice", fmt.Sprintf("Journal %d took the entry of an invoice back. To book the invoice again, allocate it again.", view.Number))
+	case from.Invoice != "":
+		return fault.New(fault.KindConflict, "reversal_billed", fmt.Sprintf("Journal %d booked invoice %s in the place of what this is about. Take that entry back first.", from.InvoiceEntry, from.Invoice))
+	}
+	return nil
 }
 
 func (b *Books) draftReversal(tx *db.Tx, _ Actor, payload []byte, _ time.Time) (draft, error) {

@@ -159,7 +159,7 @@ func (d *DraftInvoice) place(tx *db.Tx, before []invoice.Filed, refuse func(line
 		case was.Superseded:
 		case slices.Equal(was.Digest, digest[:]):
 			refuse(d.Line, "invoice_number", "Invoice %s of %s is entered already, word for word.", d.Number, d.Workspace)
-		case was.AllocationID != nil:
+		case was.EntryID != nil:
 			refuse(d.Line, "invoice_number", "Invoice %s is booked as Journal %d: take that entry back first, then enter the corrected invoice.", d.Number, was.EntryNumber)
 		}
 	}
@@ -169,12 +169,12 @@ func (d *DraftInvoice) place(tx *db.Tx, before []invoice.Filed, refuse func(line
 	if !d.HasUsage() {
 		return nil
 	}
-	others, err := tx.Invoices(&db.InvoiceFilter{Workspace: d.Workspace, From: d.From, To: d.To, Limit: maxRevisions})
+	others, err := tx.Invoices(&db.InvoiceFilter{Workspace: d.Workspace, From: d.From, To: d.To, Billing: true, Limit: maxRevisions})
 	if err != nil {
 		return err
 	}
 	for i := range others {
-		if o := &others[i]; o.BillsUsage && !o.Superseded && o.Number != d.Number {
+		if o := &others[i]; o.Number != d.Number {
 			refuse(d.Line, "service_from", "Invoice %s bills usage of %s from %s through %s already: days are billed once.", o.Number, d.Workspace, dateText(o.ServiceFrom), dateText(o.ServiceTo.AddDate(0, 0, -1)))
 		}
 	}
@@ -188,16 +188,15 @@ func (d *DraftInvoice) place(tx *db.Tx, before []invoice.Filed, refuse func(line
 
 func dateText(at time.Time) string { return at.UTC().Format(time.DateOnly) }
 
-const maxPaperName = 200
-
 func (p *PaperAsk) check() (*db.Paper, error) {
-	if p.Name == "" || len(p.Name) > maxPaperName {
+	name := fileName(p.Name)
+	if name == "" {
 		return nil, fault.Invalid("paper", "attachment_name", "The file has a name of 1 to 200 bytes.")
 	}
 	if len(p.Content) == 0 || len(p.Content) > MaxAttachment {
 		return nil, fault.Invalid("paper", "attachment_size", "A file has 1 byte to 5 MB.")
 	}
-	return &db.Paper{Name: p.Name, MediaType: mediaType(http.DetectContentType(p.Content)), Content: p.Content}, nil
+	return &db.Paper{Name: name, MediaType: mediaType(http.DetectContentType(p.Content)), Content: p.Content}, nil
 }
 
 func (v *Invoices) draftInvoices(tx *db.Tx, _ Actor, payload []byte, _ time.Time) (draft, error) {

@@ -86,17 +86,23 @@ func allocate(tx *db.Tx, of id.Invoice) (*allocating, error) {
 		}
 	}
 	in.Suspense = in.Nodes[hierarchy.SuspenseCode]
-	if a.rules, err = standingRules(tx); err != nil {
+	if row.AllocatedAt != nil {
+		a.rules, err = rulesAt(tx, *row.AllocatedAt)
+	} else {
+		a.rules, err = standingRules(tx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	in.Rules = a.rules
 	figures := invoice.Figures{}
-	if a.invoice.HasUsage() {
-		if err := a.charged(tx, tree, &in, &figures); err != nil {
-			return nil, err
-		}
+	if err := a.charged(tx, tree, &in, &figures); err != nil {
+		return nil, err
 	}
 	a.match = invoice.Compare(&a.invoice, &figures)
+	if row.AllocationID != nil {
+		return a, a.booked(tx, *row.AllocationID)
+	}
 	largest := -1
 	for n := range a.invoice.Lines {
 		l := &a.invoice.Lines[n]
@@ -130,7 +136,8 @@ func leafOf(tree *hierarchy.Tree, n *hierarchy.Version) allocation.Leaf {
 	return leaf
 }
 
-// charged reads what the cycle was charged, and what of it is accrued.
+// charged reads what the cycle was charged, and, of an invoice that bills it, what of it is
+// accrued. Of one that is booked it is as it was then.
 func (a *allocating) charged(tx *db.Tx, tree *hierarchy.Tree, in *allocation.Input, f *invoice.Figures) error {
 	rows, err := tx.ChargedOver(a.invoice.From, a.invoice.To)
 	if err != nil {
@@ -150,6 +157,15 @@ func (a *allocating) charged(tx *db.Tx, tree *hierarchy.Tree, in *allocation.Inp
 		f.Ledger.AddSum(&leaf.Charge)
 		in.Leaves = append(in.Leaves, leaf)
 	}
+	if !a.invoice.HasUsage() {
+		f.Ledger = money.Sum{}
+		return nil
+	}
+	if a.row.AllocationID != nil {
+		if f.Ledger, err = money.SumOfPico(a.row.LedgerPico); err != nil {
+			return err
+		}
+	}
 	days, err := tx.ChargedDays(a.invoice.From, a.invoice.To)
 	if err != nil {
 		return err
@@ -166,7 +182,7 @@ func (a *allocating) charged(tx *db.Tx, tree *hierarchy.Tree, in *allocation.Inp
 	if err != nil {
 		return err
 	}
-	if a.accrued, err = tx.AccruedOver(a.invoice.From, a.invoice.To); err != nil {
+	if a.accrued, err = tx.AccruedOver(a.invoice.From, a.invoice.To, a.row.EntryNumber); err != nil {
 		return err
 	}
 	return a.unposted(tx)
@@ -218,8 +234,11 @@ func (a *allocating) refused(now time.Time) error {
 		return ErrInvoiceSuperseded
 	case a.row.AllocationID != nil:
 		return ErrInvoiceAllocated
-	case !a.invoice.HasUsage():
+	case !a.invoice.HasUsage() && (!a.byCharges() || !a.invoice.To.After(now)):
 		return nil
+	case !a.invoice.HasUsage():
+		return fault.New(fault.KindConflict, "invoice_cycle_open", fmt.Sprintf(
+			"A line goes by what is charged through %s, which is not over. Name the node that bears it, or have a rule for its kind that goes by something else.", dateText(a.invoice.To.AddDate(0, 0, -1))))
 	case a.invoice.To.After(now):
 		return fault.New(fault.KindConflict, "invoice_cycle_open", fmt.Sprintf("The invoice bills days through %s, which are not over.", dateText(a.invoice.To.AddDate(0, 0, -1))))
 	case accrues:
@@ -228,6 +247,13 @@ func (a *allocating) refused(now time.Time) error {
 		return fault.New(fault.KindConflict, "invoice_days_waiting", fmt.Sprintf("The charges of %d of its days are not posted to the journal yet. They are within the hour; then allocate it.", a.waiting))
 	}
 	return nil
+}
+
+// byCharges tells whether a line goes by what nodes are charged in the cycle.
+func (a *allocating) byCharges() bool {
+	return slices.ContainsFunc(a.invoice.Lines, func(l invoice.Line) bool {
+		return l.Node == "" && a.rules.Of(string(l.Kind)).Method == allocation.Proportional
+	})
 }
 
 // canonical is the run as the bytes that its digest covers.
@@ -340,9 +366,19 @@ func (v *Invoices) applyAllocation(tx *db.Tx, c approval.Change) error {
 	return tx.AddAllocation(&fresh)
 }
 
-// book posts the entry of an invoice to the month its cycle ends in, or the next that is open.
+// month is the one whose books an invoice belongs in: that its cycle ends in, or the present
+// one where it bills days to come, for it is owed already.
+func (a *allocating) month(now time.Time) period.Month {
+	last, present := period.MonthOf(a.invoice.To.AddDate(0, 0, -1)), period.MonthOf(now)
+	if present.Start().Before(last.Start()) {
+		return present
+	}
+	return last
+}
+
+// book posts the entry of an invoice to its month, or the next that is open.
 func (a *allocating) book(tx *db.Tx, change id.Change) (id.Entry, error) {
-	month, err := postingMonth(tx, period.MonthOf(a.invoice.To.AddDate(0, 0, -1)))
+	month, err := postingMonth(tx, a.month(tx.Now))
 	if err != nil {
 		return id.Entry{}, err
 	}
@@ -371,7 +407,7 @@ func (v *Invoices) allocationImpact(tx *db.Tx, c approval.Change) (approval.Impa
 	if err != nil {
 		return approval.Impact{}, err
 	}
-	impact := approval.Impact{Month: period.MonthOf(a.invoice.To.AddDate(0, 0, -1)).String(), Exact: true}
+	impact := approval.Impact{Month: a.month(tx.Now).String(), Exact: true}
 	swings := a.swings()
 	for i := range swings {
 		n := &swings[i]

@@ -203,11 +203,7 @@ func (v *Invoices) show(ctx context.Context, who Actor, of id.Invoice, limit int
 		if err := shown.refused(tx, a); err != nil {
 			return err
 		}
-		if shown.Allocated() {
-			if err := a.booked(tx, shown.Allocation); err != nil {
-				return err
-			}
-		} else {
+		if !shown.Allocated() {
 			shown.Booking = a.lines
 		}
 		shown.bearers(a)
@@ -226,10 +222,9 @@ func (s *InvoiceShown) refused(tx *db.Tx, a *allocating) error {
 	if err := a.refused(tx.Now); err != nil {
 		s.Refused = fault.From(err)
 	}
-	month := period.MonthOf(a.invoice.To.AddDate(0, 0, -1))
 	var err error
 	var failed error
-	s.Posting, err = period.Posting(month, func(m period.Month) period.State {
+	s.Posting, err = period.Posting(a.month(tx.Now), func(m period.Month) period.State {
 		state, err := tx.PeriodState(m)
 		failed = errors.Join(failed, err)
 		return state
@@ -260,16 +255,11 @@ func (s *InvoiceShown) refused(tx *db.Tx, a *allocating) error {
 // maxWaitingAllocations bounds how many are looked through.
 const maxWaitingAllocations = 500
 
-// booked takes the stored run for the one that would be made now.
+// booked takes the stored run, whatever would be made now.
 func (a *allocating) booked(tx *db.Tx, of id.Allocation) error {
 	rows, err := tx.Shares(of, maxAllShares)
 	if err != nil {
 		return err
-	}
-	charges := map[string]money.Sum{}
-	for i := range a.run.Leaves {
-		l := &a.run.Leaves[i]
-		charges[l.Node.UUID()+l.Capitalization+l.Entity] = l.Charge
 	}
 	at := map[string]int{}
 	run := allocation.Run{Residual: money.Cents(a.row.ResidualCents)}
@@ -282,13 +272,16 @@ func (a *allocating) booked(tx *db.Tx, of id.Allocation) error {
 			at[key] = k
 			run.Leaves = append(run.Leaves, allocation.Leaf{
 				Node: r.NodeID, Code: r.NodeCode, Path: strings.Split(r.NodePath, hierarchy.PathSeparator), Entity: r.Entity, GLAccount: r.GLAccount, Capitalization: r.Capitalization,
-				Suspense: r.NodeCode == hierarchy.SuspenseCode, Charge: charges[key],
+				Suspense: r.NodeCode == hierarchy.SuspenseCode,
 			})
 			run.Borne = append(run.Borne, 0)
 		}
 		weight, err := money.SumOfPico(r.Weight)
 		if err != nil {
 			return err
+		}
+		if l := &a.invoice.Lines[r.InvoicePlace-1]; l.Node == "" && r.Weight != "1" && a.rules.Of(string(l.Kind)).Method == allocation.Proportional {
+			run.Leaves[k].Charge = weight // what weighed was what it was charged; 1 is what suspense weighs
 		}
 		run.Shares = append(run.Shares, allocation.Share{Line: r.InvoicePlace - 1, Leaf: k, Weight: weight, Amount: money.Cents(r.Cents)})
 		run.Borne[k] += money.Cents(r.Cents)

@@ -83,6 +83,15 @@ func standingRules(tx *db.Tx) (allocation.Rules, error) {
 	return rulesOf(rows[0].Rules)
 }
 
+// rulesAt are those that were in force at an instant.
+func rulesAt(tx *db.Tx, at time.Time) (allocation.Rules, error) {
+	rows, err := tx.SharingAt(at)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return rulesOf(rows[0].Rules)
+}
+
 func (v *Invoices) draftSharing(tx *db.Tx, _ Actor, payload []byte, _ time.Time) (draft, error) {
 	var asked SharingAsk
 	if err := strict(payload, &asked); err != nil {

@@ -40,6 +40,9 @@ func notGone(tx *db.Tx, kind string) error {
 	case changePurge, changeHold, changeHoldEnd:
 		return nil
 	}
+	if err := tx.Changing(); err != nil { // what commits after the end would be ended by nobody
+		return err
+	}
 	_, gone, err := tx.Offboarding()
 	if err == nil && gone {
 		err = ErrTenantOffboarded
@@ -54,11 +57,13 @@ type ExportSeen struct {
 	RunBy  string
 	Rows   int64
 	// What came after it: it does not hold everything any more where one is not zero.
-	Batches, Adjustments, Entries int64
+	Batches, Adjustments, Entries, Invoices int64
 }
 
 // Whole tells whether nothing came after it.
-func (e *ExportSeen) Whole() bool { return e.Batches == 0 && e.Adjustments == 0 && e.Entries == 0 }
+func (e *ExportSeen) Whole() bool {
+	return e.Batches == 0 && e.Adjustments == 0 && e.Entries == 0 && e.Invoices == 0
+}
 
 // Holdings counts what a company has that offboarding ends, and what it keeps.
 type Holdings = db.HoldingsRow
@@ -139,10 +144,11 @@ func exportSeen(tx *db.Tx) (*ExportSeen, error) {
 }
 
 func exportOf(tx *db.Tx, row *db.TenantExportRow) (*ExportSeen, error) {
-	batches, adjustments, entries, err := tx.BooksHeld()
+	held, err := tx.BooksHeld()
 	return &ExportSeen{
 		SHA256: hex.EncodeToString(row.ManifestSHA256), AsOf: row.AsOf.UTC(), RunBy: row.RunBy, Rows: row.RowCount,
-		Batches: batches - row.UsageBatches, Adjustments: adjustments - row.AdjustmentBatches, Entries: entries - row.JournalEntries,
+		Batches: held.UsageBatches - row.UsageBatches, Adjustments: held.AdjustmentBatches - row.AdjustmentBatches, Entries: held.JournalEntries - row.JournalEntries,
+		Invoices: held.Invoices - row.Invoices,
 	}, err
 }
 

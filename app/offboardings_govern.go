@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -115,11 +116,13 @@ func exportNamed(tx *db.Tx, digest string) (*ExportSeen, error) {
 	}
 	seen, err := exportOf(tx, &row)
 	if err == nil && !seen.Whole() {
-		err = fault.Invalid("export", "tenant_export_stale", "After the export of %s came %d batches of requests, %d of adjustments and %d journal entries: it does not hold everything. Export again.",
-			seen.AsOf.Format("2006-01-02 15:04 UTC"), seen.Batches, seen.Adjustments, seen.Entries)
+		err = fault.Invalid("export", "tenant_export_stale", "After the export of %s came %d batches of requests, %d of adjustments, %d journal entries and %d invoices: it does not hold everything. Export again.",
+			seen.AsOf.Format("2006-01-02 15:04 UTC"), seen.Batches, seen.Adjustments, seen.Entries, seen.Invoices)
 	}
 	return seen, err
 }
+
+var errOffboardingBusy = fault.New(fault.KindConflict, "offboarding_busy", "Something of the company is being changed at this instant. Decide again in a moment.")
 
 // maxWithdrawn bounds the proposals that are withdrawn in one go; there is another until none
 // is left.
@@ -129,6 +132,9 @@ func applyOffboarding(tx *db.Tx, changes *Changes, c approval.Change) error {
 	var p offboardingPayload
 	if err := stored(c, &p); err != nil {
 		return err
+	}
+	if last, err := tx.LastToChange(); err != nil || !last {
+		return cmp.Or(err, error(errOffboardingBusy))
 	}
 	if err := unheld(tx); err != nil {
 		return err

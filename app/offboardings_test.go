@@ -34,7 +34,9 @@ type inhabitants struct {
 func (h *house) inhabit(t *testing.T, c *company) inhabitants {
 	t.Helper()
 	require.NoError(t, h.tenants.SetUpstream(t.Context(), c.who, "https://provider.test", secret.NewText("sk-"+c.slug), "x"))
-	require.NoError(t, h.provider.SetSource(t.Context(), c.who, reportSource(), secret.NewText(adminKey), "x"))
+	source := reportSource()
+	source.FirstDay = h.clock.now().AddDate(0, 0, -9).Format(time.DateOnly)
+	require.NoError(t, h.provider.SetSource(t.Context(), c.who, source, secret.NewText(adminKey), "x"))
 	in := inhabitants{
 		owner: h.atBrowser(t, c, app.RoleTenantOwner, "", "owner"), fin: h.atBrowser(t, c, app.RoleFinanceAdmin, "", "fin"),
 		cfo: h.atBrowser(t, c, app.RoleController, "", "cfo"), ada: h.atBrowser(t, c, app.RoleDeveloper, "", "ada"),
@@ -204,6 +206,10 @@ func TestWhatKeepsACompanyFromBeingLetGo(t *testing.T) {
 	h.handedOver(t, h.one)
 	h.flush(t, h.one, h.one.event(november(3), "CC-1"))
 	refused(in.owner, "tenant_export_stale", leave)
+	h.handedOver(t, h.one)
+	paper := &app.PaperAsk{Name: "fee.pdf", Content: []byte("%PDF-1.7")}
+	h.propose(t, in.fin, app.AskInvoices(billed("FEE-1", [4]string{"fee", "support", "1.00", "CC-1"}), paper, "it came"))
+	refused(in.owner, "tenant_export_stale", leave)
 	digest := h.handedOver(t, h.one)
 	refused(in.owner, "offboarding_slug", app.AskOffboarding("two", "", "x"))
 	refused(in.owner, "offboarding_slug", app.AskOffboarding("", "", "x"))
@@ -305,8 +311,10 @@ func TestWhatIsKeptOfAFormerCompanyGoesWhenItsTermsAreOver(t *testing.T) {
 			h.two = c
 		}
 	}
-	h.handedOver(t, h.one)
 	in := lived[h.one]
+	fee := h.enter(t, in.fin, billed("FEE-1", [4]string{"fee", "support", "1.00", "CC-1"}))
+	h.allocated(t, in.fin, in.cfo, fee.ID)
+	h.handedOver(t, h.one)
 	_, err := h.approveChange(t, in.cfo, h.propose(t, in.owner, app.AskOffboarding("one", "", "the contract ended")))
 	require.NoError(t, err)
 	h.mails(t)
@@ -344,7 +352,7 @@ func TestWhatIsKeptOfAFormerCompanyGoesWhenItsTermsAreOver(t *testing.T) {
 			left = append(left, strings.TrimPrefix(table, "public."))
 		}
 	}
-	for _, table := range []string{"person", "member", "session", "virtual_key", "node_version", "usage_event", "usage_batch", "rollup_placement_day", "journal_entry", "upstream", "issuer", "developer", "change_terms", "pseudonym_key"} {
+	for _, table := range []string{"person", "member", "session", "virtual_key", "node_version", "usage_event", "usage_batch", "rollup_placement_day", "journal_entry", "invoice", "allocation_share", "upstream", "issuer", "developer", "change_terms", "pseudonym_key"} {
 		require.NotContains(t, left, table)
 	}
 	for _, table := range []string{"tenant", "offboarding", "tenant_export", "tombstone", "tombstone_batch", "audit_leaf", "audit_checkpoint", "audit_record"} {
@@ -402,4 +410,33 @@ func TestTheWholePurgeWaitsForEverything(t *testing.T) {
 	raw, err := hex.DecodeString(h.text(t, `select encode(manifest_sha256, 'hex') from offboarding`))
 	require.NoError(t, err)
 	require.Len(t, raw, 32)
+}
+
+// TestWhatIsChangedAtTheSameInstantIsEndedToo: a credential that is being stored while the
+// company is let go is not left behind.
+func TestWhatIsChangedAtTheSameInstantIsEndedToo(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	in := h.inhabit(t, h.one)
+	h.handedOver(t, h.one)
+	change := h.propose(t, in.owner, app.AskOffboarding("one", "", "the contract ended"))
+	held, err := h.admin.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer func() { _ = held.Rollback() }()
+	_, err = held.ExecContext(t.Context(), `select from tenant_counter where tenant_id = $1 and counter = 'change' for update`, h.one.tenant)
+	require.NoError(t, err)
+	stored := make(chan error, 1)
+	go func() {
+		stored <- h.tenants.SetUpstream(t.Context(), h.one.who, "https://provider.test", secret.NewText("sk-late"), "x")
+	}()
+	require.Eventually(t, func() bool {
+		return h.number(t, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%tenant_counter%'`) == 1
+	}, time.Minute, time.Millisecond)
+	_, err = h.approveChange(t, in.cfo, change)
+	require.Equal(t, "offboarding_busy", codeOf(err))
+	require.NoError(t, held.Rollback())
+	require.NoError(t, <-stored)
+	_, err = h.approveChange(t, in.cfo, change)
+	require.NoError(t, err)
+	require.Zero(t, h.number(t, `select sum(length(credential_sealed)) from upstream where tenant_id = $1`, h.one.tenant))
 }

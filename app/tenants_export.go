@@ -117,6 +117,7 @@ func (t *Tenants) exported(ctx context.Context, who Actor, made *TenantExport, m
 		if err := tx.AddTenantExport(&db.TenantExportRow{
 			ManifestSHA256: manifest[:], AsOf: made.AsOf, RunBy: who.ID(), RowCount: made.Rows(),
 			UsageBatches: made.rowsOf("usage_batch"), AdjustmentBatches: made.rowsOf("adjustment_batch"), JournalEntries: made.rowsOf("journal_entry"),
+			Invoices: made.rowsOf("invoice"),
 		}); err != nil {
 			return err
 		}

@@ -72,6 +72,8 @@ type InvoiceRow struct {
 	RecordedAt    time.Time
 	Superseded    bool           // a later revision is there
 	AllocationID  *id.Allocation // that stands: none whose entry was taken back
+	AllocatedAt   *time.Time
+	LedgerPico    string // what the cycle was charged when it was allocated
 	EntryID       *id.Entry
 	EntryNumber   int64
 	ResidualCents int64
@@ -91,7 +93,7 @@ func (r *InvoiceRow) Invoice() invoice.Invoice {
 const invoiceRows = `select i.invoice_id, i.number, i.workspace, i.revision, i.issuer, i.issued_on, i.due_on, i.service_from, i.service_to, i.currency, i.reference, i.lines, i.total_cents, i.bills_usage,
 		i.canonical, i.digest, i.change_id, c.number as change_number, c.maker, i.record_id, i.recorded_at,
 		exists (select from invoice n where n.tenant_id = i.tenant_id and n.workspace = i.workspace and n.number = i.number and n.revision > i.revision) as superseded,
-		a.allocation_id, a.entry_id, coalesce(e.number, 0) as entry_number, coalesce(a.residual_cents, 0) as residual_cents,
+		a.allocation_id, a.recorded_at as allocated_at, coalesce(a.ledger_pico, 0)::text as ledger_pico, a.entry_id, coalesce(e.number, 0) as entry_number, coalesce(a.residual_cents, 0) as residual_cents,
 		coalesce(p.name, '') as paper_name, p.sha256 as paper_hash, coalesce(length(p.content), 0) as paper_bytes
 	from invoice i join change c on c.tenant_id = i.tenant_id and c.change_id = i.change_id
 	left join invoice_paper p on p.tenant_id = i.tenant_id and p.change_id = i.change_id
@@ -106,6 +108,7 @@ type InvoiceFilter struct {
 	Workspace string    // empty: all
 	Number    string    // empty: all
 	Change    id.Change // that entered them; zero: all
+	Billing   bool      // those alone that bill requests, each in its latest revision
 	Before    time.Time // issued before it, for the next page; zero: the newest
 	BeforeID  id.Invoice
 	Limit     int
@@ -123,6 +126,9 @@ func (t *Tx) Invoices(f *InvoiceFilter) ([]InvoiceRow, error) {
 	}
 	if f.Number != "" {
 		narrow(` and i.number = ?`, f.Number)
+	}
+	if f.Billing {
+		narrow(` and i.bills_usage and not exists (select from invoice n where n.tenant_id = i.tenant_id and n.workspace = i.workspace and n.number = i.number and n.revision > i.revision)`)
 	}
 	if !f.Change.IsZero() {
 		narrow(` and i.change_id = ?`, f.Change)
@@ -220,16 +226,21 @@ func (t *Tx) ChargedDays(from, to time.Time) (map[time.Time]money.Sum, error) {
 	return days, nil
 }
 
+// stands tells of entry e that nothing took it back, or what did was taken back itself.
+const stands = `(with recursive back as (select r.entry_id from journal_entry r where r.tenant_id = e.tenant_id and r.reverses = e.entry_id
+	union all select r.entry_id from back b join journal_entry r on r.tenant_id = e.tenant_id and r.reverses = b.entry_id) select count(*) % 2 = 0 from back)`
+
 // AccruedOver is what accruals and corrections booked for UTC days, from one up to another, by
-// what tells lines apart; without entries that were taken back.
-func (t *Tx) AccruedOver(from, to time.Time) ([]ledger.Line, error) {
+// what tells lines apart; without entries that are taken back, and of those before an entry's
+// number alone (0: all).
+func (t *Tx) AccruedOver(from, to time.Time, before int64) ([]ledger.Line, error) {
 	var rows []JournalLineRow
 	if err := t.scan("sum what is accrued for a cycle", &rows, `select l.account, l.entity, l.counterparty, l.node_id, l.node_code, max(l.node_path) as node_path, max(l.gl_account) as gl_account,
 			l.capitalization, l.workspace, l.currency, sum(l.cents)::bigint as cents, '0' as basis_pico
 		from journal_entry e join journal_line l on l.tenant_id = e.tenant_id and l.entry_id = e.entry_id
-		where e.tenant_id = ? and e.source_day >= ? and e.source_day < ? and not exists (select from journal_entry r where r.tenant_id = e.tenant_id and r.reverses = e.entry_id)
+		where e.tenant_id = ? and e.source_day >= ? and e.source_day < ? and (? = 0 or e.number < ?) and `+stands+`
 		group by l.account, l.entity, l.counterparty, l.node_id, l.node_code, l.capitalization, l.workspace, l.currency
-		order by l.entity, l.account, l.node_code, l.counterparty, l.capitalization, l.workspace`, t.Tenant, from, to); err != nil {
+		order by l.entity, l.account, l.node_code, l.counterparty, l.capitalization, l.workspace`, t.Tenant, from, to, before, before); err != nil {
 		return nil, err
 	}
 	lines := make([]ledger.Line, 0, len(rows))
@@ -321,6 +332,14 @@ func (t *Tx) Sharing(limit int) ([]SharingRow, error) {
 	var rows []SharingRow
 	err := t.scan("list sharing rules", &rows, `select s.version, s.rules, s.effective_from, s.recorded_at, s.change_id, c.number, c.maker
 		from sharing_version s join change c on c.tenant_id = s.tenant_id and c.change_id = s.change_id where s.tenant_id = ? order by s.version desc limit ?`, t.Tenant, limit)
+	return rows, err
+}
+
+// SharingAt is the version that was in force at an instant, if one was.
+func (t *Tx) SharingAt(at time.Time) ([]SharingRow, error) {
+	var rows []SharingRow
+	err := t.scan("read sharing rules", &rows, `select s.version, s.rules, s.effective_from, s.recorded_at, s.change_id, c.number, c.maker
+		from sharing_version s join change c on c.tenant_id = s.tenant_id and c.change_id = s.change_id where s.tenant_id = ? and s.recorded_at <= ? order by s.version desc limit 1`, t.Tenant, at)
 	return rows, err
 }
 

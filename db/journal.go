@@ -310,6 +310,34 @@ func (t *Tx) Entry(entry id.Entry) (EntryRow, bool, error) {
 	return rows[0], true, nil
 }
 
+// OriginRow is the entry that a chain of reversals began with, and the invoice that was booked
+// in its place and stands.
+type OriginRow struct {
+	Kind         string
+	Number       int64
+	Invoice      string // its number; empty: none
+	InvoiceEntry int64
+}
+
+// EntryOrigin finds the entry that an entry takes back, and that one, to the first; of an entry
+// that takes none back, itself.
+func (t *Tx) EntryOrigin(entry id.Entry) (OriginRow, error) {
+	var rows []OriginRow
+	err := t.scan("find origin of entry", &rows, `with recursive chain as (
+			select e.entry_id, e.kind, e.number, e.source_day, e.reverses from journal_entry e where e.tenant_id = @t and e.entry_id = @e
+			union all select o.entry_id, o.kind, o.number, o.source_day, o.reverses from chain c join journal_entry o on o.tenant_id = @t and o.entry_id = c.reverses)
+		select f.kind, f.number, coalesce(b.invoice, '') as invoice, coalesce(b.number, 0) as invoice_entry from chain f left join lateral (
+			select i.number as invoice, j.number from invoice i join allocation a on a.tenant_id = i.tenant_id and a.invoice_id = i.invoice_id
+				join journal_entry j on j.tenant_id = a.tenant_id and j.entry_id = a.entry_id
+			where i.tenant_id = @t and i.bills_usage and i.service_from <= f.source_day and i.service_to > f.source_day and j.number > f.number
+				and not exists (select from journal_entry r where r.tenant_id = a.tenant_id and r.reverses = a.entry_id) limit 1) b on true
+		where f.reverses is null`, map[string]any{"t": t.Tenant, "e": entry})
+	if err != nil || len(rows) == 0 {
+		return OriginRow{}, err
+	}
+	return rows[0], nil
+}
+
 // EntryBytes reads an entry's canonical bytes; found is false when there is none.
 func (t *Tx) EntryBytes(entry id.Entry) ([]byte, bool, error) {
 	var canonical []byte

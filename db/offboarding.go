@@ -18,13 +18,14 @@ type TenantExportRow struct {
 	UsageBatches      int64
 	AdjustmentBatches int64
 	JournalEntries    int64
+	Invoices          int64
 	RecordedAt        time.Time
 }
 
 // AddTenantExport keeps that an export was finished.
 func (t *Tx) AddTenantExport(r *TenantExportRow) error {
-	return t.exec("add tenant export", `insert into tenant_export (tenant_id, manifest_sha256, as_of, run_by, row_count, usage_batches, adjustment_batches, journal_entries, recorded_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, t.Tenant, r.ManifestSHA256, r.AsOf, r.RunBy, r.RowCount, r.UsageBatches, r.AdjustmentBatches, r.JournalEntries, t.Now)
+	return t.exec("add tenant export", `insert into tenant_export (tenant_id, manifest_sha256, as_of, run_by, row_count, usage_batches, adjustment_batches, journal_entries, invoices, recorded_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, t.Tenant, r.ManifestSHA256, r.AsOf, r.RunBy, r.RowCount, r.UsageBatches, r.AdjustmentBatches, r.JournalEntries, r.Invoices, t.Now)
 }
 
 // LastTenantExport finds the newest export of everything.
@@ -43,7 +44,7 @@ func (t *Tx) tenantExport(where string, manifest []byte) (TenantExportRow, bool,
 		args = append(args, manifest)
 	}
 	var rows []TenantExportRow
-	err := t.scan("read tenant export", &rows, `select manifest_sha256, as_of, run_by, row_count, usage_batches, adjustment_batches, journal_entries, recorded_at
+	err := t.scan("read tenant export", &rows, `select manifest_sha256, as_of, run_by, row_count, usage_batches, adjustment_batches, journal_entries, invoices, recorded_at
 		from tenant_export where tenant_id = ?`+where+` order by recorded_at desc, as_of desc limit 1`, args...)
 	if err != nil || len(rows) == 0 {
 		return TenantExportRow{}, false, err
@@ -51,11 +52,15 @@ func (t *Tx) tenantExport(where string, manifest []byte) (TenantExportRow, bool,
 	return rows[0], true, nil
 }
 
-// BooksHeld counts what an export has to hold of the books to hold everything.
-func (t *Tx) BooksHeld() (usageBatches, adjustmentBatches, journalEntries int64, err error) {
-	_, err = t.row("count books", []any{&usageBatches, &adjustmentBatches, &journalEntries}, `select (select count(*) from usage_batch where tenant_id = $1),
-		(select count(*) from adjustment_batch where tenant_id = $1), (select count(*) from journal_entry where tenant_id = $1)`, t.Tenant)
-	return usageBatches, adjustmentBatches, journalEntries, err
+// HeldRow is how many of each an export has to hold to hold everything.
+type HeldRow struct{ UsageBatches, AdjustmentBatches, JournalEntries, Invoices int64 }
+
+// BooksHeld counts them now.
+func (t *Tx) BooksHeld() (HeldRow, error) {
+	var h HeldRow
+	_, err := t.row("count books", []any{&h.UsageBatches, &h.AdjustmentBatches, &h.JournalEntries, &h.Invoices}, `select (select count(*) from usage_batch where tenant_id = $1),
+		(select count(*) from adjustment_batch where tenant_id = $1), (select count(*) from journal_entry where tenant_id = $1), (select count(*) from invoice where tenant_id = $1)`, t.Tenant)
+	return h, err
 }
 
 // OffboardingRow is that a company was let go.
@@ -84,6 +89,19 @@ func (t *Tx) LockOffboarding() error {
 		return err
 	}
 	return t.LockRetention()
+}
+
+// Changing says that the transaction changes something of its tenant: until it ends, the
+// tenant is not let go, and while that is under way this waits.
+func (t *Tx) Changing() error {
+	return t.exec("begin to change", `select pg_advisory_xact_lock_shared(hashtextextended('changing:' || $1, 0))`, t.Tenant.UUID())
+}
+
+// LastToChange makes the transaction the only one that changes something of its tenant; no
+// where another does. It does not wait: the other may want what this one holds.
+func (t *Tx) LastToChange() (yes bool, err error) {
+	_, err = t.row("be last to change", []any{&yes}, `select pg_try_advisory_xact_lock(hashtextextended('changing:' || $1, 0))`, t.Tenant.UUID())
+	return yes, err
 }
 
 // Offboard lets the tenant go under an approved change, once: its credentials are destroyed.

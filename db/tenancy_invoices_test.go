@@ -77,8 +77,9 @@ func readingInvoices() map[string]query {
 			}
 			return len(days), err
 		}},
-		"AccruedOver": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.AccruedOver(from(mine), until(mine)) }},
+		"AccruedOver": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.AccruedOver(from(mine), until(mine), 0) }},
 		"Shares":      {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Shares(theirs.allocation, 50) }},
+		"SharingAt":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.SharingAt(tx.Now); return text(rows), err }},
 		"Sharing":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Sharing(50); return text(rows), err }},
 	}
 }

@@ -75,6 +75,13 @@ func readingJournal() map[string]query {
 			}
 			return row, err
 		}},
+		"EntryOrigin": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			row, err := tx.EntryOrigin(theirs.entry)
+			if row != (db.OriginRow{}) {
+				err = errors.Join(errors.New("another's entry"), err)
+			}
+			return nil, err
+		}},
 		"EntryBytes": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			row, found, err := tx.EntryBytes(theirs.entry)
 			if found {

@@ -59,8 +59,8 @@ func readingRetention() map[string]query {
 			return found, err
 		}},
 		"BooksHeld": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
-			batches, _, _, err := tx.BooksHeld()
-			return batches, err
+			held, err := tx.BooksHeld()
+			return held.UsageBatches, err
 		}},
 		"Offboarding": {absent, func(tx *db.Tx, _, _ *scene) (any, error) {
 			_, found, err := tx.Offboarding()
@@ -98,10 +98,18 @@ func readingRetention() map[string]query {
 // writingRetention is every query that erases or purges.
 func writingRetention() map[string]query {
 	return map[string]query{
-		"Erase":           {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Erase(theirs.change.ID)) }},
-		"Purge":           {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Purge(theirs.change.ID)) }},
-		"Offboard":        {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Offboard(theirs.change.ID)) }},
-		"EndEverything":   {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.EndEverything(theirs.change.ID) }},
+		"Erase":         {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Erase(theirs.change.ID)) }},
+		"Purge":         {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Purge(theirs.change.ID)) }},
+		"Offboard":      {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.Offboard(theirs.change.ID)) }},
+		"EndEverything": {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.EndEverything(theirs.change.ID) }},
+		"Changing":      {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.Changing()) }},
+		"LastToChange": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) {
+			yes, err := tx.LastToChange()
+			if !yes {
+				err = errors.Join(errors.New("another's lock"), err)
+			}
+			return nil, err
+		}},
 		"LockOffboarding": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockOffboarding()) }},
 		"AddTenantExport": {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return onlyError(tx.AddTenantExport(&db.TenantExportRow{ManifestSHA256: theirs.change.Digest[:], AsOf: tx.Now, RunBy: "x"}))

@@ -107,9 +107,7 @@ func addInvoices(out *sheet, rows []app.InvoiceView) {
 	var total money.Sum
 	for i := range rows {
 		r := &rows[i]
-		if !r.Superseded {
-			total.AddCents(r.Total)
-		}
+		total.AddCents(r.Total)
 		_ = out.Write([]string{
 			r.ID.String(), cell(r.Number), strconv.Itoa(r.Revision), cell(r.Workspace), cell(r.Issuer), ui.Date(r.IssuedOn), ui.Date(r.DueOn), ui.Date(r.From), ui.Date(r.Through()),
 			strconv.Itoa(r.LineCount), r.Total.String(), invoiceState(r), numberOrNothing(r.EntryNumber), r.Residual.String(), cell(r.Reference),

@@ -155,6 +155,8 @@ func matchWords(c invoice.Class) string {
 		return "Fees"
 	case invoice.ClassCredit:
 		return "Credits"
+	case invoice.ClassDiscount:
+		return "Discounts"
 	case invoice.ClassUnknown:
 		return "Unexplained"
 	}

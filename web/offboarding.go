@@ -112,7 +112,7 @@ func offboardingChecks(ends *app.OffboardingView) []offboardingCheck {
 		export.Good, export.Words = true, "of "+ui.Instant(e.AsOf)+", "+ui.Plural(e.Rows, "row")+"; no request, adjustment or journal entry came after it"
 	} else if e != nil {
 		export.Words = "That of " + ui.Instant(e.AsOf) + " does not hold everything: after it came " + batches(e.Batches) + " of requests, " +
-			batches(e.Adjustments) + " of adjustments and " + ui.Count(e.Entries) + " for the journal. Let the requests end, and have it made again."
+			batches(e.Adjustments) + " of adjustments, " + ui.Count(e.Entries) + " for the journal and " + ui.Plural(e.Invoices, "invoice") + ". Let the requests end, and have it made again."
 	}
 	holds := offboardingCheck{Name: "Legal holds", Good: len(ends.Holds) == 0, Words: "none is in force"}
 	if !holds.Good {

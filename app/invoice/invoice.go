@@ -68,6 +68,8 @@ const (
 	MaxLines    = 1000
 	maxText     = 200
 	maxCycle    = 366 // days
+	firstYear   = 2000
+	lastYear    = 2199
 	maxAmount   = money.Cents(1_000_000_000_00)
 	defaultName = "Anthropic"
 )
@@ -150,7 +152,7 @@ func (i *Invoice) checkDays() error {
 		field, name string
 		at          time.Time
 	}{{"issued_on", "The day it was issued", i.IssuedOn}, {"due_on", "The day it is due", i.DueOn}, {"from", "The first day it bills", i.From}, {"to", "The last day it bills", i.To}} {
-		if one.at.IsZero() || !one.at.Equal(one.at.UTC().Truncate(24*time.Hour)) {
+		if one.at.Year() < firstYear || one.at.Year() > lastYear || !one.at.Equal(one.at.UTC().Truncate(24*time.Hour)) {
 			return fault.Invalid(one.field, "invoice_day", "%s is a UTC day as in 2026-10-31.", one.name)
 		}
 	}

@@ -140,6 +140,26 @@ func TestAMatchNamesEveryDifference(t *testing.T) {
 	require.Equal(t, "2.000000000000", m.Unknown.String(), "two dollars are no rounding")
 }
 
+// TestWhatAnInvoiceNamesIsExplained: a discount on an invoice of its own is no residual, and
+// lines of nothing leave no room for rounding.
+func TestWhatAnInvoiceNamesIsExplained(t *testing.T) {
+	t.Parallel()
+	i := october()
+	i.Lines, i.Total = []invoice.Line{{Kind: invoice.Discount, Description: "rebate of the year", Amount: -50_00}}, -50_00
+	require.NoError(t, i.Check())
+	m := invoice.Compare(&i, &invoice.Figures{})
+	require.Zero(t, m.Unknown.Sign())
+	require.Equal(t, invoice.ClassDiscount, m.Items[0].Class)
+
+	i = october()
+	for range 300 {
+		i.Lines = append(i.Lines, invoice.Line{Kind: invoice.Usage, Description: "nothing"})
+	}
+	require.NoError(t, i.Check())
+	m = invoice.Compare(&i, &invoice.Figures{Ledger: sum("98")})
+	require.Equal(t, "2.000000000000", m.Unknown.String())
+}
+
 // TestItemsAddUp: whatever an invoice, the ledger and the reconciliation say.
 func TestItemsAddUp(t *testing.T) {
 	t.Parallel()

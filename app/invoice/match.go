@@ -18,6 +18,8 @@ const (
 	ClassPaid     Class = "commitment"
 	ClassFee      Class = "fee"
 	ClassCredit   Class = "credit"
+	// ClassDiscount is of an invoice that bills no requests: else it is within what they came to.
+	ClassDiscount Class = "discount"
 	// ClassUnknown is what nothing explains.
 	ClassUnknown Class = "unexplained"
 )
@@ -88,7 +90,7 @@ func Compare(i *Invoice, f *Figures) Match {
 	}
 	explain(i, f, take)
 	for n := range i.Lines {
-		if i.Lines[n].Kind.OfRequests() {
+		if i.Lines[n].Kind.OfRequests() && i.Lines[n].Amount != 0 {
 			m.Tolerance++
 		}
 	}
@@ -103,11 +105,16 @@ func Compare(i *Invoice, f *Figures) Match {
 // explain takes what the invoice itself names and no request was charged for: fees and
 // credits, less what the reconciliation of single days named before.
 func explain(i *Invoice, f *Figures, take func(Item)) {
-	for _, one := range []struct {
+	type named struct {
 		kind  Kind
 		class Class
 		why   string
-	}{{Fee, ClassFee, "billed beside requests"}, {Credit, ClassCredit, "given back by the provider"}} {
+	}
+	list := []named{{Fee, ClassFee, "billed beside requests"}, {Credit, ClassCredit, "given back by the provider"}}
+	if !i.HasUsage() {
+		list = append(list, named{Discount, ClassDiscount, "taken off something that this invoice does not bill"})
+	}
+	for _, one := range list {
 		item := Item{Class: one.class, Why: one.why}
 		item.Amount.AddCents(i.Sum(one.kind))
 		for n := range f.Items {

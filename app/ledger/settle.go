@@ -31,56 +31,49 @@ type Settlement struct {
 	Memo    string
 }
 
+// spot is what lines of a settlement are told apart by.
+type spot struct {
+	place
+
+	counterparty, workspace string
+}
+
 // Lines are those that put an invoice in the place of what was accrued for its cycle: each
-// node ends with what it bears of the invoice, nothing of the cycle stays accrued, and what
-// is owed is the invoice.
+// node ends with what it bears of the invoice, nothing of the cycle stays accrued, rounded or
+// owed between entities, whoever paid when it was accrued, and what is owed is the invoice.
 func (s *Settlement) Lines() ([]Line, error) {
-	at := map[place]int{}
+	at := map[spot]int{}
 	var lines []Line
 	put := func(l Line) {
-		k, there := at[l.place()]
+		where := spot{l.place(), l.Counterparty, l.Workspace}
+		k, there := at[where]
 		if !there {
 			k = len(lines)
-			at[l.place()] = k
+			at[where] = k
 			bare := l
-			bare.Cents, bare.Basis = 0, money.Sum{}
+			bare.Cents, bare.Basis, bare.Memo = 0, money.Sum{}, s.Memo
 			lines = append(lines, bare)
 		}
 		lines[k].Cents += l.Cents
 	}
+	elsewhere := map[string]money.Cents{}
 	for i := range s.Borne {
-		put(s.line(&s.Borne[i]))
+		line := s.line(&s.Borne[i])
+		put(line)
+		if line.Entity != s.Terms.Payer {
+			elsewhere[line.Entity] += line.Cents
+		}
 	}
-	var accrued, rounding money.Cents
+	for _, line := range between(elsewhere, s.Terms.Payer, s.Memo) {
+		put(line)
+	}
 	for i := range s.Accrued {
 		was := s.Accrued[i]
-		switch {
-		case was.Account.OfCharges():
-			was.Cents = -was.Cents
-			put(was)
-		case was.Account == AccountAccrued:
-			accrued += was.Cents
-		case was.Account == AccountRounding:
-			rounding += was.Cents
-		}
+		was.Cents = -was.Cents
+		put(was)
 	}
-	elsewhere := map[string]money.Cents{}
-	for i := range lines {
-		lines[i].Memo = s.Memo
-		if lines[i].Entity != s.Terms.Payer {
-			elsewhere[lines[i].Entity] += lines[i].Cents
-		}
-	}
-	lines = append(lines, between(elsewhere, s.Terms.Payer, s.Memo)...)
-	for _, one := range []Line{
-		{Account: AccountRounding, Cents: -rounding},
-		{Account: AccountResidual, Cents: s.Residual},
-		{Account: AccountAccrued, Workspace: s.Terms.Workspace, Cents: -accrued},
-		{Account: AccountPayable, Workspace: s.Terms.Workspace, Cents: -s.Total},
-	} {
-		one.Entity, one.Currency, one.Memo = s.Terms.Payer, USD, s.Memo
-		lines = append(lines, one)
-	}
+	put(Line{Account: AccountResidual, Entity: s.Terms.Payer, Currency: USD, Cents: s.Residual})
+	put(Line{Account: AccountPayable, Entity: s.Terms.Payer, Workspace: s.Terms.Workspace, Currency: USD, Cents: -s.Total})
 	lines = slices.DeleteFunc(lines, func(l Line) bool { return l.Cents == 0 })
 	if len(lines) == 0 {
 		return nil, nil

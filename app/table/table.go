@@ -54,12 +54,18 @@ type Table struct {
 // Line is one line of the file below the first.
 type Line struct {
 	Number int // of the file, from 1
-	cells  map[string]string
+
+	heads, cells []string
 }
 
 // Cell is what a line has in a column, without blanks around it; nothing where the file has
 // no such column.
-func (l Line) Cell(head string) string { return l.cells[head] }
+func (l Line) Cell(head string) string {
+	if at := slices.Index(l.heads, head); at >= 0 {
+		return l.cells[at]
+	}
+	return ""
+}
 
 // Has tells whether the file has a column.
 func (t *Table) Has(head string) bool { return slices.Contains(t.heads, head) }
@@ -122,11 +128,10 @@ func (t *Table) take(line int, fields []string) bool {
 		t.Flawf(line, "", "There are more than %d lines. Nothing from here on was read.", t.layout.MaxLines)
 		return false
 	default:
-		cells := make(map[string]string, len(fields))
-		for i, head := range t.heads {
-			cells[head] = strings.TrimSpace(fields[i])
+		for i := range fields {
+			fields[i] = strings.TrimSpace(fields[i])
 		}
-		t.Lines = append(t.Lines, Line{Number: line, cells: cells})
+		t.Lines = append(t.Lines, Line{Number: line, heads: t.heads, cells: fields})
 	}
 	return true
 }
@@ -138,7 +143,7 @@ func (t *Table) columns(line int, fields []string) bool {
 		head := strings.TrimSpace(field)
 		switch {
 		case !slices.Contains(known, head):
-			t.Flaws = append(t.Flaws, Flaw{Line: line, Column: i + 1, Head: head, Message: fmt.Sprintf("%.60q is no column here. Known: %s.", head, strings.Join(known, ", "))})
+			t.Flaws = append(t.Flaws, Flaw{Line: line, Column: i + 1, Head: fmt.Sprintf("%.60s", head), Message: fmt.Sprintf("%.60q is no column here. Known: %s.", head, strings.Join(known, ", "))})
 		case slices.Contains(t.heads, head):
 			t.Flaws = append(t.Flaws, Flaw{Line: line, Column: i + 1, Head: head, Message: fmt.Sprintf("The column %s is named twice.", head)})
 		}

@@ -59,3 +59,11 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestAFlawIsNotAsLongAsTheFile: what is told of a file fits a page, whatever is in the file.
+func TestAFlawIsNotAsLongAsTheFile(t *testing.T) {
+	t.Parallel()
+	read := table.Read([]byte(strings.Repeat("x", 1<<20)+",a\n1,2\n"), table.Layout{Must: []string{"a"}, MaxLines: 10})
+	require.NotEmpty(t, read.Flaws)
+	require.Less(t, len(read.Flaws[0].String()), 1000)
+}

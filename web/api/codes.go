@@ -41,7 +41,7 @@ func Codes() []string {
 		"amount_syntax", "node_not_then", "parts_node", "parts_share", "parts_twice", "parts_whole", "requests_moved", "retag_dated", "retag_many", "retag_none", "retag_part",
 		"retag_requests", "retag_same", "retag_seen", "retire_backdated",
 		// The journal.
-		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_period", "treatment_unknown", "workspace_length",
+		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_billed", "reversal_invoice", "reversal_period", "treatment_unknown", "workspace_length",
 		// Files for finance's own systems.
 		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "ap_unexplained", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
 		"export_format_unknown", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused",
@@ -56,7 +56,7 @@ func Codes() []string {
 		// What is kept how long.
 		"hold_absent", "hold_ended", "hold_range", "holds_many", "purge_kept", "purge_many", "purge_nothing", "retention_class", "retention_same", "retention_years",
 		// A company's end here.
-		"tenant_export_absent", "tenant_export_stale", "offboarding_active", "offboarding_held", "offboarding_slug", "offboarding_waits",
+		"tenant_export_absent", "tenant_export_stale", "offboarding_active", "offboarding_busy", "offboarding_held", "offboarding_slug", "offboarding_waits",
 		// Kinds of changes that others decide about.
 		"erasure_overtaken", "maker_suspended", "member_suspended", "move_planned", "policies_moved", "roles_moved", "token_scope",
 		// Us.
