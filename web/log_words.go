@@ -366,9 +366,27 @@ func (v *visit) decided(d recordDetail) bool {
 	return governed && d.text("approved_by") != approval.RuleNoPolicy && v.web.areas.Approvals.Reads(v.who, d.text("kind"))
 }
 
+// namedDetail names what a record says in a line where that is its detail as it stands.
+func namedDetail(action string) []string {
+	switch family, _, _ := strings.Cut(action, "."); {
+	case family == "packet":
+		return []string{"period", "scope", "revision", "state", "file", "kind"}
+	case action == "provider.pulled", action == "provider.pull_failed":
+		return []string{"report", "day", "state", "reason"}
+	case action == "upstream.tested":
+		return []string{"outcome", "detail"}
+	case family == "login":
+		return []string{"cost_center", "before"}
+	}
+	return nil
+}
+
 // inShort is what else a record says, in a line.
 func inShort(e *app.LogEntry) string {
 	d := detailOf(e)
+	if names := namedDetail(e.Action); names != nil {
+		return d.joined(names...)
+	}
 	switch family, _, _ := strings.Cut(e.Action, "."); {
 	case e.Action == "change.decision_asked" || e.Action == "issuer.keys":
 		return d.text("issuer")
@@ -380,8 +398,6 @@ func inShort(e *app.LogEntry) string {
 		return lower(adjustedWords(d.text("kind"))) + ", all of them"
 	case e.Action == "adjustment.batch":
 		return lower(adjustedWords(d.text("kind"))) + ", in the books of " + d.text("period")
-	case family == "packet":
-		return d.joined("period", "scope", "revision", "state", "file", "kind")
 	case e.Action == "retention.purged":
 		return d.text("class") + " of " + d.text("month") + ", " + d.text("rows") + " rows, by Change " + d.text("number")
 	case e.Action == "sums.proved":
@@ -396,14 +412,8 @@ func inShort(e *app.LogEntry) string {
 		return d.count("shares", "share") + ", by a change"
 	case family == "log":
 		return d.ofLog(e.Action)
-	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
-		return d.joined("report", "day", "state", "reason")
-	case e.Action == "upstream.tested":
-		return d.joined("outcome", "detail")
 	case family == "sign_in":
 		return d.text("issuer")
-	case family == "login":
-		return d.joined("cost_center", "before")
 	case e.Action == "sessions.ended":
 		return d.count("sessions", "session")
 	case family == "role":
