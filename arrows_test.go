@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/provider", "app/table", "app/invoice", "app/allocation", "app/reconcile", "app/closing")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/export/packet", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/provider", "app/table", "app/invoice", "app/allocation", "app/reconcile", "app/closing")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -59,6 +59,8 @@ func arrows() map[string][]string {
 		// Sideways: a file goes with its manifest, and a journal is cents of a month.
 		"app/export/erp":   append(slices.Clone(base), "app/export", "app/money", "app/period"),
 		"app/export/focus": append(slices.Clone(base), "app/export"),
+		// Sideways: a packet tells a month, its journal and why it moved, and the log seals it.
+		"app/export/packet": append(slices.Clone(base), "app/export", "app/money", "app/period", "app/ledger", "app/variance", "app/auditlog"),
 
 		"app/usage":       append(slices.Clone(base), "app/money"),
 		"app/pricing":     append(slices.Clone(base), "app/money", "app/usage"),
@@ -158,12 +160,13 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"go.opentelemetry.io/":            {"gateway/span"},
 		"github.com/wneessen/go-mail":     {"jobs/deliver"},
 		"github.com/emersion/go-smtp":     {"demo"},
-		"github.com/minio/":               {"jobs/attest", "simulator/notary"},
+		"github.com/minio/":               {"jobs/attest", "jobs/deliver", "simulator/notary"},
 		"github.com/digitorus/":           {"app/witness", "simulator/notary"},
 		"github.com/anthropics/anthropic": {},
 		"filippo.io/age":                  {"backup"},
 		"github.com/parquet-go/":          {"app/export/focus"},
-		"github.com/xuri/":                {"app/export/erp"},
+		"github.com/xuri/":                {"app/export/erp", "app/export/packet"},
+		"codeberg.org/go-pdf/":            {"app/export/packet"},
 	}
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "tollbook"), "/")

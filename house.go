@@ -63,6 +63,7 @@ type house struct {
 	invoices  *app.Invoices
 	days      *app.Reconciliations
 	closing   *app.Closing
+	packets   *app.Packets
 }
 
 // assemble opens the database and makes every area.
@@ -119,6 +120,9 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 	h.invoices = app.NewInvoices(h.db, h.access, h.changes)
 	h.days = app.NewReconciliations(h.db, h.access, h.changes, h.members)
 	h.closing = app.NewClosing(h.db, h.access, h.changes, h.members)
+	h.packets = app.NewPackets(h.db, h.access, h.changes, h.approvals, h.members, h.records, h.ring, app.PacketRules{
+		Mail: s.SMTP != nil, PublicURL: s.PublicURL.String(), Development: s.Development, Version: version, Words: web.ChangeWords,
+	})
 	if h.metering, err = app.NewMetering(h.db); err != nil {
 		h.db.Close()
 		return nil, err
@@ -180,7 +184,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 		}, web.Areas{
 			Tenants: h.tenants, SignIns: h.signIns, Members: h.members, Nodes: h.nodes, Keys: h.keys, Reports: h.reports,
 			Approvals: h.approvals, Prices: h.prices, Rules: h.rules, Plans: h.plans, Views: h.views, Rights: h.rights, Logins: h.logins, Settings: h.settled,
-			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Invoices: h.invoices,
+			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Packets: h.packets, Invoices: h.invoices,
 			Provider: h.provider, Exports: h.exports,
 			Reconciliations: h.days, Closing: h.closing,
 		})
@@ -191,7 +195,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
 	if h.settings.runs("jobs") {
-		o.records, o.notices, o.provider = h.records, h.notices, h.provider
+		o.records, o.notices, o.provider, o.packets = h.records, h.notices, h.provider, h.packets
 	}
 	p.operations(o)
 	return p, nil
@@ -209,7 +213,7 @@ func (h *house) startJobs(ctx context.Context, p *parts) error {
 	office := deliver.NewOffice(h.settings.SMTP, deliver.NewHooks(h.settings.PrivateHooks || h.settings.Development, deliver.HookWithin, time.Now))
 	admin := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	err := h.whenReachable(ctx, p, "start jobs", func(ctx context.Context) error {
-		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.closing, h.keeps, office, h.provider, admin, h.days))
+		stop, err := h.db.Work(context.WithoutCancel(ctx), jobs.Workers(h.audit, h.records, h.prices, h.approvals, h.notices, h.adjusts, h.books, h.closing, h.keeps, h.packets, office, h.provider, admin, h.days))
 		if err == nil {
 			started.Store(&stop)
 		}

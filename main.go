@@ -40,7 +40,7 @@ const manual = `Usage:
                      [--discount-bps N] [--discount-from DAY] [--report-delay TIME]
   tollbook signer    --listen unix:/PATH.sock|127.0.0.1:PORT --data DIR    holds TOLLBOOK_LOG_KEY, alone
   tollbook verify    PATH [--log-keys FILE] [--issuer-keys FILE] [--witness-keys FILE] [--checkpoint FILE]
-                     an export of the audit log, checked offline; exit 1 says what is bad first
+                     a packet or an export of the audit log, checked offline; exit 1 says what is bad first
   tollbook login     [--url URL] [--device] [--cost-center CODE]    URL as ANTHROPIC_BASE_URL
   tollbook login     switch CODE | token | status | logout
   tollbook journal   drain|show DIR

@@ -23,6 +23,7 @@ type observed struct {
 	metering  *app.Metering
 	records   *app.Log             // nil where no jobs run
 	notices   *app.Notices         // the same
+	packets   *app.Packets         // the same
 	provider  *app.ProviderReports // the same
 	gateway   *gateway.Gateway     // nil where none runs
 	spans     *span.Exporter       // nil where none are sent
@@ -55,6 +56,11 @@ func (o *observed) Collect(ch chan<- prometheus.Metric) {
 		s.counter("log_witness_failures_total", "Times a witness was asked here and did not see the head.", failed)
 		s.counter("log_witness_refusals_total", "Of them, those where it said that it has seen another log of that name.", refused)
 		s.gauge("log_witnesses_behind", "Logs that a witness was behind with when it was last asked here.", float64(behind))
+	}
+	if o.packets != nil {
+		for _, c := range o.packets.Counts() {
+			s.counter("packets_total", "Attempts made here to deliver a packet, by the kind of its recipient and how they ended.", c.Count, "kind", c.Kind, "outcome", string(c.Outcome))
+		}
 	}
 	if o.provider != nil {
 		for _, c := range o.provider.Counts() {

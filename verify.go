@@ -13,6 +13,7 @@ import (
 
 	"tollbook/app/auditlog"
 	"tollbook/app/confirmation"
+	"tollbook/app/export/packet"
 	"tollbook/app/witness"
 )
 
@@ -29,7 +30,7 @@ type verification struct {
 	heldSigned bool // by a key that is trusted
 }
 
-// commandVerify checks an export of the audit log offline: it needs the file, and the
+// commandVerify checks a packet, or an export of the audit log, offline: it needs the file, and the
 // log's public key from elsewhere.
 func commandVerify(args []string, out io.Writer) error {
 	files := map[string]*string{"log-keys": new(string), "issuer-keys": new(string), "witness-keys": new(string), "checkpoint": new(string)}
@@ -50,7 +51,7 @@ func commandVerify(args []string, out io.Writer) error {
 		rest = append([]string{path}, rest...)
 	}
 	if len(rest) != 1 {
-		return misuse("verify takes one PATH: an export of the audit log, as a zip or unpacked")
+		return misuse("verify takes one PATH: a packet, or an export of the audit log, as a zip or unpacked")
 	}
 	var v verification
 	for name, read := range map[string]func([]byte) error{
@@ -78,6 +79,9 @@ func commandVerify(args []string, out io.Writer) error {
 	bundle, closeBundle, err := openBundle(rest[0])
 	if err != nil {
 		return err
+	}
+	if packet.Is(bundle) {
+		return errors.Join(v.packet(rest[0], bundle, out), closeBundle())
 	}
 	err = v.check(bundle)
 	if err = errors.Join(err, closeBundle()); err != nil {

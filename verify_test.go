@@ -15,6 +15,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/auditlog"
 	"tollbook/app/confirmation"
+	"tollbook/app/period"
 	"tollbook/app/secret"
 )
 
@@ -128,4 +129,48 @@ func TestALogKeyIsAKeyOfItsOwn(t *testing.T) {
 	require.NotContains(t, fault(secret.NewMaster().Reveal()), "TOLLBOOK_LOG_KEY")
 	require.Contains(t, fault("short"), "TOLLBOOK_LOG_KEY cannot be used: It should be 32 random bytes in base64")
 	require.Contains(t, fault(master), "TOLLBOOK_LOG_KEY is the master key")
+}
+
+// TestVerifyChecksAPacket builds one as a company does, and checks it as whoever was sent it does.
+func TestVerifyChecksAPacket(t *testing.T) {
+	t.Parallel()
+	s := openHouse(t, func(s *settings) { s.LogKey = secret.NewMaster() })
+	s.tenant(t, "acme", "http://127.0.0.1:9", "sk-test")
+	list, err := s.tenants.List(t.Context())
+	require.NoError(t, err)
+	who := app.Command(list[0].ID)
+	made, fresh, err := s.packets.Build(t.Context(), who, period.MonthOf(time.Now()).Previous(), "")
+	require.NoError(t, err)
+	require.True(t, fresh)
+	down, err := s.packets.Download(t.Context(), who, made, "")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	path, keys := filepath.Join(dir, down.Name), filepath.Join(dir, "keys.txt")
+	require.NoError(t, os.WriteFile(path, down.Content, 0o600))
+	view, err := s.records.Read(t.Context(), who, app.LogQuery{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(keys, []byte(strings.Join(view.State.Keys, "\n")), 0o600))
+	said := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		err := run(t.Context(), append([]string{"verify"}, args...), &out, io.Discard)
+		return out.String(), err
+	}
+	text, err := said(path, "--log-keys", keys)
+	require.NoError(t, err)
+	require.Contains(t, text, "GOOD "+path)
+	require.Contains(t, text, "from --log-keys")
+	require.Contains(t, text, "DRAFT")
+	_, err = said(path, "--checkpoint", keys)
+	require.ErrorContains(t, err, "--log-keys alone")
+
+	unpacked := filepath.Join(dir, "unpacked")
+	archive, err := zip.NewReader(bytes.NewReader(down.Content), int64(len(down.Content)))
+	require.NoError(t, err)
+	require.NoError(t, os.CopyFS(unpacked, archive))
+	_, err = said(unpacked)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(unpacked, "VERIFY.txt"), []byte("trust me"), 0o600))
+	text, err = said(unpacked, "--log-keys", keys)
+	require.ErrorContains(t, err, "VERIFY.txt: its bytes are not those")
+	require.Contains(t, text, "BAD")
 }

@@ -89,6 +89,9 @@ const (
 
 	changeOffboarding = "offboarding"
 
+	changeRecipient    = "packet_recipient"
+	changeRecipientEnd = "packet_recipient_end"
+
 	changeTenantSuspension = "tenant_suspension"
 	changeTenantResumption = "tenant_resumption"
 )
@@ -127,6 +130,7 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeMutes:       "mute",
 	changePolicies:    "policy",
 	changeDelegation:  "delegation", changeDelegationEnd: "delegation",
+	changeRecipient: "recipient", changeRecipientEnd: "recipient",
 }
 
 func objectOf(kind string) string {

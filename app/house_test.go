@@ -83,6 +83,7 @@ type house struct {
 	invoices  *app.Invoices
 	days      *app.Reconciliations
 	closing   *app.Closing
+	packets   *app.Packets
 	one, two  *company
 }
 
@@ -144,6 +145,9 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	h.invoices = app.NewInvoices(h.clone.DB, h.access, h.changes)
 	h.days = app.NewReconciliations(h.clone.DB, h.access, h.changes, h.members)
 	h.closing = app.NewClosing(h.clone.DB, h.access, h.changes, h.members)
+	h.packets = app.NewPackets(h.clone.DB, h.access, h.changes, h.approvals, h.members, h.log, ring, app.PacketRules{
+		Mail: true, PublicURL: "https://tollbook.test", Development: true, Version: "v1", Words: func(kind string) string { return "the " + kind },
+	})
 	h.metering, err = app.NewMetering(h.clone.DB)
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)

@@ -101,6 +101,7 @@ func appendOnly() []string {
 		"tolerance_version", "reconciliation", "reconciliation_item", "reconciliation_sign_off", "variance", "variance_step", "spend_elsewhere", "spend_elsewhere_line",
 		"provider_source", "provider_pull", "provider_page", "provider_pull_end", "provider_figure", "provider_name",
 		"retention_term", "legal_hold", "legal_hold_end", "tombstone", "tombstone_batch", "tenant_export", "offboarding",
+		"packet", "packet_file", "packet_seal", "packet_recipient", "packet_recipient_end", "packet_delivery", "packet_step", "packet_ask", "packet_ask_end",
 	}
 }
 

@@ -47,9 +47,11 @@ func options(args river.JobArgs) *river.InsertOpts {
 			Queue: queueNormal, MaxAttempts: 10,
 			UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: 24 * time.Hour, ByState: rivertype.JobStates()},
 		}
+	case job.SchedulePackets: // the clock asks each minute, and what is due is due to the hour
+		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: scheduleEvery, ByState: rivertype.JobStates()}}
 	case job.WitnessLog: // the clock asks again, each minute that one is behind
 		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: 4, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
-	case job.DeliverNotice:
+	case job.DeliverNotice, job.DeliverPacket:
 		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: deliverTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.PullReports:
 		return &river.InsertOpts{Queue: queuePull, MaxAttempts: pullTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
@@ -111,6 +113,8 @@ func (d *DB) EnqueueNow(ctx context.Context, jobs ...Job) error {
 
 const (
 	tickEvery = time.Minute
+	// scheduleEvery bounds how late a packet is that is due.
+	scheduleEvery = 5 * time.Minute
 	// deliverTries is more than the attempts that app/notice allows a round, by those that
 	// ended with their process.
 	deliverTries = 2 * notice.MaxTries

@@ -71,9 +71,15 @@ type scene struct {
 	attachment id.Attachment
 	channel    id.Channel
 	delivery   id.Delivery
-	decision   id.Decision
-	rated      pricing.Rated
-	month      period.Month
+	packet     id.Packet
+	packetAsk  id.Record
+	recipient  id.Recipient
+
+	packetDelivery id.Delivery
+
+	decision id.Decision
+	rated    pricing.Rated
+	month    period.Month
 }
 
 func (s *scene) mark(what string) string { return s.slug + "-" + what }
@@ -143,6 +149,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.decisions(t, tx)
 		s.adjustments(t, tx)
 		s.journal(t, tx)
+		s.packets(t, tx)
 		s.pulls(t, tx)
 		s.exports(t, tx)
 		s.invoices(t, tx)
@@ -318,6 +325,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingAdjustments())
 	maps.Copy(all, readingRetention())
 	maps.Copy(all, readingJournal())
+	maps.Copy(all, readingPackets())
 	maps.Copy(all, readingProvider())
 	maps.Copy(all, readingExports())
 	maps.Copy(all, readingInvoices())

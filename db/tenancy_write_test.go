@@ -33,6 +33,7 @@ func writing() map[string]query {
 	maps.Copy(all, writingAdjustments())
 	maps.Copy(all, writingRetention())
 	maps.Copy(all, writingJournal())
+	maps.Copy(all, writingPackets())
 	maps.Copy(all, writingProvider())
 	maps.Copy(all, writingExports())
 	maps.Copy(all, writingInvoices())

@@ -37,6 +37,8 @@ func plainBytes() []string {
 		"gl_actuals.content", "gl_actuals.digest",
 		"sharing_version.rules", "invoice.canonical", "invoice.digest", "invoice_paper.sha256", "invoice_paper.content", "allocation.canonical", "allocation.digest",
 		"close_sign_off.facts", "close_sign_off.digest", "close_fall.facts", "close_freeze.canonical", "close_freeze.digest",
+		"packet.figures_digest", "packet.manifest", "packet.manifest_digest", "packet.snapshot", "packet_file.content", "packet_file.content_digest",
+		"packet_seal.record", "packet_seal.proof", "packet_seal.checkpoint", "packet_seal.keys", "packet_seal.archive_digest", "packet_delivery.content_digest",
 		"issuer_key_set.digest", "issuer_key_set.document", "decision_document.digest", "decision_document.document",
 		"decision_confirmation.key_set_digest", "decision_confirmation.token_digest", "decision_confirmation.claims_digest", "decision_confirmation.signature",
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -28,8 +29,10 @@ const MailPath = "/mail"
 
 const (
 	maxCaught      = 200
-	maxCaughtBytes = 256 << 10
-	mailWithin     = 10 * time.Second
+	maxCaughtBytes = 24 << 20
+	// maxAttached bounds what all attachments take of memory together: the oldest go first.
+	maxAttached = 64 << 20
+	mailWithin  = 10 * time.Second
 )
 
 //go:embed mailpage
@@ -56,6 +59,13 @@ type Caught struct {
 	Text                string
 	HTML                string
 	MessageID, Delivery string
+	Attached            []Attached
+}
+
+// Attached is a file that came with a mail.
+type Attached struct {
+	Name    string
+	Content []byte // empty once newer ones took its room
 }
 
 // CatchMail starts a postbox on a port of its own.
@@ -141,6 +151,20 @@ func (p *Postbox) put(one Caught) {
 	if p.caught = append(p.caught, one); len(p.caught) > maxCaught {
 		p.caught = p.caught[1:]
 	}
+	p.forget()
+}
+
+// forget lets the oldest attachments go where all of them take too much.
+func (p *Postbox) forget() {
+	room := maxAttached
+	for i := range slices.Backward(p.caught) {
+		for k := range p.caught[i].Attached {
+			a := &p.caught[i].Attached[k]
+			if room -= len(a.Content); room < 0 {
+				a.Content = nil
+			}
+		}
+	}
 }
 
 // Mails lists what was caught, newest first.
@@ -169,28 +193,46 @@ func open(content []byte) (Caught, error) {
 	}
 	one := Caught{From: decode("From"), To: decode("To"), Subject: decode("Subject"), MessageID: m.Header.Get("Message-Id"), Delivery: m.Header.Get("X-Tollbook-Delivery")}
 	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/alternative" {
+	if err != nil || !strings.HasPrefix(kind, "multipart/") {
 		text, err := io.ReadAll(m.Body)
 		one.Text = string(text)
 		return one, err //nolint:wrapcheck // of a reader in memory
 	}
-	reader := multipart.NewReader(m.Body, params["boundary"])
+	return one, one.parts(m.Body, params["boundary"])
+}
+
+// parts reads text, page and attachments; those of a part that has parts too.
+func (c *Caught) parts(from io.Reader, boundary string) error {
+	reader := multipart.NewReader(from, boundary)
 	for {
 		part, err := reader.NextRawPart()
 		if errors.Is(err, io.EOF) {
-			return one, nil
+			return nil
 		}
 		if err != nil {
-			return Caught{}, fmt.Errorf("read mail: %w", err)
+			return fmt.Errorf("read mail: %w", err)
 		}
-		body, err := io.ReadAll(quotedprintable.NewReader(part))
+		if kind, params, err := mime.ParseMediaType(part.Header.Get("Content-Type")); err == nil && strings.HasPrefix(kind, "multipart/") {
+			if err := c.parts(part, params["boundary"]); err != nil {
+				return err
+			}
+			continue
+		}
+		body := io.Reader(quotedprintable.NewReader(part))
+		if strings.EqualFold(part.Header.Get("Content-Transfer-Encoding"), "base64") {
+			body = base64.NewDecoder(base64.StdEncoding, part)
+		}
+		content, err := io.ReadAll(body)
 		if err != nil {
-			return Caught{}, fmt.Errorf("read mail: %w", err)
+			return fmt.Errorf("read mail: %w", err)
 		}
-		if strings.HasPrefix(part.Header.Get("Content-Type"), "text/html") {
-			one.HTML = string(body)
-		} else {
-			one.Text = string(body)
+		switch {
+		case part.FileName() != "":
+			c.Attached = append(c.Attached, Attached{Name: part.FileName(), Content: content})
+		case strings.HasPrefix(part.Header.Get("Content-Type"), "text/html"):
+			c.HTML = string(content)
+		default:
+			c.Text = string(content)
 		}
 	}
 }
@@ -216,6 +258,7 @@ func (p *Postbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	list := p.Mails()
 	text, page := strings.CutSuffix(path, "/page")
+	text, file, attached := strings.Cut(text, "/attached/")
 	view := struct {
 		Mails []Caught
 		One   *Caught
@@ -233,6 +276,10 @@ func (p *Postbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if attached {
+		view.One.send(w, file)
+		return
+	}
 	head.Set("Content-Type", "text/html; charset=utf-8")
 	if page {
 		// A mail styles itself where it stands, and may do nothing else; its link opens outside.
@@ -243,4 +290,17 @@ func (p *Postbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := p.form.Execute(w, view); err != nil {
 		http.Error(w, "the page of mail cannot be shown", http.StatusInternalServerError)
 	}
+}
+
+// send sends an attachment as a file that is not opened in place.
+func (c *Caught) send(w http.ResponseWriter, name string) {
+	for i := range c.Attached {
+		if a := &c.Attached[i]; a.Name == name && len(a.Content) > 0 {
+			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", a.Name))
+			_, _ = w.Write(a.Content)
+			return
+		}
+	}
+	http.Error(w, "there is no such attachment", http.StatusNotFound)
 }

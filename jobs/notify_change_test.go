@@ -42,6 +42,7 @@ type house struct {
 	ahead    atomic.Int64 // of the database's clock
 	workers  func(hooks *deliver.Hooks) *river.Workers
 	notices  *app.Notices
+	packets  *app.Packets
 	approval *app.Approvals
 	members  *app.Members
 	signIns  *app.SignIns
@@ -124,6 +125,7 @@ func build(t *testing.T) *house {
 	require.NoError(t, err)
 	adjustments, err := app.NewAdjustments(h.clone.DB, access, changes, app.NewReports(h.clone.DB, access, ring))
 	require.NoError(t, err)
+	h.packets = app.NewPackets(h.clone.DB, access, changes, h.approval, h.members, records, ring, app.PacketRules{Mail: true, Development: true, PublicURL: "https://t.test", Version: "v1", Words: func(k string) string { return k }})
 	for slug, tenant := range map[string]*id.Tenant{"one": &h.one, "two": &h.two} {
 		*tenant, err = tenants.Create(t.Context(), slug, "Company "+slug, time.Now().AddDate(0, -1, 0))
 		require.NoError(t, err)
@@ -144,7 +146,7 @@ func build(t *testing.T) *house {
 	require.NoError(t, err)
 	h.office = deliver.NewOffice(mail, deliver.NewHooks(true, deliver.HookWithin, time.Now))
 	h.workers = func(hooks *deliver.Hooks) *river.Workers {
-		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), app.NewClosing(h.clone.DB, access, changes, h.members), app.NewRetentions(h.clone.DB, access, changes), deliver.NewOffice(mail, hooks), h.reports, anthropicadmin.New(anthropicadmin.Config{
+		return jobs.Workers(app.NewAudit(h.clone.DB, slog.New(slog.DiscardHandler)), records, prices, h.approval, h.notices, adjustments, app.NewBooks(h.clone.DB, access, changes, slog.New(slog.DiscardHandler)), app.NewClosing(h.clone.DB, access, changes, h.members), app.NewRetentions(h.clone.DB, access, changes), h.packets, deliver.NewOffice(mail, hooks), h.reports, anthropicadmin.New(anthropicadmin.Config{
 			Ask: http.DefaultTransport.RoundTrip, Now: time.Now, Version: "test", Rows: pageRows, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		}), app.NewReconciliations(h.clone.DB, access, changes, h.members))
 	}

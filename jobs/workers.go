@@ -10,8 +10,8 @@ import (
 )
 
 // Workers registers every worker there is.
-func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, closing *app.Closing, retentions *app.Retentions, office *deliver.Office,
-	reports *app.ProviderReports, client *anthropicadmin.Client, reconciliations *app.Reconciliations,
+func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.Approvals, notices *app.Notices, adjustments *app.Adjustments, books *app.Books, closing *app.Closing, retentions *app.Retentions, packets *app.Packets,
+	office *deliver.Office, reports *app.ProviderReports, client *anthropicadmin.Client, reconciliations *app.Reconciliations,
 ) *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sequenceAudit{audit: audit})
@@ -31,6 +31,9 @@ func Workers(audit *app.Audit, log *app.Log, prices *app.Prices, approvals *app.
 	river.AddWorker(workers, &settlePrices{adjustments: adjustments})
 	river.AddWorker(workers, &notifyChange{notices: notices})
 	river.AddWorker(workers, &deliverNotice{notices: notices, office: office})
+	river.AddWorker(workers, &buildPacket{packets: packets})
+	river.AddWorker(workers, &schedulePackets{packets: packets})
+	river.AddWorker(workers, &deliverPacket{packets: packets, office: office})
 	river.AddWorker(workers, &pullReports{reports: reports, client: client})
 	return workers
 }

@@ -85,6 +85,8 @@ func witnessKind(k witness.Kind) string {
 		return "Witness, another log"
 	case witness.Timestamp:
 		return "Witness, timestamp"
+	case witness.Packet:
+		return "Witness, by a packet"
 	}
 	return "Witness"
 }

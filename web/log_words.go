@@ -58,6 +58,10 @@ func logFamilies() []logFamily {
 			{"reconciliation.made", "Day reconciled"}, {"variance.found", "Variance found"}, {"variance.gone", "Variance not found any more"},
 		}},
 		{"Closes", "close.", []logWord{{"close.signed", "Step of a close signed"}, {"close.sign_off_fell", "Signature of a close fell"}}},
+		{"Packets", "packet.", []logWord{
+			{"packet.asked", "Packet asked for"}, {"packet.built", "Packet built"}, {"packet.downloaded", "Packet downloaded"}, {"packet.due", "Packet due to a recipient"}, {"packet.delivered", "Packet delivered"},
+			{"packet.resent", "Packet sent again"},
+		}},
 		{"Issuers’ keys", "issuer.", []logWord{{"issuer.keys", "Issuer’s key set kept"}}},
 		{"Provider", "", []logWord{
 			{"upstream.tested", "Provider tested"}, {"provider.pulled", "Provider report pulled"}, {"provider.asked", "Provider report asked for"}, {"provider.pull_failed", "Pull of a provider report failed"},
@@ -192,6 +196,8 @@ func changeKinds() []changeKind {
 		{"period_close", "lock or close of a month", "change", ownPage},
 		{"period_reopen", "reopening of a month", "change", ownPage},
 		{"close_waiver", "step of a close that is left out", "change", ownPage},
+		{"packet_recipient", "recipient of packets", "recipient", always(recipientsPath)},
+		{"packet_recipient_end", "end of a recipient of packets", "recipient", always(recipientsPath)},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -320,9 +326,14 @@ func (v *visit) about(e *app.LogEntry) link {
 		one := shown("reconciliation", variancesPath+"/"+e.Subject)
 		one.Label = "Variance " + d.text("number")
 		return one
+	case prefix == "pkt":
+		return shown("packet", "/packets/"+e.Subject)
+	case e.Action == "packet.due" || e.Action == "packet.delivered" || e.Action == "packet.resent":
+		return shown("packet", "/packets/"+d.text("packet"))
 	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
 		one := shown("source", "/settings/provider/pulls/"+e.Subject)
 		one.Label = "Pull " + d.text("number")
+		return one
 	case e.Action == "journal.exported":
 		one := shown("export", "/exports/"+e.Subject)
 		one.Label = d.text("external_id")
@@ -382,9 +393,27 @@ func (v *visit) decided(d recordDetail) bool {
 	return governed && d.text("approved_by") != approval.RuleNoPolicy && v.web.areas.Approvals.Reads(v.who, d.text("kind"))
 }
 
+// namedDetail names what a record says in a line where that is its detail as it stands.
+func namedDetail(action string) []string {
+	switch family, _, _ := strings.Cut(action, "."); {
+	case family == "packet":
+		return []string{"period", "scope", "revision", "state", "file", "kind"}
+	case action == "provider.pulled", action == "provider.pull_failed":
+		return []string{"report", "day", "state", "reason"}
+	case action == "upstream.tested":
+		return []string{"outcome", "detail"}
+	case family == "login":
+		return []string{"cost_center", "before"}
+	}
+	return nil
+}
+
 // inShort is what else a record says, in a line.
 func inShort(e *app.LogEntry) string {
 	d := detailOf(e)
+	if names := namedDetail(e.Action); names != nil {
+		return d.joined(names...)
+	}
 	switch family, _, _ := strings.Cut(e.Action, "."); {
 	case e.Action == "change.decision_asked" || e.Action == "issuer.keys":
 		return d.text("issuer")
@@ -412,14 +441,8 @@ func inShort(e *app.LogEntry) string {
 		return lower(ui.Words(d.text("state")))
 	case family == "log":
 		return d.ofLog(e.Action)
-	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
-		return d.joined("report", "day", "state", "reason")
-	case e.Action == "upstream.tested":
-		return d.joined("outcome", "detail")
 	case family == "sign_in":
 		return d.text("issuer")
-	case family == "login":
-		return d.joined("cost_center", "before")
 	case e.Action == "sessions.ended":
 		return d.count("sessions", "session")
 	case family == "role":

@@ -131,6 +131,9 @@ func (v *visit) frame(title string) ui.Frame {
 			add(p.label, p.url)
 		}
 	}
+	if v.may("packet", "read") {
+		add("Packets", packetsPath)
+	}
 	if v.may("change", "read") {
 		add("Changes", "/changes")
 		f.Nav[len(f.Nav)-1].Count = v.waiting()

@@ -57,6 +57,7 @@ type Areas struct {
 	Retentions   *app.Retentions
 	Offboardings *app.Offboardings
 	Books        *app.Books
+	Packets      *app.Packets
 	Invoices     *app.Invoices
 	Provider     *app.ProviderReports
 	Exports      *app.Exports

@@ -125,6 +125,7 @@ func newWorld(t *testing.T, change ...func(*web.Config)) *world {
 	require.NoError(t, err)
 	w.areas.Reconciliations = app.NewReconciliations(clone.DB, access, changes, members)
 	w.areas.Books = app.NewBooks(clone.DB, access, changes, slog.New(slog.DiscardHandler))
+	w.areas.Packets = app.NewPackets(clone.DB, access, changes, w.areas.Approvals, members, records, ring, app.PacketRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Version: "test", Words: web.ChangeWords})
 	w.areas.Provider = app.NewProviderReports(clone.DB, changes, members, w.areas.Tenants, ring)
 	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
 	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
@@ -257,6 +258,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	w.books(t, c)
 	w.reports(t, c)
 	w.invoices(t, c)
+	w.packets(t, c)
 	w.exports(t, c, prefix)
 	w.reconciled(t, c)
 	return c
@@ -421,7 +423,7 @@ func (c *company) path(t *testing.T, route string) string {
 		require.NotEmpty(t, thing, "say in world.people what :id of %s is", route)
 		route = before + "/" + thing + after
 	}
-	route = strings.NewReplacer(":day", reconciledDay, ":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":system", "workday", ":period", "2026-11", ":step", "usage", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
+	route = strings.NewReplacer(":name", "summary.pdf", ":day", reconciledDay, ":slug", c.slug, ":file", c.file.String(), ":node", "SUSPENSE", ":place", "1", ":system", "workday", ":period", "2026-11", ":step", "usage", ":issuer", "iss_none", ":company", c.tenant.String(), ":tenant/*", c.tenant.String()+"/checkpoint", "/problems/:code", "/problems/internal", "/join/:code", "/join/"+c.invited.Code.Reveal()).Replace(route)
 	require.NotContains(t, route, ":", "say in company.path what the parameter is")
 	return route
 }
@@ -480,6 +482,20 @@ func (w *world) books(t *testing.T, c *company) {
 	require.NoError(t, err)
 	c.things["/journal"] = page.Entries[0].ID.String()
 	c.words = append(c.words, page.Entries[0].ID.String(), page.Entries[0].Digest)
+}
+
+// packets builds one of the month before.
+func (w *world) packets(t *testing.T, c *company) {
+	t.Helper()
+	made, _, err := w.areas.Packets.Build(t.Context(), app.Command(c.tenant), period.MonthOf(now()).Previous(), "")
+	require.NoError(t, err)
+	c.things["/packets"] = made.String()
+	down, err := w.areas.Packets.Download(t.Context(), app.Command(c.tenant), made, "")
+	require.NoError(t, err)
+	c.words = append(c.words, made.String(), down.SHA256)
+	ask, err := w.areas.Packets.Ask(t.Context(), app.Command(c.tenant), period.MonthOf(now()).Previous(), "")
+	require.NoError(t, err)
+	c.things["/packets/asked"], c.things["/packets/deliveries"], c.things["/packets/recipients"] = ask.String(), id.NewDelivery(now()).String(), id.NewRecipient(now()).String()
 }
 
 // reports gives a company a pull of what its provider reports of a day.

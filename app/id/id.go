@@ -173,6 +173,8 @@ type (
 	allocation struct{}
 	run        struct{}
 	variance   struct{}
+	packet     struct{}
+	recipient  struct{}
 )
 
 // Prefix implements Kind.
@@ -293,6 +295,12 @@ func (run) Prefix() string { return "run_" }
 // Prefix implements Kind.
 func (variance) Prefix() string { return "var_" }
 
+// Prefix implements Kind.
+func (packet) Prefix() string { return "pkt_" }
+
+// Prefix implements Kind.
+func (recipient) Prefix() string { return "rcp_" }
+
 // The identifier types.
 type (
 	Tenant    = Of[tenant]
@@ -336,6 +344,8 @@ type (
 	Allocation = Of[allocation]
 	Run        = Of[run]
 	Variance   = Of[variance]
+	Packet     = Of[packet]
+	Recipient  = Of[recipient]
 )
 
 // NewTenant and its siblings make a fresh identifier at now.
@@ -407,6 +417,12 @@ func NewAllocation(now time.Time) Allocation { return New[allocation](now) }
 // NewEntry makes a journal entry's id.
 func NewEntry(now time.Time) Entry { return New[entry](now) }
 
+// NewPacket makes a packet's id.
+func NewPacket(now time.Time) Packet { return New[packet](now) }
+
+// NewRecipient makes the id of somebody who is sent packets.
+func NewRecipient(now time.Time) Recipient { return New[recipient](now) }
+
 // NewPull makes the id of one fetch of a provider's report.
 func NewPull(now time.Time) Pull { return New[pull](now) }
 
@@ -463,6 +479,12 @@ func ParseTenant(text string) (Tenant, error) { return Parse[tenant](text) }
 
 // ParseInvoice reads an invoice's id.
 func ParseInvoice(text string) (Invoice, error) { return Parse[invoice](text) }
+
+// ParsePacket reads a packet's id.
+func ParsePacket(text string) (Packet, error) { return Parse[packet](text) }
+
+// ParseRecipient reads the id of somebody who is sent packets.
+func ParseRecipient(text string) (Recipient, error) { return Parse[recipient](text) }
 
 // ParseEntry reads a journal entry's id.
 func ParseEntry(text string) (Entry, error) { return Parse[entry](text) }

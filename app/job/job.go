@@ -165,3 +165,32 @@ type DeliverNotice struct {
 
 // Kind implements River's JobArgs.
 func (DeliverNotice) Kind() string { return "deliver_notice" }
+
+// BuildPacket builds a packet that somebody asked for; Ask is the record of that.
+type BuildPacket struct {
+	Tenant string `json:"tenant"`
+	Ask    string `json:"ask"`
+}
+
+// Kind implements River's JobArgs.
+func (BuildPacket) Kind() string { return "build_packet" }
+
+// SchedulePackets builds and sends what recipients are due by their schedules and by the
+// close of months.
+type SchedulePackets struct {
+	Tenant string `json:"tenant"`
+}
+
+// Kind implements River's JobArgs.
+func (SchedulePackets) Kind() string { return "schedule_packets" }
+
+// DeliverPacket takes one packet to its recipient. Rounds count from 1; each time somebody
+// asks for it to be sent again begins another.
+type DeliverPacket struct {
+	Tenant   string `json:"tenant"`
+	Delivery string `json:"delivery"`
+	Round    int    `json:"round"`
+}
+
+// Kind implements River's JobArgs.
+func (DeliverPacket) Kind() string { return "deliver_packet" }

@@ -37,7 +37,7 @@ type Sight struct {
 
 // FileName names the file of what came back: openssl and others read them as they are.
 func FileName(size int64, n int, kind Kind) string {
-	end := map[Kind]string{Object: ".checkpoint", Log: ".cosignature", Timestamp: ".tsr"}[kind]
+	end := map[Kind]string{Object: ".checkpoint", Packet: ".checkpoint", Log: ".cosignature", Timestamp: ".tsr"}[kind]
 	return path.Join(Directory, strconv.FormatInt(size, 10)+"-"+strconv.Itoa(n)+end)
 }
 
@@ -145,7 +145,7 @@ const maxName = 4096
 
 func (k *Keys) check(sight *Sight, head, answer []byte) (time.Time, Proof, error) {
 	switch sight.Kind {
-	case Object:
+	case Object, Packet:
 		if !bytes.Equal(head, answer) {
 			return time.Time{}, "", ErrOther
 		}

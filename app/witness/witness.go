@@ -17,6 +17,7 @@ const (
 	Object    Kind = "object"    // an object store that keeps a head and lets nobody take it away
 	Log       Kind = "log"       // another log, which sees that this one only grows
 	Timestamp Kind = "timestamp" // an authority that says when it was shown a head's digest
+	Packet    Kind = "packet"    // whoever was sent a packet, which holds the head that seals it
 )
 
 // MaxReceipt bounds what a witness answers, in bytes.

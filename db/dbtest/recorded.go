@@ -35,6 +35,9 @@ func unrecorded() map[string]string {
 		"provider_pull":        "how it ended is recorded",
 		"provider_page":        "the record of its pull's end holds the digest over all pages",
 		"notice_delivery":      "a letter due for what is recorded",
+		"packet_seal":          "what the log says of a packet, whose record came before",
+		"packet_ask_end":       "what came of an ask that is recorded; a packet that was built is recorded itself",
+		"packet_step":          "an attempt to deliver a packet is a row of its own that stays; that it arrived, and sending again, are recorded",
 		"notice_step":          "an attempt to deliver one is a row of its own that stays; sending again is recorded",
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"tollbook/app/notice"
 )
 
-//go:embed mail/notice.html mail/notice.txt
+//go:embed mail/notice.html mail/notice.txt mail/packet.html mail/packet.txt
 var forms embed.FS
 
 // worded is a letter as it is read.

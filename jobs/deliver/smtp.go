@@ -151,6 +151,11 @@ func (s *SMTP) Send(ctx context.Context, id string, l *app.Letter) notice.Outcom
 	if err != nil {
 		return notice.Outcome{Permanent: true, Answer: "The message could not be made: " + plain(err)}
 	}
+	return s.dialogue(ctx, message)
+}
+
+// dialogue takes a message to the server.
+func (s *SMTP) dialogue(ctx context.Context, message *gomail.Msg) notice.Outcome {
 	client, err := s.client()
 	if err != nil {
 		return notice.Outcome{Answer: plain(err)}
@@ -175,11 +180,16 @@ func (s *SMTP) message(id string, l *app.Letter) (*gomail.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.envelope(id, l.ToName, l.To, words)
+}
+
+// envelope is a message with its words; it has the same id at every attempt.
+func (s *SMTP) envelope(id, name, to string, words worded) (*gomail.Msg, error) {
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := m.FromFormat(s.From.Name, s.From.Address); err != nil {
 		return nil, fmt.Errorf("sender: %w", err)
 	}
-	if err := m.AddToFormat(line(l.ToName), l.To); err != nil {
+	if err := m.AddToFormat(line(name), to); err != nil {
 		return nil, fmt.Errorf("recipient: %w", err)
 	}
 	m.Subject(words.subject)

@@ -1,0 +1,128 @@
+package app_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tollbook/app"
+	"tollbook/app/fault"
+	"tollbook/app/id"
+)
+
+// recipient proposes one as finance and decides about it as the controller.
+func (h *house) recipient(t *testing.T, fin, cfo app.Actor, want app.RecipientAsk) {
+	t.Helper()
+	made, err := h.packets.AddRecipient(t.Context(), fin, want, "the close")
+	require.NoError(t, err)
+	_, err = h.approveChange(t, cfo, made.ChangeView)
+	require.NoError(t, err)
+}
+
+func (h *house) scheduled(t *testing.T, c *company) string {
+	t.Helper()
+	_, err := h.packets.Schedule(t.Context(), c.tenant)
+	require.NoError(t, err)
+	return h.text(t, `select coalesce(string_agg(r.label || ' ' || to_char(p.month, 'YYYY-MM') || ' ' || p.state || p.revision || p.scope_code, ', ' order by d.delivery_id), '') from packet_delivery d
+		join packet p using (tenant_id, packet_id) join packet_recipient r on r.tenant_id = d.tenant_id and r.recipient_id = d.recipient_id where d.tenant_id = $1`, c.tenant)
+}
+
+// TestDraftsGoAtTheirHourAndFinalsAtClose moves the clock over a day, a close and a reopening.
+func TestDraftsGoAtTheirHourAndFinalsAtClose(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.twoMonths(t, h.one)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	h.recipient(t, fin, cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "drafts", Address: "a@one.test", Carries: app.CarriesLink, DraftDay: 3, DraftHour: 8})
+	h.recipient(t, fin, cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "part", Address: "b@one.test", Carries: app.CarriesArchive, Scope: "CC-3", DraftDay: 3, DraftHour: 8, Final: true})
+	const zone = "America/New_York"
+	require.NoError(t, h.settings.SetProfile(t.Context(), h.one.who, app.Profile{Name: "Company one", TimeZone: zone, FiscalMonth: time.January}, "where they are"))
+	require.Empty(t, h.scheduled(t, h.one), "November's day 3 was before they were recipients")
+	h.clock.ns.Store(time.Date(2026, 12, 3, 7, 0, 0, 0, location(t, zone)).UnixNano())
+	require.Empty(t, h.scheduled(t, h.one), "not yet")
+	h.clock.ns.Store(time.Date(2026, 12, 3, 8, 0, 1, 0, location(t, zone)).UnixNano())
+	want := "part 2026-11 DRAFT1CC-3, drafts 2026-11 DRAFT1"
+	require.Equal(t, want, h.scheduled(t, h.one))
+	h.flush(t, h.one, h.one.event(november(4), "CC-3", costs(250_000)))
+	require.Equal(t, want, h.scheduled(t, h.one), "one draft a month")
+	h.accrue(t, h.one)
+	h.closed(t, h.one)
+	want += ", part 2026-11 FINAL2CC-3"
+	require.Equal(t, want, h.scheduled(t, h.one))
+	require.Equal(t, want, h.scheduled(t, h.one))
+	// Reopened, corrected and closed again: another revision, which says what changed.
+	h.exec(t, `update period set state = 'open' where tenant_id = $1 and month = '2026-11-01'`, h.one.tenant)
+	h.flush(t, h.one, h.one.event(november(5), "CC-3", costs(250_000)))
+	require.Equal(t, want, h.scheduled(t, h.one), "it is no draft again")
+	h.accrue(t, h.one)
+	h.clock.add(time.Hour)
+	h.closed(t, h.one)
+	require.Equal(t, want+", part 2026-11 FINAL3CC-3", h.scheduled(t, h.one))
+	require.Empty(t, h.scheduled(t, h.two), "the other company hears nothing")
+}
+
+func location(t *testing.T, name string) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation(name)
+	require.NoError(t, err)
+	return zone
+}
+
+func TestWhoMayBeARecipient(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	owner := h.personAt(t, h.one, app.RoleBudgetOwner, "owner", "CC-3")
+	developer := h.person(t, h.one, app.RoleDeveloper, "dev")
+	ask := func(set func(*app.RecipientAsk)) error {
+		want := app.RecipientAsk{Kind: app.RecipientMail, Label: "x", Address: "x@one.test", Carries: app.CarriesArchive, Final: true}
+		set(&want)
+		_, err := h.packets.AddRecipient(t.Context(), fin, want, "x")
+		return err
+	}
+	for code, set := range map[string]func(*app.RecipientAsk){
+		"recipient_label":    func(a *app.RecipientAsk) { a.Label = "" },
+		"recipient_kind":     func(a *app.RecipientAsk) { a.Kind = "fax" },
+		"recipient_carries":  func(a *app.RecipientAsk) { a.Carries = "all" },
+		"recipient_schedule": func(a *app.RecipientAsk) { a.Final = false },
+		"recipient_address":  func(a *app.RecipientAsk) { a.Address = "x@one.test\r\nBcc: y@one.test" },
+		"scope_unknown":      func(a *app.RecipientAsk) { a.Scope = "NOWHERE" },
+		"recipient_store": func(a *app.RecipientAsk) {
+			a.Kind, a.Address, a.Store = app.RecipientS3, "", &app.StoreAddr{Endpoint: "https://s3.test", Bucket: "../x", AccessKey: "k"}
+		},
+		"recipient_member": func(a *app.RecipientAsk) {
+			a.Kind, a.Address, a.Member = app.RecipientPerson, "", developer.Member.String()
+		},
+	} {
+		require.Equal(t, code, fault.From(ask(set)).Code, code)
+	}
+	person := func(who app.Actor, scope string) func(*app.RecipientAsk) {
+		return func(a *app.RecipientAsk) {
+			a.Kind, a.Address, a.Member, a.Scope = app.RecipientPerson, "", who.Member.String(), scope
+		}
+	}
+	require.Equal(t, "recipient_member", fault.From(ask(person(owner, ""))).Code, "an owner of a part is not sent the whole")
+	require.NoError(t, ask(person(owner, "CC-3")))
+	require.NoError(t, ask(person(cfo, "")))
+	_, err := h.packets.AddRecipient(t.Context(), developer, app.RecipientAsk{}, "x")
+	require.ErrorIs(t, err, app.ErrNotAllowed)
+	sealed := h.text(t, `select string_agg(payload, ' ') from (select convert_from(payload, 'UTF8') as payload from change where tenant_id = $1 and kind = 'packet_recipient') c`, h.one.tenant)
+	require.NotContains(t, sealed, "x@one.test", "no address is in a payload")
+
+	// Send goes to who is of the packet's scope alone, and once.
+	h.recipient(t, fin, cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "whole", Address: "w@one.test", Carries: app.CarriesLink, Final: true})
+	h.twoMonths(t, h.one)
+	whole, _ := h.packet(t, h.one, "")
+	part, _ := h.packet(t, h.one, "CC-3")
+	var recipient id.Recipient
+	require.NoError(t, h.admin.QueryRow(`select recipient_id from packet_recipient where label = 'whole'`).Scan(&recipient))
+	sent, err := h.packets.Send(t.Context(), fin, whole, recipient)
+	require.NoError(t, err)
+	require.True(t, sent)
+	sent, err = h.packets.Send(t.Context(), fin, whole, recipient)
+	require.NoError(t, err)
+	require.False(t, sent, "the same packet is due once")
+	_, err = h.packets.Send(t.Context(), fin, part, recipient)
+	require.Equal(t, "recipient_scope", fault.From(err).Code)
+}
