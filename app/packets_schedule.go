@@ -117,7 +117,7 @@ func draftDue(tx *db.Tx, r *db.RecipientRow, zone *time.Location) (*wanted, erro
 	}
 	month := period.MonthOf(time.Date(here.Year(), here.Month(), 1, 0, 0, 0, 0, time.UTC)).Previous()
 	state, err := tx.PeriodState(month)
-	if err != nil || state == period.StateLocked {
+	if err != nil || state.Shut() {
 		return nil, err
 	}
 	sent, err := tx.PacketDeliveries(db.PacketDeliveryFilter{Recipient: r.RecipientID, Month: month, Limit: 1})

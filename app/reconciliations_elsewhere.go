@@ -138,7 +138,7 @@ func (d *elsewhereDocument) read(tx *db.Tx) (month period.Month, lines []db.Spen
 	if err != nil {
 		return month, nil, 0, err
 	}
-	if state == period.StateLocked {
+	if state.Shut() {
 		return month, nil, 0, fault.Invalid("period", "period_closed", "%s is closed: what was spent in it is not stated anew.", month)
 	}
 	nodes, err := nodesOf(tx, month)

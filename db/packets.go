@@ -377,6 +377,6 @@ func (t *Tx) PacketAsk(record id.Record) (PacketAskRow, bool, error) {
 
 // LockedAt is since when the books of a month are locked; found is false while they are not.
 func (t *Tx) LockedAt(m period.Month) (at time.Time, found bool, err error) {
-	found, err = t.row("read period", []any{&at}, `select changed_at from period where tenant_id = $1 and month = $2 and state = 'locked'`, t.Tenant, m.Start())
+	found, err = t.row("read period", []any{&at}, `select changed_at from period where tenant_id = $1 and month = $2 and state in ('locked', 'closed')`, t.Tenant, m.Start())
 	return at, found, err
 }

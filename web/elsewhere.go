@@ -57,7 +57,7 @@ func (w *Web) spentPage(v *visit, status int, month period.Month, view *spentVie
 	}
 	view.Spent, view.Title, view.CSV, view.Once = &e, "Spent elsewhere, "+monthName(month), calendarURL("/reconciliation/elsewhere.csv", month), secret.Mint("form_").Reveal()
 	view.Sub = periodState(e.State, month, w.cfg.Now())
-	view.MayPropose = v.may("elsewhere", "propose") && e.State != period.StateLocked
+	view.MayPropose = v.may("elsewhere", "propose") && !e.State.Shut()
 	view.Columns = strings.Join(reconcile.SpendColumns(), ",")
 	if view.Text == "" {
 		view.Text = view.Columns + "\n"

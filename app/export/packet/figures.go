@@ -29,7 +29,7 @@ const (
 // StateOf is what a packet made of a month in a state of the books is: FINAL once nothing
 // can be posted to it any more.
 func StateOf(books period.State) State {
-	if books == period.StateLocked {
+	if books.Shut() {
 		return Final
 	}
 	return Draft

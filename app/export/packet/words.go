@@ -113,6 +113,8 @@ func booksWords(s period.State) string {
 		return "closing: finance is still posting"
 	case period.StateLocked:
 		return "locked: nothing is posted to it any more"
+	case period.StateClosed:
+		return "closed: nothing is posted to it any more"
 	}
 	return string(s)
 }
