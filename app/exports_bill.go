@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -142,7 +143,7 @@ func billFile(tx *db.Tx, r *db.InvoiceRow, slug string, about export.Manifest) (
 		Total: inv.Total, Entity: cmp.Or(terms.Payer, firstEntity(now)),
 	}
 	b.Lines = billLines(&inv, lines, shares, []*hierarchy.Tree{tree, now})
-	about.Filters = []export.Pair{{Name: "invoice", Value: r.InvoiceID.String()}, {Name: "revision", Value: fmt.Sprint(r.Revision)}, {Name: "allocation", Value: r.AllocationID.String()}}
+	about.Filters = []export.Pair{{Name: "invoice", Value: r.InvoiceID.String()}, {Name: "revision", Value: strconv.Itoa(r.Revision)}, {Name: "allocation", Value: r.AllocationID.String()}}
 	if r.EntryID != nil {
 		about.Entries = []export.Posted{{ID: r.EntryID.String(), Number: r.EntryNumber}}
 	}
@@ -204,7 +205,7 @@ func billID(slug string, r *db.InvoiceRow) string {
 		}
 		return '-'
 	}, r.Number)
-	return strings.Join([]string{"TB", slug[:min(len(slug), maxIDPart)], "bill", number[:min(len(number), 2*maxIDPart)], fmt.Sprint(r.Revision)}, "-")
+	return strings.Join([]string{"TB", slug[:min(len(slug), maxIDPart)], "bill", number[:min(len(number), 2*maxIDPart)], strconv.Itoa(r.Revision)}, "-")
 }
 
 // vendorOf is what a supplier is called by where no id of the ERP is known: its name in

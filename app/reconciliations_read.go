@@ -80,11 +80,11 @@ func (r *Reconciliations) mayRead(who Actor) error {
 	return nil
 }
 
-// MayAct tells whether somebody may take steps, MayReview whether they may review.
-func (r *Reconciliations) MayAct(who Actor) bool { return r.mayAct(who, changeVariance) == nil }
+// takesSteps tells whether somebody may take steps.
+func (r *Reconciliations) takesSteps(who Actor) bool { return r.mayAct(who, changeVariance) == nil }
 
-// MayReview tells whether somebody may review what others explained.
-func (r *Reconciliations) MayReview(who Actor) bool { return r.mayAct(who, changeReview) == nil }
+// mayReview tells whether somebody may review what others explained.
+func (r *Reconciliations) mayReview(who Actor) bool { return r.mayAct(who, changeReview) == nil }
 
 // Calendar lists the days of a month.
 func (r *Reconciliations) Calendar(ctx context.Context, who Actor, month period.Month) (Calendar, error) {
@@ -286,7 +286,7 @@ func (r *Reconciliations) Day(ctx context.Context, who Actor, day time.Time) (Wo
 		return w, err
 	}
 	err := r.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		w = Workbench{ReconciledDay: ReconciledDay{Day: day, State: reconcile.StateNoReport, Bps: -1}, CanAct: r.MayAct(who), CanReview: r.MayReview(who)}
+		w = Workbench{ReconciledDay: ReconciledDay{Day: day, State: reconcile.StateNoReport, Bps: -1}, CanAct: r.takesSteps(who), CanReview: r.mayReview(who)}
 		var c Calendar
 		if err := c.terms(tx); err != nil {
 			return err

@@ -202,7 +202,7 @@ func (r *Reconciliations) Variance(ctx context.Context, who Actor, variance id.V
 		if err != nil {
 			return err
 		}
-		c = VarianceCase{VarianceView: views[0], CanAct: r.MayAct(who)}
+		c = VarianceCase{VarianceView: views[0], CanAct: r.takesSteps(who)}
 		if err := r.caseSteps(tx, &c, who); err != nil {
 			return err
 		}
@@ -258,7 +258,7 @@ func (r *Reconciliations) caseSteps(tx *db.Tx, c *VarianceCase, who Actor) error
 		}
 		c.Steps = append(c.Steps, view)
 	}
-	c.CanReview = r.MayReview(who) && (v.Standing == reconcile.StandingExplained || v.Standing == reconcile.StandingAdjusted) && !slices.Contains(v.By, who.Person)
+	c.CanReview = r.mayReview(who) && (v.Standing == reconcile.StandingExplained || v.Standing == reconcile.StandingAdjusted) && !slices.Contains(v.By, who.Person)
 	return nil
 }
 

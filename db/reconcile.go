@@ -176,7 +176,7 @@ func (t *Tx) AddDaySignOff(r *DaySignOffRow) error {
 		t.Tenant, r.RunID, r.Part, r.Actor, r.PersonID, r.ChangeID, t.Now)
 }
 
-// SignOffs lists who signed reconciliations of days in a span, the earliest first: also those
+// DaySignOffs lists who signed reconciliations of days in a span, the earliest first: also those
 // that do not count any more.
 func (t *Tx) DaySignOffs(from, to time.Time) ([]DaySignOffRow, error) {
 	var rows []DaySignOffRow

@@ -282,6 +282,37 @@ func (d recordDetail) payload() recordDetail {
 	return inner
 }
 
+// aboutBooks is the same of what belongs to closing a month.
+func aboutBooks(e *app.LogEntry, d recordDetail, prefix string, shown func(object, url string) link) (one link, found bool) {
+	label := ""
+	switch {
+	case e.Action == "journal.posted":
+		one, label = shown("journal", "/journal/"+e.Subject), "Journal "+d.text("number")
+	case e.Action == "reconciliation.made":
+		one, label = shown("reconciliation", reconciliationPath+"/"+d.text("day")), d.text("day")
+	case prefix == "var":
+		one, label = shown("reconciliation", variancesPath+"/"+e.Subject), "Variance "+d.text("number")
+	case prefix == "pkt":
+		one = shown("packet", "/packets/"+e.Subject)
+	case e.Action == "packet.due" || e.Action == "packet.delivered" || e.Action == "packet.resent":
+		one = shown("packet", "/packets/"+d.text("packet"))
+	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
+		one, label = shown("source", "/settings/provider/pulls/"+e.Subject), "Pull "+d.text("number")
+	case e.Action == "journal.exported":
+		one, label = shown("export", "/exports/"+e.Subject), d.text("external_id")
+	case prefix == "inv":
+		one, label = shown("invoice", "/invoices/"+e.Subject), "Invoice "+d.text("number")
+	case strings.HasPrefix(e.Action, "close."):
+		one, label = shown("period", closePath+"/"+e.Subject), e.Subject
+	default:
+		return link{}, false
+	}
+	if label != "" {
+		one.Label = label
+	}
+	return one, true
+}
+
 // about says what a record is about, and where that is shown to this person.
 func (v *visit) about(e *app.LogEntry) link {
 	d := detailOf(e)
@@ -292,6 +323,9 @@ func (v *visit) about(e *app.LogEntry) link {
 			url = ""
 		}
 		return link{short, url}
+	}
+	if one, found := aboutBooks(e, d, prefix, shown); found {
+		return one
 	}
 	switch {
 	case e.Action == "adjustment.ended":
@@ -313,37 +347,6 @@ func (v *visit) about(e *app.LogEntry) link {
 	case e.Action == "adjustment.batch":
 		one := shown("change", "/changes/"+d.text("change"))
 		one.Label = d.count("requests", "request")
-		return one
-	case e.Action == "journal.posted":
-		one := shown("journal", "/journal/"+e.Subject)
-		one.Label = "Journal " + d.text("number")
-		return one
-	case e.Action == "reconciliation.made":
-		one := shown("reconciliation", reconciliationPath+"/"+d.text("day"))
-		one.Label = d.text("day")
-		return one
-	case prefix == "var":
-		one := shown("reconciliation", variancesPath+"/"+e.Subject)
-		one.Label = "Variance " + d.text("number")
-		return one
-	case prefix == "pkt":
-		return shown("packet", "/packets/"+e.Subject)
-	case e.Action == "packet.due" || e.Action == "packet.delivered" || e.Action == "packet.resent":
-		return shown("packet", "/packets/"+d.text("packet"))
-	case e.Action == "provider.pulled", e.Action == "provider.pull_failed":
-		one := shown("source", "/settings/provider/pulls/"+e.Subject)
-		one.Label = "Pull " + d.text("number")
-		return one
-	case e.Action == "journal.exported":
-		one := shown("export", "/exports/"+e.Subject)
-		one.Label = d.text("external_id")
-		return one
-	case prefix == "inv":
-		one := shown("invoice", "/invoices/"+e.Subject)
-		one.Label = "Invoice " + d.text("number")
-	case strings.HasPrefix(e.Action, "close."):
-		one := shown("period", closePath+"/"+e.Subject)
-		one.Label = e.Subject
 		return one
 	case e.Action == "upstream.tested":
 		one := shown("setting", "/settings")
@@ -414,6 +417,9 @@ func inShort(e *app.LogEntry) string {
 	if names := namedDetail(e.Action); names != nil {
 		return d.joined(names...)
 	}
+	if text, found := d.ofBooks(e.Action); found {
+		return text
+	}
 	switch family, _, _ := strings.Cut(e.Action, "."); {
 	case e.Action == "change.decision_asked" || e.Action == "issuer.keys":
 		return d.text("issuer")
@@ -429,16 +435,6 @@ func inShort(e *app.LogEntry) string {
 		return d.text("class") + " of " + d.text("month") + ", " + d.text("rows") + " rows, by Change " + d.text("number")
 	case e.Action == "sums.proved":
 		return d.proved()
-	case e.Action == "journal.posted":
-		return d.posted()
-	case e.Action == "journal.exported":
-		return d.text("system") + ", " + d.text("period") + ", " + d.count("entries", "entry")
-	case e.Action == "invoice.entered":
-		return d.joined("from", "to") + ", " + d.count("lines", "line")
-	case e.Action == "invoice.allocated":
-		return d.count("shares", "share") + ", by a change"
-	case e.Action == "reconciliation.made", family == "variance":
-		return lower(ui.Words(d.text("state")))
 	case family == "log":
 		return d.ofLog(e.Action)
 	case family == "sign_in":
@@ -457,6 +453,23 @@ func inShort(e *app.LogEntry) string {
 		return d.jobs()
 	}
 	return d.rest()
+}
+
+// ofBooks is the same of what belongs to closing a month.
+func (d recordDetail) ofBooks(action string) (text string, found bool) {
+	switch {
+	case action == "journal.posted":
+		return d.posted(), true
+	case action == "journal.exported":
+		return d.text("system") + ", " + d.text("period") + ", " + d.count("entries", "entry"), true
+	case action == "invoice.entered":
+		return d.joined("from", "to") + ", " + d.count("lines", "line"), true
+	case action == "invoice.allocated":
+		return d.count("shares", "share") + ", by a change", true
+	case action == "reconciliation.made", strings.HasPrefix(action, "variance."):
+		return lower(ui.Words(d.text("state"))), true
+	}
+	return "", false
 }
 
 func (d recordDetail) changed() string {

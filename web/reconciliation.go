@@ -199,7 +199,8 @@ func calendarFigures(c *app.Calendar) []figure {
 		{Label: "Per ledger", Value: ui.Dollars(&t.Ours), URL: "/?period=" + c.Month.String(), Notes: []link{{Label: "what the same days were charged"}}},
 		{Label: "Unexplained", Value: signedCost(&t.Unexplained), Notes: []link{{Label: "of a difference of " + signedCost(&t.Difference)}}, Tag: unexplainedTag(&t.Gross)},
 		{Label: "Passed the gateway", Value: coverageWords(t.Bps), Notes: []link{
-			{Label: "of what the provider charged for requests"}, {Label: elsewhereWords(c), URL: calendarURL(elsewherePath, c.Month)}, {Label: varianceCount(t.Open), URL: varianceQuery{State: app.Unresolved, Period: c.Month.String()}.url(variancesPath)},
+			{Label: "of what the provider charged for requests"}, {Label: elsewhereWords(c), URL: calendarURL(elsewherePath, c.Month)},
+			{Label: varianceCount(t.Open), URL: varianceQuery{State: app.Unresolved, Period: c.Month.String()}.url(variancesPath)},
 		}},
 	}
 }

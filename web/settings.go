@@ -110,7 +110,8 @@ func (w *Web) settingsPage(v *visit, status int, sent settingsForms) error {
 	}
 	for _, one := range []struct{ object, label, url string }{
 		{"member", "Members", "/members"}, {"issuer", "Issuers", "/members/issuers"}, {"member", "Group mappings", "/members/groups"},
-		{"channel", "Mail and channels", channelsPath}, {"retention", "Retention", retentionPath}, {"offboarding", "Offboarding", offboardingPath}, {"source", "Provider reports", providerPath}, {"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"}, {"setting", "First set-up", setUpPath},
+		{"channel", "Mail and channels", channelsPath}, {"retention", "Retention", retentionPath}, {"offboarding", "Offboarding", offboardingPath}, {"source", "Provider reports", providerPath},
+		{"price", "Prices", "/prices"}, {"plan", "Plan", "/plan"}, {"setting", "First set-up", setUpPath},
 	} {
 		if v.may(one.object, "read") {
 			view.Links = append(view.Links, link{Label: one.label, URL: one.url})
