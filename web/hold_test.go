@@ -198,6 +198,7 @@ func unopened() map[string]string {
 		"/log/keys.txt":                    "linked where a key has signed; log_test.go opens it",
 		"/packets/asked/:id":               "where somebody who asks for a packet is sent; packets_test.go opens it",
 		"/api/v1/journal/:id":              "asked by programs; journal_test.go does",
+		"/exports/bills":                   "linked where an invoice is booked; invoices_test.go opens it",
 		"/api/v1/invoices/:id":             "asked by programs; invoices_test.go does",
 		"/api/v1/changes/:id":              "asked by programs; changes_test.go does",
 		"/problems/:code":                  "linked from the API's problems; TestPages opens it",

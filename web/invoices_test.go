@@ -109,6 +109,12 @@ func TestAnInvoiceIsTypedCheckedAndEntered(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, got.status, got.body)
 	require.True(t, strings.HasPrefix(got.header.Get("Location"), "/changes/chg_"), "somebody else decides")
 	require.Contains(t, w.see(t, w.one, app.RoleController, to).body, "waits for a decision")
+	require.Equal(t, 404, w.see(t, w.one, app.RoleAuditor, "/exports/bills?period=2026-09").status, "not booked yet")
+	w.decides(t, got.header.Get("Location"))
+	require.Contains(t, w.see(t, w.one, app.RoleAuditor, "/exports?period=2026-09").body, "/exports/bills?period=2026-09")
+	bill := w.see(t, w.one, app.RoleAuditor, "/exports/bills?period=2026-09")
+	require.Equal(t, 409, bill.status, "nothing was charged in September: what nobody bears is no bill")
+	require.Contains(t, bill.body, "unexplained and borne by nobody")
 }
 
 func TestWhoBearsFixedCostIsProposed(t *testing.T) {
