@@ -221,7 +221,7 @@ func TestAPIScope(t *testing.T) {
 // TestAnswersFitTheDescription reads answers with the published schemas.
 func TestAnswersFitTheDescription(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := unsealed(t)
 	document := w.do(request(http.MethodGet, "/api/v1/openapi.json", "")).json(t)
 	require.Equal(t, "3.1.0", document["openapi"])
 	paths := document["paths"].(map[string]any)

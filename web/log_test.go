@@ -141,7 +141,7 @@ func TestWhereTheLogLeads(t *testing.T) {
 
 func TestADownloadedProofChecks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := unsealed(t)
 	waiting := w.records(t, w.one, app.LogQuery{Action: "usage.batch"})[0]
 	target := "/log/" + waiting.Record.String()
 	page := w.see(t, w.one, app.RoleAuditor, target)
@@ -213,7 +213,7 @@ func TestADownloadedExportChecks(t *testing.T) {
 
 func TestAnExportThatCannotBeIsAPage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := unsealed(t)
 	for name, c := range map[string]struct {
 		form   url.Values
 		status int
@@ -303,7 +303,7 @@ func TestTheLogIsAFile(t *testing.T) {
 // TestTheLogSaysWhatIsWrong breaks a log, and takes its key away.
 func TestTheLogSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := unsealed(t)
 	w.placed(t)
 	check, err := w.areas.Log.Verify(t.Context(), w.two.tenant)
 	require.NoError(t, err)

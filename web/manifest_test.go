@@ -56,7 +56,7 @@ func digest(body string) string {
 // the file what the file's own manifest says.
 func TestEveryPrintedPageHasItsManifest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := unsealed(t)
 	w.erased(t, w.one)
 	access, err := app.NewAccess()
 	require.NoError(t, err)

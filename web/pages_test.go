@@ -14,7 +14,7 @@ import (
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := unsealed(t)
 	event := w.one.events[0].ID.String()
 	cases := []struct {
 		name    string

@@ -165,7 +165,7 @@ func TestAnExportedPlanCanBeSentBack(t *testing.T) {
 // an archive.
 func TestEverySheetHasItsManifest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := unsealed(t)
 	w.erased(t, w.one)
 	access, err := app.NewAccess()
 	require.NoError(t, err)
