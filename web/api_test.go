@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -229,7 +230,7 @@ func TestAnswersFitTheDescription(t *testing.T) {
 		if !strings.HasPrefix(route.Path, "/api/v1") {
 			continue
 		}
-		path := strings.Replace(route.Path, ":id", "{id}", 1)
+		path := regexp.MustCompile(`:([a-z]+)`).ReplaceAllString(route.Path, "{$1}")
 		require.Contains(t, paths, path)
 		require.Contains(t, paths[path], strings.ToLower(route.Method), path)
 	}
