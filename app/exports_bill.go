@@ -1,11 +1,8 @@
 package app
 
 import (
-	"archive/zip"
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -80,31 +77,16 @@ func isBill(r *db.InvoiceRow, month period.Month) bool {
 }
 
 func zipBills(files []erp.File) ([]byte, error) {
-	var out bytes.Buffer
-	z := zip.NewWriter(&out)
-	put := func(name string, content []byte) error {
-		w, err := z.Create(name)
-		if err != nil {
-			return fmt.Errorf("pack %s: %w", name, err)
-		}
-		if _, err = w.Write(content); err != nil {
-			return fmt.Errorf("pack %s: %w", name, err)
-		}
-		return nil
-	}
+	var parts []export.Part
 	for i := range files {
-		about, err := json.MarshalIndent(files[i].Manifest, "", "  ")
+		m := &files[i].Manifest
+		about, err := m.JSON()
 		if err != nil {
-			return nil, fmt.Errorf("encode manifest: %w", err)
-		}
-		if err := cmp.Or(put(files[i].Name, files[i].Content), put(files[i].Name+".manifest.json", about)); err != nil {
 			return nil, err
 		}
+		parts = append(parts, export.Part{Name: m.File, At: m.RunAt, Content: files[i].Content}, export.Part{Name: m.File + export.Suffix, At: m.RunAt, Content: about})
 	}
-	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("pack bills: %w", err)
-	}
-	return out.Bytes(), nil
+	return export.Bind(parts)
 }
 
 func billFile(tx *db.Tx, r *db.InvoiceRow, slug string, about export.Manifest) (erp.File, error) {

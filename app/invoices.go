@@ -238,10 +238,7 @@ func (v *Invoices) draftInvoices(tx *db.Tx, _ Actor, payload []byte, _ time.Time
 	}}, nil
 }
 
-func hexDigest(content []byte) string {
-	digest := sha256.Sum256(content)
-	return hex.EncodeToString(digest[:])
-}
+func hexDigest(content []byte) string { return hex.EncodeToString(digestOf(content)) }
 
 // applyInvoices enters what was decided about, as it stands in the kept file.
 func (v *Invoices) applyInvoices(tx *db.Tx, c approval.Change) error {

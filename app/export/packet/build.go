@@ -1,12 +1,9 @@
 package packet
 
 import (
-	"archive/zip"
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -283,21 +280,11 @@ func Archive(at time.Time, document []byte, files []File, seal *Seal) ([]byte, e
 		File{FileManifest, document}, File{FileRecord, seal.Record}, File{FileProof, seal.Proof}, File{FileCheckpoint, seal.Checkpoint}, File{FileKeys, keyLines(keys)}, File{FileKeyStory, story},
 	)
 	slices.SortFunc(all, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
+	parts := make([]export.Part, 0, len(all))
 	for _, file := range all {
-		entry, err := w.CreateHeader(&zip.FileHeader{Name: file.Name, Method: zip.Deflate, Modified: at.UTC().Truncate(time.Second)})
-		if err != nil {
-			return nil, fmt.Errorf("archive %s: %w", file.Name, err)
-		}
-		if _, err := io.Copy(entry, bytes.NewReader(file.Content)); err != nil {
-			return nil, fmt.Errorf("archive %s: %w", file.Name, err)
-		}
+		parts = append(parts, export.Part{Name: file.Name, At: at.UTC().Truncate(time.Second), Content: file.Content})
 	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("archive packet: %w", err)
-	}
-	return out.Bytes(), nil
+	return export.Bind(parts)
 }
 
 // verifyText says what is in the archive and how to check it.
