@@ -57,7 +57,7 @@ func arrows() map[string][]string {
 		// Sideways: what is witnessed is a log's head, and an export carries both.
 		"app/witness": append(slices.Clone(base), "app/auditlog"),
 		// Sideways: a file goes with its manifest, and a journal is cents of a month.
-		"app/export/erp":   append(slices.Clone(base), "app/export", "app/money", "app/period"),
+		"app/export/erp":   append(slices.Clone(base), "app/export", "app/money", "app/period", "app/table"),
 		"app/export/focus": append(slices.Clone(base), "app/export"),
 		// Sideways: a packet tells a month, its journal and why it moved, and the log seals it.
 		"app/export/packet": append(slices.Clone(base), "app/export", "app/money", "app/period", "app/ledger", "app/variance", "app/auditlog"),

@@ -34,6 +34,9 @@ type Layout struct {
 	Must     []string // columns it cannot be without
 	May      []string // columns it may have
 	MaxLines int
+	// Exact files mean every character: cells and heads are not trimmed, and columns without
+	// lines are a file too.
+	Exact bool
 }
 
 // Bounds of any file.
@@ -70,10 +73,13 @@ func (l Line) Cell(head string) string {
 // Has tells whether the file has a column.
 func (t *Table) Has(head string) bool { return slices.Contains(t.heads, head) }
 
+// Column is where a column stands in the file, from 1; 0 where it does not.
+func (t *Table) Column(head string) int { return slices.Index(t.heads, head) + 1 }
+
 // Flawf adds a flaw of a line's cell; of the line as a whole where the head is empty.
 func (t *Table) Flawf(line int, head, format string, args ...any) {
 	if len(t.Flaws) < MaxFlaws {
-		t.Flaws = append(t.Flaws, Flaw{Line: line, Column: slices.Index(t.heads, head) + 1, Head: head, Message: fmt.Sprintf(format, args...)})
+		t.Flaws = append(t.Flaws, Flaw{Line: line, Column: t.Column(head), Head: head, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -113,10 +119,18 @@ func Read(file []byte, layout Layout) *Table {
 	switch {
 	case t.heads == nil:
 		t.Flawf(0, "", "The file is empty: its first line names the columns %s.", strings.Join(layout.Must, ", "))
-	case len(t.Lines) == 0 && len(t.Flaws) == 0:
+	case len(t.Lines) == 0 && len(t.Flaws) == 0 && !layout.Exact:
 		t.Flawf(0, "", "The file has columns and no lines.")
 	}
 	return t
+}
+
+// text is a field as the layout means it.
+func (l *Layout) text(field string) string {
+	if l.Exact {
+		return field
+	}
+	return strings.TrimSpace(field)
 }
 
 // take adds a line, and tells whether to read on.
@@ -129,7 +143,7 @@ func (t *Table) take(line int, fields []string) bool {
 		return false
 	default:
 		for i := range fields {
-			fields[i] = strings.TrimSpace(fields[i])
+			fields[i] = t.layout.text(fields[i])
 		}
 		t.Lines = append(t.Lines, Line{Number: line, heads: t.heads, cells: fields})
 	}
@@ -140,7 +154,7 @@ func (t *Table) columns(line int, fields []string) bool {
 	known := slices.Concat(t.layout.Must, t.layout.May)
 	t.heads = make([]string, 0, len(fields))
 	for i, field := range fields {
-		head := strings.TrimSpace(field)
+		head := t.layout.text(field)
 		switch {
 		case !slices.Contains(known, head):
 			t.Flaws = append(t.Flaws, Flaw{Line: line, Column: i + 1, Head: fmt.Sprintf("%.60s", head), Message: fmt.Sprintf("%.60q is no column here. Known: %s.", head, strings.Join(known, ", "))})

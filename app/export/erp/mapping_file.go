@@ -14,7 +14,7 @@ func mappingHeads() []string {
 // ParseMapping reads a system's mapping: a line for each rule. A file with a flaw is taken
 // not at all.
 func ParseMapping(system string, file []byte) (Mapping, []Flaw) {
-	t := table{heads: mappingHeads(), needed: 4}
+	t := sheet{heads: mappingHeads(), needed: 4}
 	t.read(file, maxRules)
 	m := Mapping{System: system, Rules: make([]Rule, 0, len(t.lines))}
 	for _, line := range t.lines {
@@ -39,7 +39,7 @@ func ParseMapping(system string, file []byte) (Mapping, []Flaw) {
 	return m, nil
 }
 
-func (t *table) day(line tableLine, head int) time.Time {
+func (t *sheet) day(line sheetLine, head int) time.Time {
 	text := line.cells[head]
 	if text == "" {
 		return time.Time{}

@@ -85,7 +85,7 @@ func (f Format) FieldOf(dimension string) (string, bool) {
 // be, of which the first needed must be there. Rows have their cells in the order of heads,
 // and the line they are on. A file with a flaw is taken not at all.
 func ReadTable(heads []string, needed int, file []byte, maxLines int) ([]TableRow, []Flaw) {
-	t := table{heads: heads, needed: needed}
+	t := sheet{heads: heads, needed: needed}
 	t.read(file, maxLines)
 	rows := make([]TableRow, 0, len(t.lines))
 	for _, line := range t.lines {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"tollbook/app/export"
+	"tollbook/app/table"
 )
 
 // fieldNames are names of fields that a layout brings.
@@ -163,7 +164,7 @@ func columnHeads() []string { return []string{"header", "source", "argument", "r
 // ParseColumns reads a column map: a line for each column, in order. A file with a flaw is
 // taken not at all.
 func ParseColumns(file []byte) ([]MapColumn, []Flaw) {
-	t := table{heads: columnHeads(), needed: 2}
+	t := sheet{heads: columnHeads(), needed: 2}
 	t.read(file, maxColumns)
 	var columns []MapColumn
 	for _, line := range t.lines {
@@ -215,7 +216,7 @@ func PrintColumns(columns []MapColumn) ([]byte, error) {
 func ValidateColumns(columns []MapColumn) []Flaw {
 	var flaws []Flaw
 	tell := func(place int, head, format string, args ...any) {
-		if len(flaws) < maxFlaws {
+		if len(flaws) < table.MaxFlaws {
 			flaws = append(flaws, Flaw{Line: place, Head: head, Message: fmt.Sprintf(format, args...)})
 		}
 	}
