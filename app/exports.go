@@ -297,11 +297,11 @@ func (x *Exports) about(tx *db.Tx, who Actor, m *exportMonth, b *bundle, draft b
 	if draft {
 		out.Filters[0].Value = "DRAFT"
 	}
-	return out, x.logged(tx, &out)
+	return out, logged(tx, &out)
 }
 
 // logged says in a manifest how far the log reached, and was signed.
-func (x *Exports) logged(tx *db.Tx, m *export.Manifest) error {
+func logged(tx *db.Tx, m *export.Manifest) error {
 	last, waiting, err := tx.LogEnd()
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ func (x *Exports) Bills(ctx context.Context, who Actor, month period.Month) (Bun
 			return err
 		}
 		about := export.Manifest{CodeVersion: x.version, Tenant: tenant.Slug, TenantID: tx.Tenant.String(), AsOf: tx.Now, KnownAt: tx.Now, RunAt: tx.Now, RunBy: runBy(who)}
-		if err := x.logged(tx, &about); err != nil {
+		if err := logged(tx, &about); err != nil {
 			return err
 		}
 		for i := range rows {
