@@ -46,6 +46,13 @@ const (
 	changeSignOff      = "day_sign_off"
 	changeDayReview    = "day_review"
 	changeSource       = "report_source"
+
+	changeCommentary       = "commentary"
+	changeCommentaryReview = "commentary_review"
+	changeDispute          = "dispute"
+	changeDisputeAnswer    = "dispute_answer"
+	changeDisputeReview    = "dispute_review"
+
 	changeAccounts     = "account_mapping"
 	changeAcknowledged = "export_acknowledgment"
 	changeActuals      = "gl_actuals"
@@ -131,6 +138,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changePolicies:    "policy",
 	changeDelegation:  "delegation", changeDelegationEnd: "delegation",
 	changeRecipient: "recipient", changeRecipientEnd: "recipient",
+	changeCommentary: "commentary", changeCommentaryReview: "commentary_review",
+	changeDispute: "dispute", changeDisputeAnswer: "dispute", changeDisputeReview: "dispute_review",
 }
 
 func objectOf(kind string) string {

@@ -99,6 +99,7 @@ func appendOnly() []string {
 		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test", "founding", "logo", "branding",
 		"policy_version", "change_revision", "change_terms", "change_vote", "change_remark", "change_attachment", "change_document", "delegation", "delegation_end", "erasure",
 		"tolerance_version", "reconciliation", "reconciliation_item", "reconciliation_sign_off", "variance", "variance_step", "spend_elsewhere", "spend_elsewhere_line",
+		"commentary_step", "dispute", "dispute_step",
 		"provider_source", "provider_pull", "provider_page", "provider_pull_end", "provider_figure", "provider_name",
 		"retention_term", "legal_hold", "legal_hold_end", "tombstone", "tombstone_batch", "tenant_export", "offboarding",
 		"packet", "packet_file", "packet_seal", "packet_recipient", "packet_recipient_end", "packet_delivery", "packet_step", "packet_ask", "packet_ask_end",
