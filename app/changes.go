@@ -63,6 +63,7 @@ const (
 	changeClose        = "period_close"
 	changeReopen       = "period_reopen"
 	changeWaiver       = "close_waiver"
+	changeMateriality  = "materiality"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -127,7 +128,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeVariance: "reconciliation", changeSignOff: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSoftClose: "period", changeClose: "period", changeReopen: "period", changeWaiver: "period",
-	changeSavedView: "view", changeSavedViewEnd: "view",
+	changeMateriality: "materiality",
+	changeSavedView:   "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",
 	changeBranding: "branding",

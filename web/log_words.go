@@ -211,6 +211,7 @@ func changeKinds() []changeKind {
 		{"period_close", "lock or close of a month", "change", ownPage},
 		{"period_reopen", "reopening of a month", "change", ownPage},
 		{"close_waiver", "step of a close that is left out", "change", ownPage},
+		{"materiality", "materiality of a month", "period", always(closePath)},
 		{"packet_recipient", "recipient of packets", "recipient", always(recipientsPath)},
 		{"packet_recipient_end", "end of a recipient of packets", "recipient", always(recipientsPath)},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
