@@ -105,6 +105,11 @@ func (c *Closing) working(tx *db.Tx, cal *calendar, m period.Month, through time
 	if w.facts, err = c.facts(tx, m, through); err != nil {
 		return nil, err
 	}
+	if w.standing.State.Shut() {
+		if err := laterFacts(tx, m, w.facts); err != nil {
+			return nil, err
+		}
+	}
 	now := closing.Now{Facts: w.facts, Digests: map[closing.Step][]byte{}, Waived: map[closing.Step]bool{}, Shut: w.standing.State.Shut(), Closed: w.standing.State == period.StateClosed}
 	for step, f := range w.facts {
 		if w.bytes[step], err = f.Canonical(m); err != nil {

@@ -181,6 +181,10 @@ func StepWords(step closing.Step) string {
 		return "Journal approved"
 	case closing.StepLock:
 		return "Month locked"
+	case closing.StepExported:
+		return "Exported and acknowledged"
+	case closing.StepPacket:
+		return "Packet delivered"
 	case closing.StepCheckpoint:
 		return "Checkpoint witnessed"
 	}

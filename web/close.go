@@ -144,6 +144,10 @@ func blockLink(m period.Month, b *closing.Block) link {
 		return link{"The journal", "/journal?period=" + m.String()}
 	case "unallocated", "residual":
 		return link{"The invoices", invoicesPath}
+	case "unexported", "unacknowledged":
+		return link{"The exports", "/exports?period=" + m.String()}
+	case "undelivered":
+		return link{"The packets", packetsPath + "?period=" + m.String()}
 	case "days":
 		return link{"The days", calendarURL(reconciliationPath, m)}
 	case "unknown":
@@ -179,6 +183,10 @@ func stepMends(m period.Month, step closing.Step) link {
 		return link{"Chargeback of the month", "/?period=" + m.String()}
 	case closing.StepApproved:
 		return link{"Trial balance", "/journal/trial-balance?period=" + m.String()}
+	case closing.StepExported:
+		return link{"Exports of the month", "/exports?period=" + m.String()}
+	case closing.StepPacket:
+		return link{"Packets of the month", packetsPath + "?period=" + m.String()}
 	case closing.StepLock, closing.StepCheckpoint:
 	}
 	return link{"The audit log", "/log"}
@@ -195,6 +203,8 @@ func figureName(name string) string {
 		"days_without_report": "Days without a report", "variances_open": "Variances not resolved", "days_signed": "Days signed by two", "difference_usd": "Provider’s reports less charges",
 		"coverage": "Traffic that passed the gateway", "materiality_usd": "Material, in all", "node_materiality_usd": "Material, at one node", "unknown_usd": "Unknown, of the days", "invoice_residual_usd": "Unexplained, of invoices",
 		"largest_node": "Most at a node", "largest_node_usd": "At that node", "explained_unknown_usd": "Explained, of what was unknown", "rounding_usd": "Rounding",
+		"journals_exported": "Journals exported", "journals_acknowledged": "Of them acknowledged", "entries_not_exported": "Entries in no file", "systems": "Systems that take the journal",
+		"ledger_findings": "Differences with the general ledger", "exports_sha256": "SHA-256 over the exports", "recipients": "Recipients of final packets", "packets_delivered": "Of them reached",
 		"debits_usd": "Debits", "credits_usd": "Credits", "entries_sha256": "SHA-256 over the entries",
 	}
 	if w, there := words[name]; there {

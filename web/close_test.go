@@ -133,7 +133,7 @@ func TestAMonthIsClosedOnItsPages(t *testing.T) {
 	w.decide(t, app.RoleController, got.header.Get("Location"))
 	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/allocation").body, "it is disputed")
 	for _, d := range closing.Definitions() {
-		if d.Signed() && d.Step != closing.StepAllocation {
+		if d.Signed() && d.Stage == closing.ToLock && d.Step != closing.StepAllocation {
 			step := strings.ReplaceAll(string(d.Step), "_", "-")
 			require.Equal(t, 303, w.signs(t, app.RoleFinanceAdmin, step, "prepared", "looked at").status, step)
 			page := w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/"+step)
@@ -143,7 +143,20 @@ func TestAMonthIsClosedOnItsPages(t *testing.T) {
 	}
 	month := w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10")
 	require.Contains(t, month.body, "the month can be locked")
+	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/exported").body, "It is signed when the month is locked")
 	for _, to := range []string{"locked", "closed"} {
+		if to == "closed" {
+			require.Equal(t, 409, move(app.RoleFinanceAdmin, to, "too early").status)
+			page := w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10")
+			for _, text := range []string{"In the way", "of closing October 2026", `href="/close/2026-10/exported"`} {
+				require.Contains(t, page.body, text)
+			}
+			require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/exported").body, "3 entries of the month are in no file for ")
+			got = w.post(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/waive", url.Values{"step": {"exported"}, "reason": {"posted by hand"}})
+			require.Equal(t, 303, got.status, got.body)
+			w.decide(t, app.RoleController, got.header.Get("Location"))
+			require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10").body, "the month can be closed")
+		}
 		got = move(app.RoleFinanceAdmin, to, "month end")
 		require.Equal(t, 303, got.status, got.body)
 		require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10").body, "waits for a decision")

@@ -42,6 +42,10 @@ func stepMeans(step closing.Step) string {
 		return "Two persons answer for the month’s entries, the second of whom signs closes."
 	case closing.StepLock:
 		return "The month takes no charge, no adjustment and no entry."
+	case closing.StepExported:
+		return "Every entry of the month is in a file that finance’s own system took, each with the id it has there, and the general ledger says what was exported."
+	case closing.StepPacket:
+		return "The final packet has reached everybody who is due it."
 	case closing.StepCheckpoint:
 		return "A witness outside has seen a head of the audit log that covers the last move of the month."
 	}

@@ -25,6 +25,8 @@ const (
 	StepJournal     Step = "journal"        // the entries are complete and balance
 	StepApproved    Step = "journal_review" // and somebody answers for them
 	StepLock        Step = "lock"           // the month takes nothing more
+	StepExported    Step = "exported"       // finance's own systems have what was posted, and said so
+	StepPacket      Step = "packet"         // and everybody who is due it the packet
 	StepCheckpoint  Step = "checkpoint"     // and somebody outside has seen so
 )
 
@@ -67,6 +69,8 @@ func Definitions() []Definition {
 		{Step: StepJournal, Owner: product, Workday: 4, After: []Step{StepAccrual, StepAllocation}},
 		{Step: StepApproved, Owner: controller, Reviewer: "close", Workday: 4, After: []Step{StepJournal, StepCapital, StepUnexplained}},
 		{Step: StepLock, Owner: controller, Workday: 5, After: []Step{StepApproved}, Stage: Shuts},
+		{Step: StepExported, Owner: finance, Reviewer: "close", Workday: 6, After: []Step{StepLock}, Waivable: true, Stage: ToClose},
+		{Step: StepPacket, Owner: product, Workday: 6, After: []Step{StepLock}, Waivable: true, Stage: ToClose},
 		{Step: StepCheckpoint, Owner: product, Workday: 5, After: []Step{StepLock}, Stage: Shuts},
 	}
 }

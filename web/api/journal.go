@@ -235,7 +235,7 @@ type PeriodPayload struct {
 // WaiverPayload is what a change of kind close_waiver proposes.
 type WaiverPayload struct {
 	Period string `json:"period" doc:"YYYY-MM."`
-	Step   string `json:"step" enum:"usage,reconciliation,invoice,suspense,allocation,capitalization" doc:"Of the checklist: it does not apply to the month's present revision."`
+	Step   string `json:"step" enum:"usage,reconciliation,invoice,suspense,allocation,capitalization,exported,packet" doc:"Of the checklist: it does not apply to the month's present revision."`
 }
 
 // MaterialityPayload is what a change of kind materiality proposes: how much of a month may
