@@ -48,7 +48,7 @@ func packages(t *testing.T) []listed {
 func arrows() map[string][]string {
 	base := []string{"app/fault", "app/id"}
 	pure := append(slices.Clone(base), "app/money", "app/usage", "app/secret")
-	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/export/packet", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/provider", "app/table", "app/invoice", "app/allocation", "app/reconcile", "app/closing")
+	allPure := append(slices.Clone(pure), "app/pricing", "app/hierarchy", "app/attribution", "app/approval", "app/auditlog", "app/period", "app/job", "app/plan", "app/forecast", "app/variance", "app/export", "app/export/erp", "app/export/focus", "app/export/packet", "app/branding", "app/notice", "app/confirmation", "app/witness", "app/retention", "app/ledger", "app/provider", "app/table", "app/invoice", "app/allocation", "app/reconcile", "app/closing", "app/commentary", "app/dispute")
 	edge := append(slices.Clone(allPure), "app")
 	return map[string][]string{
 		"app/fault": nil, "app/id": {"app/fault"}, "app/money": {"app/fault"}, "app/secret": {"app/fault"}, "app/job": nil,
@@ -76,6 +76,8 @@ func arrows() map[string][]string {
 		"app/forecast":    append(slices.Clone(base), "app/money", "app/period"),              // sideways: to a month's end
 		"app/retention":   append(slices.Clone(base), "app/period"),                           // sideways: terms are counted from months
 		"app/closing":     append(slices.Clone(base), "app/money", "app/period"),              // sideways: a checklist is of a month
+		"app/commentary":  append(slices.Clone(base), "app/money", "app/period"),              // sideways: a text is about a month
+		"app/dispute":     append(slices.Clone(base), "app/approval"),                         // sideways: a change resolves it
 		"app/variance":    append(slices.Clone(base), "app/money"),
 		"app/export":      base,
 		"app/branding":    base,

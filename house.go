@@ -64,6 +64,8 @@ type house struct {
 	days      *app.Reconciliations
 	closing   *app.Closing
 	packets   *app.Packets
+	notes     *app.Commentaries
+	disputes  *app.Disputes
 }
 
 // assemble opens the database and makes every area.
@@ -131,6 +133,8 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*house, error)
 		h.db.Close()
 		return nil, err
 	}
+	h.notes = app.NewCommentaries(h.db, h.access, h.changes, h.members)
+	h.disputes = app.NewDisputes(h.db, h.access, h.changes, h.approvals, h.adjusts, h.members)
 	return h, nil
 }
 

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -61,10 +60,7 @@ func (a *Adjustments) Look(ctx context.Context, who Actor, asked Retag) (RetagLo
 		}
 		return errPreview // so that nothing of it stays
 	})
-	if errors.Is(err, errPreview) {
-		err = nil
-	}
-	return look, err
+	return look, previewed(err)
 }
 
 func (s *selection) sources(look *RetagLook) error {

@@ -133,6 +133,26 @@ func (a *Approvals) Propose(ctx context.Context, who Actor, ask Ask, once string
 	if err := a.access.Check(who, "change", "propose"); err != nil {
 		return ChangeView{}, err
 	}
+	if _, err := a.kind(ask.Kind); err != nil {
+		return ChangeView{}, err
+	}
+	if err := a.changes.allowed(who, ask.Kind); err != nil {
+		return ChangeView{}, err
+	}
+	var made ChangeView
+	err := a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		var err error
+		made, err = doOnce(tx, a.ring, who, once, "change.propose", a.request(ask), func() (ChangeView, error) { return a.proposeIn(tx, who, ask) })
+		return err
+	})
+	return made, err
+}
+
+// proposeIn is Propose in a transaction that does something else besides: both are one commit.
+func (a *Approvals) proposeIn(tx *db.Tx, who Actor, ask Ask) (ChangeView, error) {
+	if err := a.access.Check(who, "change", "propose"); err != nil {
+		return ChangeView{}, err
+	}
 	kind, err := a.kind(ask.Kind)
 	if err != nil {
 		return ChangeView{}, err
@@ -140,20 +160,12 @@ func (a *Approvals) Propose(ctx context.Context, who Actor, ask Ask, once string
 	if err := a.changes.allowed(who, ask.Kind); err != nil {
 		return ChangeView{}, err
 	}
-	var made ChangeView
-	err = a.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		var err error
-		made, err = doOnce(tx, a.ring, who, once, "change.propose", a.request(ask), func() (ChangeView, error) {
-			d, err := kind.draft(tx, who, ask.Payload, ask.EffectiveFrom)
-			if err != nil {
-				return ChangeView{}, err
-			}
-			change, terms, err := a.changes.submit(tx, who, ask.Kind, ask.Reason, d)
-			return ChangeView{Change: change, Revision: 1, MovedAt: tx.Now, Terms: terms.Terms, Impact: terms.impact}, err
-		})
-		return err
-	})
-	return made, err
+	d, err := kind.draft(tx, who, ask.Payload, ask.EffectiveFrom)
+	if err != nil {
+		return ChangeView{}, err
+	}
+	change, terms, err := a.changes.submit(tx, who, ask.Kind, ask.Reason, d)
+	return ChangeView{Change: change, Revision: 1, MovedAt: tx.Now, Terms: terms.Terms, Impact: terms.impact}, err
 }
 
 // request is what tells one proposal from another under one idempotency key. A payload may
@@ -188,13 +200,18 @@ func (a *Approvals) Preview(ctx context.Context, who Actor, ask Ask) (ChangeView
 		made = ChangeView{Change: change, Revision: 1, MovedAt: tx.Now, Terms: terms.Terms, Impact: terms.impact}
 		return errPreview // so that nothing of it stays
 	})
-	if errors.Is(err, errPreview) {
-		err = nil
-	}
-	return made, err
+	return made, previewed(err)
 }
 
 var errPreview = errors.New("nothing was proposed: it was a preview")
+
+// previewed is the answer of what was only looked at.
+func previewed(err error) error {
+	if errors.Is(err, errPreview) {
+		return nil
+	}
+	return err
+}
 
 // Revise replaces what a change proposes while it waits: a new content, about which nobody
 // has decided anything yet. Seen is the digest of what its maker edited.

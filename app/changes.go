@@ -46,6 +46,13 @@ const (
 	changeSignOff      = "day_sign_off"
 	changeDayReview    = "day_review"
 	changeSource       = "report_source"
+
+	changeCommentary       = "commentary"
+	changeCommentaryReview = "commentary_review"
+	changeDispute          = "dispute"
+	changeDisputeAnswer    = "dispute_answer"
+	changeDisputeReview    = "dispute_review"
+
 	changeAccounts     = "account_mapping"
 	changeAcknowledged = "export_acknowledgment"
 	changeActuals      = "gl_actuals"
@@ -56,6 +63,7 @@ const (
 	changeClose        = "period_close"
 	changeReopen       = "period_reopen"
 	changeWaiver       = "close_waiver"
+	changeMateriality  = "materiality"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -120,7 +128,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeVariance: "reconciliation", changeSignOff: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSoftClose: "period", changeClose: "period", changeReopen: "period", changeWaiver: "period",
-	changeSavedView: "view", changeSavedViewEnd: "view",
+	changeMateriality: "materiality",
+	changeSavedView:   "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",
 	changeBranding: "branding",
@@ -131,6 +140,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changePolicies:    "policy",
 	changeDelegation:  "delegation", changeDelegationEnd: "delegation",
 	changeRecipient: "recipient", changeRecipientEnd: "recipient",
+	changeCommentary: "commentary", changeCommentaryReview: "commentary_review",
+	changeDispute: "dispute", changeDisputeAnswer: "dispute", changeDisputeReview: "dispute_review",
 }
 
 func objectOf(kind string) string {

@@ -4,7 +4,7 @@
 // It owns areas, one receiver type each (Tenants, Nodes, Keys, Members, SignIns, Rights, Logins,
 // Snapshots, Metering, Prices, Rules, Plans, Approvals, Notices, Reports, Views, Adjustments, Retentions,
 // Offboardings, Books, Invoices, Exports, Closing, Packets, ProviderReports,
-// Reconciliations, Audit, Log, Settings, Operators, SignUps), the funnel every mutation
+// Reconciliations, Commentaries, Disputes, Audit, Log, Settings, Operators, SignUps), the funnel every mutation
 // goes through (Changes) and access. It does not own decisions (the pure packages below it),
 // queries (db) or how an answer looks (web, gateway).
 //

@@ -257,42 +257,48 @@ func (x *Exports) TieOut(ctx context.Context, who Actor, system string, month pe
 	if err := x.access.Check(who, "export", "read"); err != nil {
 		return out, err
 	}
-	err := x.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if _, err := erp.ByName(system); err != nil {
-			return err
-		}
-		var err error
-		if out.State, err = tx.PeriodState(month); err != nil {
-			return err
-		}
-		postings, err := tx.ExportPostings(system, month)
-		if err != nil {
-			return err
-		}
-		imports, err := tx.Actuals(system, month, maxImports)
-		if err != nil {
-			return err
-		}
-		for i := range imports {
-			r := &imports[i]
-			out.Imports = append(out.Imports, ActualsView{
-				Place: r.Place, Lines: r.Lines, Debit: money.Cents(r.DebitCents), Credit: money.Cents(r.CreditCents), SHA256: hex.EncodeToString(r.Digest), Change: r.ChangeID, RecordedAt: r.RecordedAt.UTC(),
-			})
-		}
-		t := &tying{out: &out, slug: "", documents: map[string]db.ExportDocumentRow{}, said: map[string]string{}}
-		if err := t.read(tx, system, month); err != nil {
-			return err
-		}
-		var lines []db.ActualLineRow
-		if len(imports) > 0 {
-			if lines, err = tx.ActualLines(system, month, imports[0].Place); err != nil {
-				return err
-			}
-		}
-		t.compare(postings, lines)
-		return nil
+	err := x.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) (err error) {
+		out, err = tieOut(tx, system, month)
+		return err
 	})
 	return out, err
+}
+
+func tieOut(tx *db.Tx, system string, month period.Month) (TieOut, error) {
+	out := TieOut{System: system, Month: month}
+	if _, err := erp.ByName(system); err != nil {
+		return out, err
+	}
+	var err error
+	if out.State, err = tx.PeriodState(month); err != nil {
+		return out, err
+	}
+	postings, err := tx.ExportPostings(system, month)
+	if err != nil {
+		return out, err
+	}
+	imports, err := tx.Actuals(system, month, maxImports)
+	if err != nil {
+		return out, err
+	}
+	for i := range imports {
+		r := &imports[i]
+		out.Imports = append(out.Imports, ActualsView{
+			Place: r.Place, Lines: r.Lines, Debit: money.Cents(r.DebitCents), Credit: money.Cents(r.CreditCents), SHA256: hex.EncodeToString(r.Digest), Change: r.ChangeID, RecordedAt: r.RecordedAt.UTC(),
+		})
+	}
+	t := &tying{out: &out, slug: "", documents: map[string]db.ExportDocumentRow{}, said: map[string]string{}}
+	if err := t.read(tx, system, month); err != nil {
+		return out, err
+	}
+	var lines []db.ActualLineRow
+	if len(imports) > 0 {
+		if lines, err = tx.ActualLines(system, month, imports[0].Place); err != nil {
+			return out, err
+		}
+	}
+	t.compare(postings, lines)
+	return out, nil
 }
 
 // tying compares exported with posted figures.

@@ -84,6 +84,8 @@ type house struct {
 	days      *app.Reconciliations
 	closing   *app.Closing
 	packets   *app.Packets
+	notes     *app.Commentaries
+	disputes  *app.Disputes
 	one, two  *company
 }
 
@@ -152,6 +154,8 @@ func (h *house) wire(t testing.TB, ring *secret.Keyring) {
 	require.NoError(t, err)
 	h.adjusts, err = app.NewAdjustments(h.clone.DB, h.access, h.changes, h.reports)
 	require.NoError(t, err)
+	h.notes = app.NewCommentaries(h.clone.DB, h.access, h.changes, h.members)
+	h.disputes = app.NewDisputes(h.clone.DB, h.access, h.changes, h.approvals, h.adjusts, h.members)
 }
 
 // founded is when the companies' trees begin: everything the tests post lies after it.

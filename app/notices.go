@@ -63,7 +63,7 @@ func ownersTold(kind string) bool {
 // tell asks for an event of a change to be told, in the event's own commit. What a rule
 // let through asked nobody, and its maker knows.
 func tell(tx *db.Tx, event id.Record, kind string, more map[string]any) error {
-	if _, byRule := more["approved_by"]; byRule && !toldKinds(kind) {
+	if _, byRule := more["approved_by"]; byRule && !toldKinds(kind) && !addresses(kind) {
 		return nil
 	}
 	return tx.Enqueue(job.NotifyChange{Tenant: tx.Tenant.String(), Record: event.String()})
@@ -149,6 +149,9 @@ func (n *Notices) Prepare(ctx context.Context, tenant id.Tenant, event id.Record
 			if err := n.toPeople(tx, &h, &view); err != nil {
 				return err
 			}
+		}
+		if addresses(view.Kind) {
+			return nil // it is between persons
 		}
 		return n.toChannels(tx, &h, &view)
 	})
@@ -290,12 +293,16 @@ func (a *audience) listen(tx *db.Tx, h *happening) error {
 		}
 		a.hands(h, actors)
 	case notice.Applied, notice.Rejected, notice.Withdrawn, notice.Expired:
+		if addresses(a.view.Kind) {
+			return a.addressees(h)
+		}
 		if a.view.Kind == changeDelegation || a.view.Kind == changeDelegationEnd {
 			return a.delegation(tx, h)
 		}
 		tellOwners(notice.Told)
 		a.hands(h, actors)
-	case notice.Asked, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested:
+		return a.parties(tx, h, actors)
+	case notice.Asked, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Requested, notice.Recalled, notice.Answered:
 	}
 	return nil
 }

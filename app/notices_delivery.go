@@ -44,7 +44,8 @@ type Letter struct {
 	Expires    time.Time // zero: never
 	Reason     string    // the maker's
 	Said       string    // a remark, or the reason of a verdict
-	Step       string    // that is to be decided
+	Step       string    // that is to be decided, or that was taken where About says of what
+	About      string    // what somebody asks of a person directly; empty: a decision about a change
 	For        []string  // whom they stand in for
 	From, Upto time.Time // of a delegation
 	Gives      string    // who lets somebody decide, and
@@ -227,7 +228,13 @@ func (n *Notices) unwanted(tx *db.Tx, row *db.DeliveryRow, due *notice.Due, room
 	if err != nil {
 		return "", err
 	}
+	answered, err := answeredMeanwhile(tx, room.view, due)
+	if err != nil {
+		return "", err
+	}
 	switch {
+	case answered:
+		return "It was answered meanwhile.", nil
 	case !n.rules.Mail:
 		return "No mail server is configured any more.", nil
 	case room.room.account(row.MemberID) == nil:
@@ -311,6 +318,9 @@ func (n *Notices) letter(tx *db.Tx, row *db.DeliveryRow, due *notice.Due, room *
 		l.From, l.Upto, l.Gives, l.Takes = stands.StartsAt.UTC(), stands.EndsAt.UTC(), hands[stands.FromMemberID.String()].Name, hands[stands.ToMemberID.String()].Name
 	}
 	l.describe(view, due, &h)
+	if addresses(view.Kind) {
+		return l, l.addressed(n.rules.PublicURL, tenant.Slug, view)
+	}
 	return l, nil
 }
 
@@ -330,7 +340,7 @@ func (l *Letter) describe(view *ChangeView, due *notice.Due, h *happening) {
 		l.Said = quoted(h.detail.Body)
 	case notice.Rejected, notice.Withdrawn, notice.Applied:
 		l.Said = quoted(view.VerdictReason)
-	case notice.Asked, notice.Reminded, notice.Expired, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated:
+	case notice.Asked, notice.Reminded, notice.Expired, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated, notice.Requested, notice.Recalled, notice.Answered:
 	}
 }
 

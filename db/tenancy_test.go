@@ -62,6 +62,8 @@ type scene struct {
 	pull       id.Pull
 	run        id.Run
 	variance   id.Variance
+	dispute    id.Dispute
+	other      id.Node // beside node
 	names      id.Pull
 	export     id.Export
 	invoice    id.Invoice
@@ -155,6 +157,7 @@ func (s *scene) furnish(t *testing.T, clone *dbtest.Clone) *scene {
 		s.invoices(t, tx)
 		s.reconciliation(t, tx)
 		s.closing(t, tx)
+		s.disputed(t, tx)
 		_, err = tx.SequenceAudit()
 		require.NoError(t, err)
 		_, err = tx.AddLogKey(s.mark("log key"), []byte(s.mark("endorsement")))
@@ -331,6 +334,7 @@ func reading() map[string]query {
 	maps.Copy(all, readingInvoices())
 	maps.Copy(all, readingReconciliation())
 	maps.Copy(all, readingClosing())
+	maps.Copy(all, readingDisputes())
 	maps.Copy(all, map[string]query{
 		"TenantRow":        {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.TenantRow()) }},
 		"LastChangeNumber": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return many(tx.LastChangeNumber()) }},

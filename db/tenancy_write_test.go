@@ -39,6 +39,7 @@ func writing() map[string]query {
 	maps.Copy(all, writingInvoices())
 	maps.Copy(all, writingReconciliation())
 	maps.Copy(all, writingClosing())
+	maps.Copy(all, writingDisputes())
 	maps.Copy(all, map[string]query{
 		"AddTenant":     {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddTenant(theirs.slug, "x")) }},
 		"AddFounding":   {refused, func(tx *db.Tx, _, theirs *scene) (any, error) { return onlyError(tx.AddFounding(theirs.founding())) }},

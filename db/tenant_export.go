@@ -32,6 +32,7 @@ func plainBytes() []string {
 		"plan_version.document", "plan_version.digest", "branding.logo_sha256", "logo.sha256", "logo.content", "usage_batch.root", "usage_batch.canonical", "usage_event.raw_usage",
 		"adjustment_batch.root", "adjustment_batch.canonical", "tombstone.digest", "tombstone_batch.root", "tenant_export.manifest_sha256", "offboarding.manifest_sha256", "request_selection.digest", "request_selection.document",
 		"journal_entry.canonical", "journal_entry.digest", "reconciliation.fingerprint", "reconciliation.canonical", "reconciliation.digest",
+		"commentary_step.figures_sha256", "dispute.requests_sha256",
 		"provider_page.content", "provider_page.content_sha256", "provider_pull_end.pages_digest", "provider_pull_end.digest",
 		"account_mapping.document", "account_mapping.digest", "journal_export.digest", "journal_export_file.content", "journal_export_file.digest", "journal_export_file.manifest",
 		"gl_actuals.content", "gl_actuals.digest",

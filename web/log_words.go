@@ -121,6 +121,16 @@ func ofVariance(d recordDetail) string { return variancesPath + "/" + d.payload(
 
 func ofDay(d recordDetail) string { return reconciliationPath + "/" + d.payload().text("day") }
 
+func ofCommentary(d recordDetail) string {
+	said := d.payload()
+	if code := said.text("code"); code != "" {
+		return commentaryURL(said.text("month"), code)
+	}
+	return commentaryPath + "/" + said.text("month")
+}
+
+func ofDispute(d recordDetail) string { return disputesPath + "/" + d.payload().text("dispute") }
+
 func peopleChange(d recordDetail) string { return "/members/changes/" + d.subject }
 
 func changedKey(d recordDetail) string {
@@ -185,6 +195,11 @@ func changeKinds() []changeKind {
 		{"variance_review", "review of a variance", "reconciliation", ofVariance},
 		{"day_sign_off", "sign-off of a day", "reconciliation", ofDay},
 		{"day_review", "review of a day", "reconciliation", ofDay},
+		{"commentary", "commentary on a node", "commentary", ofCommentary},
+		{"commentary_review", "asking for commentary, or its review", "commentary", ofCommentary},
+		{"dispute", "dispute of charges", "dispute", ofDispute},
+		{"dispute_answer", "answer to a dispute", "dispute", ofDispute},
+		{"dispute_review", "finance’s word on a dispute", "dispute", ofDispute},
 		{"report_source", "source of provider reports", "source", always("/settings/provider")},
 		{"account_mapping", "mapping of accounts", "export", always("/exports")},
 		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
@@ -196,6 +211,7 @@ func changeKinds() []changeKind {
 		{"period_close", "lock or close of a month", "change", ownPage},
 		{"period_reopen", "reopening of a month", "change", ownPage},
 		{"close_waiver", "step of a close that is left out", "change", ownPage},
+		{"materiality", "materiality of a month", "period", always(closePath)},
 		{"packet_recipient", "recipient of packets", "recipient", always(recipientsPath)},
 		{"packet_recipient_end", "end of a recipient of packets", "recipient", always(recipientsPath)},
 		{"policies", "approval policies", "policy", always("/changes/policies")},

@@ -331,6 +331,12 @@ func purposeWords(p notice.Purpose) string {
 		return "hears of its end"
 	case notice.Tested:
 		return "is tested"
+	case notice.Requested:
+		return "is asked for an answer"
+	case notice.Recalled:
+		return "is reminded of an answer"
+	case notice.Answered:
+		return "hears an answer"
 	case notice.StepApproved:
 		return "hears: one more approval"
 	case notice.Applied, notice.Rejected, notice.Withdrawn, notice.Expired, notice.Proposed, notice.Revised, notice.Escalated:

@@ -173,6 +173,7 @@ type (
 	allocation struct{}
 	run        struct{}
 	variance   struct{}
+	dispute    struct{}
 	packet     struct{}
 	recipient  struct{}
 )
@@ -296,6 +297,9 @@ func (run) Prefix() string { return "run_" }
 func (variance) Prefix() string { return "var_" }
 
 // Prefix implements Kind.
+func (dispute) Prefix() string { return "dsp_" }
+
+// Prefix implements Kind.
 func (packet) Prefix() string { return "pkt_" }
 
 // Prefix implements Kind.
@@ -344,6 +348,7 @@ type (
 	Allocation = Of[allocation]
 	Run        = Of[run]
 	Variance   = Of[variance]
+	Dispute    = Of[dispute]
 	Packet     = Of[packet]
 	Recipient  = Of[recipient]
 )
@@ -435,6 +440,9 @@ func NewRun(now time.Time) Run { return New[run](now) }
 // NewVariance makes a variance's id.
 func NewVariance(now time.Time) Variance { return New[variance](now) }
 
+// NewDispute makes a dispute's id.
+func NewDispute(now time.Time) Dispute { return New[dispute](now) }
+
 // NewRecord makes an audit record's id.
 func NewRecord(now time.Time) Record { return New[record](now) }
 
@@ -497,6 +505,9 @@ func ParseExport(text string) (Export, error) { return Parse[exported](text) }
 
 // ParseVariance reads a variance's id.
 func ParseVariance(text string) (Variance, error) { return Parse[variance](text) }
+
+// ParseDispute reads a dispute's id.
+func ParseDispute(text string) (Dispute, error) { return Parse[dispute](text) }
 
 // ParseRecord reads an audit record's id.
 func ParseRecord(text string) (Record, error) { return Parse[record](text) }

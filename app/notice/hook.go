@@ -115,7 +115,7 @@ func sentence(p Purpose) string {
 		return "ended a delegation"
 	case Tested:
 		return "is a test: this channel works"
-	case Asked, Told:
+	case Asked, Told, Requested, Recalled, Answered:
 	}
 	return "concerns you"
 }

@@ -28,6 +28,9 @@ const (
 	Delegated   Purpose = "delegated"   // somebody stands in for somebody
 	Undelegated Purpose = "undelegated" // and does so no more
 	Tested      Purpose = "tested"      // of a channel: whether it arrives
+	Requested   Purpose = "requested"   // somebody asks them for an answer: a commentary, a dispute
+	Recalled    Purpose = "recalled"    // of such an answer, which is owed
+	Answered    Purpose = "answered"    // somebody answered them
 
 	Proposed     Purpose = "proposed"
 	Revised      Purpose = "revised"
@@ -52,13 +55,13 @@ func Topics() []Topic { return []Topic{TopicAsked, TopicReminders, TopicRemarks,
 // Topic is what a purpose belongs to; empty for what nobody can mute.
 func (p Purpose) Topic() Topic {
 	switch p {
-	case Asked:
+	case Asked, Requested:
 		return TopicAsked
-	case Reminded:
+	case Reminded, Recalled:
 		return TopicReminders
 	case Questioned, Commented:
 		return TopicRemarks
-	case Applied, Rejected, Withdrawn, Expired:
+	case Applied, Rejected, Withdrawn, Expired, Answered:
 		return TopicOutcomes
 	case Told, Delegated, Undelegated, Tested, Proposed, Revised, StepApproved, Escalated:
 	}

@@ -88,14 +88,46 @@ func wordLetter(l *app.Letter) *sheet {
 		s.Lead = line(l.Takes) + " may now decide in the name of " + line(l.Gives) + ", from " + instant(l.From) + " to " + instant(l.Upto) + ". Both are told, whoever did it."
 	case notice.Undelegated:
 		s.Lead = line(l.Takes) + " no longer decides in the name of " + line(l.Gives) + ". Both are told, whoever did it."
-	case notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated:
+	case notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated, notice.Requested, notice.Recalled, notice.Answered:
 		s.Lead = upper(about) + " concerns you."
+	}
+	if l.About != "" {
+		s.address(by)
 	}
 	s.Subject = "[" + line(l.Company) + "] " + subjectOf(l, by)
 	s.Facts = facts(l)
 	s.Foot = footOf(l)
 	s.Quote = marked(s.Quote)
 	return s
+}
+
+// address words what somebody asks of a person, or answers.
+func (s *sheet) address(by string) {
+	about := line(s.About)
+	switch s.Purpose {
+	case notice.Requested:
+		s.Lead = by + " asks you for an answer: " + about + "."
+		if s.Step == "returned" {
+			s.Lead = by + " sent back to you " + about + "."
+		}
+		s.Action = "Look at the figures and answer there"
+	case notice.Recalled:
+		s.Lead = by + " reminds you: " + about + " waits for your answer."
+		s.Action = "Look at the figures and answer there"
+	default:
+		s.Lead, s.Action = by+" answered: "+about+" was "+answerWord(s.Step)+".", "Look at it"
+	}
+}
+
+// answerWord is a step of an answer as a sentence says it.
+func answerWord(step string) string {
+	if step == "kept" {
+		return "decided: the charges stay"
+	}
+	if step == "proposed" {
+		return "taken up: the change that moves the charges was proposed"
+	}
+	return line(step)
 }
 
 // marked is what somebody wrote, each line marked as theirs.
@@ -135,12 +167,25 @@ func subjectOf(l *app.Letter, by string) string {
 		return line(l.Takes) + " may decide for " + line(l.Gives)
 	case notice.Undelegated:
 		return line(l.Takes) + " no longer decides for " + line(l.Gives)
+	case notice.Requested:
+		return by + " asks you about " + line(l.About)
+	case notice.Recalled:
+		return "Reminder: " + line(l.About)
+	case notice.Answered:
+		return by + " answered about " + line(l.About)
 	case notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated:
 	}
 	return upper(about)
 }
 
 func facts(l *app.Letter) []fact {
+	if l.About != "" {
+		list := []fact{{"About", line(l.About)}, {"From", line(l.Made)}}
+		if l.Amount != "" {
+			list = append(list, fact{"Amount", "$" + l.Amount + " of charges of " + line(l.Month)})
+		}
+		return append(list, fact{"In their words", line(strings.Join(strings.Fields(l.Reason), " "))})
+	}
 	list := []fact{{"Change", number(l) + ", " + line(l.Kind)}, {"Proposed by", line(l.Made)}}
 	if l.Amount != "" {
 		list = append(list, fact{"Moves", "$" + l.Amount + " of charges, as replayed on " + line(l.Month)})

@@ -53,6 +53,7 @@ func Codes() []string {
 		"elsewhere_line", "elsewhere_lines", "tolerance_absolute", "tolerance_relative", "tolerance_same", "variance_class_unknown", "variance_state_unknown",
 		// Closes.
 		"period_absent", "period_blocked", "period_closing", "period_dated", "period_move", "period_none_open", "period_not_over", "period_open", "period_order", "period_to", "step_applies", "step_waived",
+		"materiality_month", "materiality_node", "materiality_same", "period_not_locked",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// The provider's reports.
