@@ -187,12 +187,12 @@ func TestTheManifestNamesExactlyWhatIsThere(t *testing.T) {
 		}
 		return list
 	}
-	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "journal.csv", "summary.pdf"}, names(whole))
+	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "figures.json", "journal.csv", "summary.pdf"}, names(whole))
 	part := figures(t)
 	part.Books, part.Suspense, part.Control, part.Scope = nil, nil, nil, packet.Scope{Code: "ENG", Name: "Engineering"}
 	part.Commentary = "# 0042\n\nThe model was trained.\n"
-	part.Attachments = []packet.Attachment{{Name: "focus.csv", Report: "FOCUS 1.2", Content: []byte("a\r\n"), Rows: 1}}
-	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "commentary.md", "focus.csv", "summary.pdf"}, names(build(t, part)))
+	part.Attachments = []packet.Attachment{packet.Attach(packet.Attachment{Name: "focus.csv", Report: "FOCUS 1.2", Rows: 1}, []byte("a\r\n"))}
+	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "commentary.md", "figures.json", "focus.csv", "summary.pdf"}, names(build(t, part)))
 	part.Attachments[0].Name = "manifest.json"
 	_, err := packet.Build(part)
 	require.Error(t, err)

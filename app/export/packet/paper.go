@@ -24,6 +24,7 @@ const (
 	top, bottom          = 27.0, sheetHigh - 22.0
 	line                 = 5.4    // a row of a table
 	point                = 0.3528 // millimeters
+	leading              = 1.45   // of a line of text, by its size
 )
 
 // ink is a color, 0xrrggbb.
@@ -91,7 +92,7 @@ func (p *paper) page() {
 	if !p.f.Scope.Whole() {
 		of += " · " + p.f.Scope.Code
 	}
-	p.rightAt(right, 15, fmt.Sprintf("%s · revision %d · %s", of, p.f.Revision, p.f.State()))
+	p.rightAt(right, 15, fmt.Sprintf("%s · revision %d · %s", of, p.f.Revision, p.f.Mark()))
 	p.stroke(18, strong)
 	p.stroke(sheetHigh-15.5, rule)
 	p.face(faceText, "", 7.5, gray)
@@ -191,12 +192,15 @@ func (p *paper) wrap(text string, width float64) []string {
 func (p *paper) paragraph(size float64, c ink, text string) {
 	p.face(faceText, "", size, c)
 	for _, one := range p.wrap(text, wide) {
-		p.need(size * point * 1.45)
+		p.need(size * point * leading)
 		p.face(faceText, "", size, c)
-		p.y += size * point * 1.45
+		p.y += size * point * leading
 		p.at(left, p.y, one)
 	}
 }
+
+// headingHigh is what a heading takes.
+const headingHigh = 10.2
 
 // heading begins a part of the document.
 func (p *paper) heading(text string) {
@@ -224,6 +228,16 @@ func (p *paper) fact(name, value string, fixed bool) {
 		p.face(family, "", size, black)
 		p.at(left+44, p.y, one)
 	}
+}
+
+// factHigh is what a fact takes.
+func (p *paper) factHigh(value string, fixed bool) float64 {
+	family, size := faceText, 8.5
+	if fixed {
+		family, size = faceFixed, 7.5
+	}
+	p.face(family, "", size, black)
+	return float64(len(p.wrap(value, wide-44))) * line * 0.86
 }
 
 func (p *paper) bytes() ([]byte, int, error) {

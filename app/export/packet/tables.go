@@ -60,7 +60,7 @@ func (f *Figures) tables() ([]table, error) {
 	}
 	list := []table{}
 	for _, lay := range []func(*Figures, *settled) *table{
-		byMeasure, byNode, byProject, byClass, byVariance, byMovement, byDecision, byLine, byDay,
+		byMeasure, byNode, byProject, byClass, byVariance, byMovement, byInvoice, byInvoiceLine, byReason, byShare, byReconciled, byItem, byException, bySpend, byStep, byMove, byDecision, byExport, byLine, byDay,
 	} {
 		if t := lay(f, s); t != nil {
 			list = append(list, *t)
