@@ -258,7 +258,7 @@ func TestTheWorkbookIsReadBack(t *testing.T) {
 	files := unzip(t, must(sealed(t, build(t, figures(t)))))
 	book, err := excelize.OpenReader(bytes.NewReader(files["chargeback.xlsx"].Data))
 	require.NoError(t, err)
-	require.Equal(t, []string{"Read me", "Summary", "By cost center", "By project", "By model and class", "Variance", "Why it moved", "Decisions", "Journal", "Detail"}, book.GetSheetList())
+	require.Equal(t, []string{"Read me", "Summary", "By cost center", "By project", "By model and class", "Variance", "Why it moved", "Decisions", "Journal", "Detail", "Pivot data", "Pivot"}, book.GetSheetList())
 	rows := func(sheet string) (list [][]string, head int) {
 		list, err := book.GetRows(sheet, excelize.Options{RawCellValue: true})
 		require.NoError(t, err)

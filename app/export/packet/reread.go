@@ -98,6 +98,9 @@ func (c *Checked) sameFigures(f *Figures) error {
 
 // attached holds the files of other parts of the product to the figures.
 func (c *Checked) attached(bundle fs.FS, f *Figures) error {
+	if err := c.sidecars(bundle, f); err != nil {
+		return err
+	}
 	for k := range f.Attachments {
 		a := &f.Attachments[k]
 		m := c.named(a.Name)
@@ -118,26 +121,47 @@ func (c *Checked) attached(bundle fs.FS, f *Figures) error {
 			return bad(a.Name, "its bytes are not those that %s tells of", FileFigures)
 		}
 	}
-	return c.sidecars(bundle, f)
+	return nil
 }
 
-// sidecars holds each file that came with a manifest of its own to that.
+// sidecars holds each file that came with a manifest of its own to that, and what the
+// manifests of an export say it comes to, to the journal's lines in it.
 func (c *Checked) sidecars(bundle fs.FS, f *Figures) error {
-	for k := range f.Attachments {
-		name, is := strings.CutSuffix(f.Attachments[k].Name, export.Suffix)
-		if !is || c.named(name) == nil || c.named(f.Attachments[k].Name) == nil {
-			continue
+	for k := range f.Exported {
+		x := &f.Exported[k]
+		var debits money.Cents
+		last, whole := "", true
+		for _, name := range x.Files {
+			if c.named(name) == nil || c.named(name+export.Suffix) == nil {
+				whole = false // there was no room for it
+				continue
+			}
+			document, err := read(bundle, name+export.Suffix)
+			if err != nil {
+				return err
+			}
+			file, err := read(bundle, name)
+			if err != nil {
+				return err
+			}
+			m, err := export.Verify(document, file)
+			if err != nil {
+				return bad(name, "it is not the file that %s is about", name+export.Suffix)
+			}
+			last = name + export.Suffix
+			for _, p := range m.ControlTotals {
+				if p.Name != "debit_total" {
+					continue
+				}
+				one, err := money.ParseCents(p.Value)
+				if err != nil {
+					return bad(last, "its debit_total is no amount")
+				}
+				debits += one
+			}
 		}
-		document, err := read(bundle, f.Attachments[k].Name)
-		if err != nil {
-			return err
-		}
-		file, err := read(bundle, name)
-		if err != nil {
-			return err
-		}
-		if _, err := export.Verify(document, file); err != nil {
-			return bad(name, "it is not the file that %s is about", f.Attachments[k].Name)
+		if whole && last != "" && debits != x.Total {
+			return bad(last, "the files of %s come to debits of %s, and the journal’s lines in it to %s", x.ExternalID, debits, x.Total)
 		}
 	}
 	return nil
@@ -230,7 +254,8 @@ func (f *Figures) tieFocus(content []byte) error {
 		sum, there := billed[i.Number]
 		var total money.Sum
 		total.AddCents(i.Total)
-		if there && sum.Cmp(&total) != 0 {
+		within := !i.From.Before(f.Month.Start()) && !i.To.After(f.Month.End()) // else another month's file has a part
+		if there && within && sum.Cmp(&total) != 0 {
 			return bad(FileFocus, "its BilledCost of invoice %s sums to %s, and the invoice is %s", i.Number, sum.String(), i.Total)
 		}
 	}

@@ -49,6 +49,7 @@ type table struct {
 	total    []cell
 	controls []export.Pair
 	printed  bool
+	plain    bool // its sheet is columns and rows alone, from the first cell on
 }
 
 // tables are the packet's, in their order: what a later part of the product adds to a
@@ -60,7 +61,7 @@ func (f *Figures) tables() ([]table, error) {
 	}
 	list := []table{}
 	for _, lay := range []func(*Figures, *settled) *table{
-		byMeasure, byNode, byProject, byClass, byVariance, byMovement, byInvoice, byInvoiceLine, byReason, byShare, byReconciled, byItem, byException, bySpend, byStep, byMove, byDecision, byExport, byLine, byDay,
+		byMeasure, byNode, byProject, byClass, byVariance, byMovement, byInvoice, byInvoiceLine, byReason, byShare, byReconciled, byItem, byException, bySpend, byStep, byMove, byDecision, byExport, byLine, byDay, byPivot,
 	} {
 		if t := lay(f, s); t != nil {
 			list = append(list, *t)
