@@ -58,7 +58,7 @@ func (f *Figures) fromPlan(s *settled) []stride {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		if n.Plan != nil && n.Depth == depth && s.node[i] != n.Plan.ToDate {
-			off = append(off, stride{n.Code + " " + n.Name, s.node[i] - n.Plan.ToDate, false})
+			off = append(off, stride{n.Code, s.node[i] - n.Plan.ToDate, false})
 		}
 	}
 	slices.SortStableFunc(off, func(a, b stride) int { return cmp.Compare(abs(b.cents), abs(a.cents)) })

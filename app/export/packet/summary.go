@@ -18,7 +18,6 @@ func (f *Figures) summary(tables []table, contents []export.Manifest, missing []
 		p := newPaper(f, pages)
 		p.first()
 		p.page()
-		p.y -= 6
 		for i := range tables {
 			if tables[i].printed {
 				p.table(&tables[i])
@@ -103,10 +102,8 @@ func (p *paper) figures() {
 		}
 		p.face(faceText, "", 8, gray)
 		p.at(x, y+5, b.label)
-		p.face(faceText, "B", 15, black)
-		p.at(x, y+11.5, b.value)
-		p.face(faceText, "", 7.5, gray)
-		p.at(x, y+15.8, clip(p, b.note, width-3))
+		p.at(x, y+11.5, p.fit("B", 15, black, b.value, width-3))
+		p.at(x, y+15.8, p.fit("", 7.5, gray, b.note, width-3))
 	}
 	p.y += float64((len(boxes)+across-1)/across) * high
 	p.stroke(p.y, rule)
@@ -128,7 +125,11 @@ func beside(difference, of money.Cents, above, below string) string {
 	return text
 }
 
-const printedMovers = 6
+const (
+	printedMovers = 5
+	fewestMovers  = 2
+	closingHigh   = 42.0 // of the state of the close, at most
+)
 
 // movers are the cost centers that changed the most.
 func (p *paper) movers() {
@@ -152,6 +153,9 @@ func (p *paper) movers() {
 	}
 	if len(t.rows) == 0 {
 		t.note = "No cost center came to another amount than the month before."
+	}
+	for len(t.rows) > fewestMovers && p.y+p.tableHigh(t)+closingHigh > bottom { // one page stands alone
+		t.rows = t.rows[:len(t.rows)-1]
 	}
 	p.table(t)
 }
@@ -204,14 +208,14 @@ func (p *paper) corrects() {
 	p.y += 2
 	p.face(faceText, "B", 9.5, over)
 	p.y += 4
-	p.at(left, p.y, fmt.Sprintf("CORRECTED: this takes the place of revision %d, FINAL, which was sent before the month was reopened.", c.Revision))
+	p.at(left, p.y, fmt.Sprintf("CORRECTED: this takes the place of revision %d, FINAL, which was made before the month was reopened.", c.Revision))
 	p.fact("Its packet", c.Packet, false)
 	p.fact("Its manifest", c.Manifest, true)
 	p.y += 1
 }
 
 // firstChanges is how many changes the first page lists; all of them are in a table behind.
-const firstChanges = 9
+const firstChanges = 6
 
 // changes are what is otherwise than in the revision before, or in the one that is corrected.
 func (f *Figures) changes(most int) *table {
@@ -277,7 +281,6 @@ func (p *paper) accounts() {
 // who decided what the figures rest on.
 func (p *paper) signatures() {
 	p.page()
-	p.y -= 6
 	p.heading("Sign-off")
 	p.y++
 	p.steps()
@@ -323,8 +326,12 @@ func (p *paper) block(title, beside string, facts []told) {
 		high += p.factHigh(f.value, f.fixed)
 	}
 	p.need(high)
-	p.y += 4
-	p.stroke(p.y, rule)
+	if p.y == top {
+		p.y -= 6
+	} else {
+		p.y += 4
+		p.stroke(p.y, rule)
+	}
 	p.y += 5
 	for i, one := range titles {
 		if i > 0 {
@@ -392,11 +399,11 @@ func (p *paper) moves() {
 	}
 	t := &table{
 		title: "The month’s books", printed: true, note: "Each move from state to state, and the change that made it.",
-		columns: []column{{"Move", text, 44}, {"Revision", number, 16}, {"Change", number, 16}, {"", text, 3}, {"Proposed by", text, 36}, {"At", text, 34}, {"Reason", text, 60}},
+		columns: []column{{"Move", text, 38}, {"Revision", number, 15}, {"Change", number, 15}, {"Proposed by", text, 36}, {"At", text, 46}, {"Reason", text, 50}},
 	}
 	for i := range p.f.Moves {
 		m := &p.f.Moves[i]
-		t.rows = append(t.rows, []cell{string(m.From) + " to " + string(m.To), int64(m.Revision), m.Change, nil, m.Name, minute(m.At), m.Reason})
+		t.rows = append(t.rows, []cell{string(m.From) + " to " + string(m.To), int64(m.Revision), m.Change, m.Name, minute(m.At), m.Reason})
 	}
 	p.table(t)
 }
@@ -405,7 +412,6 @@ func (p *paper) moves() {
 func (p *paper) verification(contents []export.Manifest, missing []LeftOut) {
 	f := p.f
 	p.page()
-	p.y -= 6
 	p.heading("Verification")
 	p.y++
 	p.paragraph(8.5, gray, "This packet’s manifest names every file with its SHA-256 and is sealed by a record of the audit log. On any machine, offline:")

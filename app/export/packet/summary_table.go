@@ -17,30 +17,27 @@ const (
 // as its longest cell, and a number that is wider than its column is set smaller. Rows do not
 // stand alone: the first come with the heads, the last with the total.
 func (p *paper) table(t *table) {
-	shares := 0.0
-	for _, c := range t.columns {
-		shares += c.print
-	}
-	p.tableHead(t, shares)
+	wides := p.wides(t)
+	p.tableHead(t, wides)
 	if len(t.rows) == 0 {
 		return
 	}
 	p.y += 1.5
-	p.heads(t, shares)
+	p.heads(t, wides)
 	last := min(len(t.rows), maxPrinted) - 1
 	for i, row := range t.rows[:last+1] {
 		indent := 0
 		if t.indents != nil {
 			indent = t.indents[i]
 		}
-		laid := p.lay(t, shares, row, indent, "")
+		laid := p.lay(t, wides, row, indent, "")
 		high := laid.high()
 		if i == last {
 			high += line // its total, or what says that there are more
 		}
 		if p.y+high > bottom {
 			p.page()
-			p.heads(t, shares)
+			p.heads(t, wides)
 		}
 		p.row(&laid)
 		p.stroke(p.y+ruleBelow, rule)
@@ -52,25 +49,91 @@ func (p *paper) table(t *table) {
 		p.at(left, p.y, fmt.Sprintf("%s more rows are in %s.", count(int64(len(t.rows)-maxPrinted)), FileWorkbook))
 	}
 	if t.total != nil {
-		laid := p.lay(t, shares, t.total, 0, "B")
+		laid := p.lay(t, wides, t.total, 0, "B")
 		if p.y+laid.high() > bottom {
 			p.page()
-			p.heads(t, shares)
+			p.heads(t, wides)
 		}
 		p.stroke(p.y+ruleBelow, black)
 		p.row(&laid)
 	}
 }
 
+// wides are the widths of a table's columns: their shares of the sheet. Where a number is wider
+// than its column, columns of numbers have what the widest of each takes, and those of text
+// what is left, for they can be in more lines.
+func (p *paper) wides(t *table) []float64 {
+	out, needs := make([]float64, len(t.columns)), make([]float64, len(t.columns))
+	shares, texts, numbers := 0.0, 0.0, 0.0
+	for _, c := range t.columns {
+		shares += c.print
+	}
+	lacks := false
+	for i, c := range t.columns {
+		out[i] = wide * c.print / shares
+		switch {
+		case c.print == 0:
+		case c.onRight():
+			needs[i] = p.widest(t, i)
+			numbers += needs[i]
+			lacks = lacks || needs[i] > out[i]
+		default:
+			texts += out[i]
+		}
+	}
+	if !lacks {
+		return out
+	}
+	const least = 0.5 // of what columns of text have by their shares
+	rest := max(wide-numbers, texts*least)
+	for i, c := range t.columns {
+		switch {
+		case c.print == 0:
+		case c.onRight():
+			out[i] = needs[i] * (wide - rest) / numbers // below one, numbers are set smaller
+		default:
+			out[i] *= rest / texts
+		}
+	}
+	return out
+}
+
+// widest is what the widest cell of a column takes, and at least what its name does.
+func (p *paper) widest(t *table, i int) float64 {
+	const narrow = 11.0
+	p.face(faceText, "B", tableSize, black)
+	needs := narrow
+	for k := range min(len(t.rows), maxPrinted) {
+		words, _ := show(t.columns[i].kind, t.rows[k][i])
+		needs = max(needs, p.pdf.GetStringWidth(words)+2)
+	}
+	if t.total != nil {
+		words, _ := show(t.columns[i].kind, t.total[i])
+		needs = max(needs, p.pdf.GetStringWidth(words)+2)
+	}
+	return needs
+}
+
 // firstRows is how many rows stay with the heads of their table.
 const firstRows = 3
 
+// tableHigh is what a table without a total takes.
+func (p *paper) tableHigh(t *table) float64 {
+	wides := p.wides(t)
+	high := headingHigh + 1.5 + line
+	for _, row := range t.rows {
+		laid := p.lay(t, wides, row, 0, "")
+		high += laid.high()
+	}
+	return high
+}
+
 // tableHead prints a table's title and basis on a sheet that has room for its first rows.
-func (p *paper) tableHead(t *table, shares float64) {
+func (p *paper) tableHead(t *table, wides []float64) {
 	p.face(faceText, "", 8, gray)
 	high := headingHigh + float64(len(p.wrap(t.note, wide)))*8*point*leading + 1.5 + line
 	for i := range min(len(t.rows), firstRows) {
-		laid := p.lay(t, shares, t.rows[i], 0, "")
+		laid := p.lay(t, wides, t.rows[i], 0, "")
 		high += laid.high()
 	}
 	if len(t.rows) <= firstRows {
@@ -83,13 +146,13 @@ func (p *paper) tableHead(t *table, shares float64) {
 	}
 }
 
-func (p *paper) heads(t *table, shares float64) {
+func (p *paper) heads(t *table, wides []float64) {
 	p.face(faceText, "", 7.5, gray)
 	lines := make([][]string, len(t.columns))
 	most := 1
 	for i, c := range t.columns {
 		if c.print > 0 {
-			lines[i] = p.wrap(c.head, wide*c.print/shares-1)
+			lines[i] = p.wrap(c.head, wides[i]-1-t.gutter(i))
 			most = max(most, len(lines[i]))
 		}
 	}
@@ -99,18 +162,34 @@ func (p *paper) heads(t *table, shares float64) {
 		if c.print == 0 {
 			continue
 		}
-		width := wide * c.print / shares
+		width := wides[i]
 		for k, text := range lines[i] { // they stand on the rule
 			y := p.y - float64(len(lines[i])-1-k)*3.2
-			if c.right() {
+			if c.onRight() {
 				p.rightAt(x+width, y, text)
 			} else {
-				p.at(x, y, text)
+				p.at(x+t.gutter(i), y, text)
 			}
 		}
 		x += width
 	}
 	p.stroke(p.y+ruleBelow, strong)
+}
+
+// onRight tells whether a column's cells end at its right edge on paper.
+func (c *column) onRight() bool { return c.right() || c.kind == exact }
+
+// gutter keeps a column that begins at its left edge from one before it that ends at its right.
+func (t *table) gutter(i int) float64 {
+	for k := i - 1; k >= 0 && !t.columns[i].onRight(); k-- {
+		if t.columns[k].print > 0 {
+			if t.columns[k].onRight() {
+				return 3
+			}
+			break
+		}
+	}
+	return 0
 }
 
 // maxIndent is as deep as rows move to the right on paper.
@@ -140,16 +219,16 @@ func (r *laidRow) high() float64 {
 }
 
 // lay puts the cells of a row into lines.
-func (p *paper) lay(t *table, shares float64, row []cell, indent int, style string) laidRow {
+func (p *paper) lay(t *table, wides []float64, row []cell, indent int, style string) laidRow {
 	r := laidRow{style: style}
 	x := left
 	for i, c := range t.columns {
 		if c.print == 0 {
 			continue
 		}
-		width := wide * c.print / shares
+		width := wides[i]
 		words, color := show(c.kind, row[i])
-		one := laidCell{x: x, right: c.right(), size: tableSize, color: color}
+		one := laidCell{x: x + t.gutter(i), right: c.onRight(), size: tableSize, color: color}
 		p.face(faceText, style, tableSize, color)
 		if one.right {
 			one.x = x + width

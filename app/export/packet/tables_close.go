@@ -66,7 +66,7 @@ func byInvoice(f *Figures, _ *settled) *table {
 		sheet: "Invoices", title: "Invoices", printed: true,
 		note: "Issued for cycles that end in the month. Before is what an invoice has above the charges of its cycle’s days; after is what no reason below explains.",
 		columns: []column{
-			{"Number", text, 34}, {"Revision", number, 0}, {"Workspace", text, 0}, {"Issuer", text, 0}, {"Reference", text, 0}, {"Issued", text, 18}, {"Due", text, 0}, {"From", text, 18}, {"Through", text, 18}, {"Currency", text, 0},
+			{"Number", text, 34}, {"Revision", number, 0}, {"Workspace", text, 0}, {"Issuer", text, 0}, {"Reference", text, 0}, {"Issued", text, 0}, {"Due", text, 0}, {"From", text, 23}, {"Through", text, 23}, {"Currency", text, 0},
 			{"Usage", cents, 0}, {"Discounts", cents, 0}, {"Credits", cents, 16}, {"Fees", cents, 0}, {"Seats", cents, 0}, {"Commitments", cents, 0}, {"Tax", cents, 16}, {"Total", cents, 20},
 			{"Ledger", exact, 0}, {"Cost report", exact, 0}, {"Difference before", exact, 0}, {"Difference after", exact, 0}, {"Before", change, 18}, {"After", change, 16},
 			{"Accrued before", cents, 0}, {"Residual booked", cents, 0}, {"Booked", text, 0}, {"Entry", number, 0}, {"Document SHA-256", code, 0},
@@ -127,7 +127,7 @@ func byInvoiceLine(f *Figures, _ *settled) *table {
 func byReason(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Residual", title: "Invoice against ledger", printed: true, note: "Why each invoice is another amount than its days were charged, by class: together the whole difference, exactly.",
-		columns: []column{{"Invoice", text, 34}, {"Class", text, 24}, {"Why", text, 62}, {"US dollars", change, 20}, {"Exact", exact, 44}},
+		columns: []column{{"Invoice", text, 34}, {"Class", text, 24}, {"Why", text, 62}, {"US dollars", change, 24}, {"Exact", exact, 40}},
 	}
 	var total money.Sum
 	for k := range f.Invoices {
@@ -205,9 +205,9 @@ func byReconciled(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Reconciliation", title: "Reconciliation by day", printed: true, note: "Each UTC day’s charges against the provider’s reports of cost and usage. " + f.tested(),
 		columns: []column{
-			{"Day", text, 20}, {"State", text, 30}, {"Reconciliation", number, 0}, {"Ledger", cents, 20}, {"Cost report", cents, 20}, {"Difference", change, 20}, {"Ledger, exact", exact, 0}, {"Cost report, exact", exact, 0},
-			{"Difference, exact", exact, 0}, {"Unexplained, exact", exact, 0}, {"Unexplained", change, 20}, {"Ledger at list", exact, 0}, {"Cost report at list", exact, 0}, {"Requests", number, 0}, {"Usage report requests", number, 0},
-			{"Tokens", number, 0}, {"Usage report tokens", number, 0}, {"Coverage", fraction, 16}, {"Open variances", number, 0}, {"Preparer", text, 22}, {"Prepared at", text, 0}, {"Reviewer", text, 22}, {"Reviewed at", text, 0}, {"Digest", code, 0},
+			{"Day", text, 24}, {"State", text, 26}, {"Reconciliation", number, 0}, {"Ledger", cents, 20}, {"Cost report", cents, 20}, {"Difference", change, 20}, {"Ledger, exact", exact, 0}, {"Cost report, exact", exact, 0},
+			{"Difference, exact", exact, 0}, {"Unexplained, exact", exact, 0}, {"Unexplained", change, 22}, {"Ledger at list", exact, 0}, {"Cost report at list", exact, 0}, {"Requests", number, 0}, {"Usage report requests", number, 0},
+			{"Tokens", number, 0}, {"Usage report tokens", number, 0}, {"Coverage", fraction, 18}, {"Open variances", number, 0}, {"Preparer", text, 26}, {"Prepared at", text, 0}, {"Reviewer", text, 24}, {"Reviewed at", text, 0}, {"Digest", code, 0},
 		},
 	}
 	var ours, billed, unexplained money.Sum
@@ -325,7 +325,7 @@ func byException(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Exceptions", title: "Differences above tolerance", printed: true, note: "Each with who looks after it and how it stands; age in days since its day ended.",
 		columns: []column{
-			{"Number", number, 14}, {"Day", text, 20}, {"Class", text, 30}, {"Surface", text, 0}, {"Key", text, 0}, {"Model", text, 36}, {"Node", text, 18}, {"State", text, 18}, {"Owner", text, 26}, {"Age", number, 10}, {"Tokens", number, 0}, {"US dollars", change, 20}, {"Exact", exact, 0},
+			{"Number", number, 14}, {"Day", text, 27}, {"Class", text, 28}, {"Surface", text, 0}, {"Key", text, 0}, {"Model", text, 36}, {"Node", text, 18}, {"State", text, 18}, {"Owner", text, 26}, {"Age", number, 10}, {"Tokens", number, 0}, {"US dollars", change, 20}, {"Exact", exact, 0},
 		},
 	}
 	var total money.Sum
