@@ -41,7 +41,7 @@ func (p *Packets) figures(tx *db.Tx, by builder, month period.Month, scope *id.N
 	if scope != nil {
 		g.scope = []id.Node{*scope}
 	}
-	for _, step := range []func() error{g.company, g.hierarchy, g.charges, g.classes, g.days, g.movement, g.books, g.invoices, g.reconciled, g.checklist, g.elsewhere, g.decisions, g.files, g.position} {
+	for _, step := range []func() error{g.company, g.hierarchy, g.charges, g.classes, g.days, g.movement, g.books, g.invoices, g.reconciled, g.checklist, g.elsewhere, g.commentaries, g.disputes, g.decisions, g.files, g.position} {
 		if err := step(); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/commentary"
 	"tollbook/app/export/packet"
 	"tollbook/app/id"
 	"tollbook/app/period"
@@ -187,7 +188,7 @@ func TestACorrectedPacketSaysWhatItReplaces(t *testing.T) {
 	require.True(t, m.Corrected)
 	require.Equal(t, packet.Final, m.State)
 	require.Equal(t, &packet.Corrected{Revision: was.Manifest.Revision, Packet: first.String(), Manifest: o.text(t, `select encode(manifest_digest, 'hex') from packet where packet_id = $1`, first.UUID())}, m.Corrects)
-	require.Contains(t, m.Changes, packet.Change{What: "BU-1", Before: "$0.50", After: "$0.90"})
+	require.Contains(t, m.Changes, packet.Change{Of: packet.OfNode, What: "BU-1", Before: "$0.50", After: "$0.90"})
 	page := strings.Split(pdfText(t, files[packet.FileSummary]), "\f")[0]
 	for _, want := range []string{"CORRECTED", "revision 1", m.Corrects.Manifest[:32], "$0.90", "Entries added"} {
 		require.Contains(t, page, want)
@@ -207,4 +208,37 @@ func (o *office) reopens(t *testing.T) {
 	_, err := o.approveChange(t, o.cfo, o.propose(t, o.fin, app.AskReopen(o.october, "a charge was missing")))
 	require.NoError(t, err)
 	o.clock.add(time.Hour)
+}
+
+// TestWhatPeopleSaidIsInThePacket: commentary with the figures it is about, and disputes that
+// nobody has decided about; of a part of the company its own alone.
+func TestWhatPeopleSaidIsInThePacket(t *testing.T) {
+	t.Parallel()
+	n := openNotebook(t)
+	require.NoError(t, n.writes(t, n.other, "BU-2", "the ventures team grew"))
+	require.NoError(t, n.reviews(t, n.fin, "BU-2", commentary.Accepted, ""))
+	_, err := n.disputes.Raise(t.Context(), n.other, app.NewDispute{Month: n.october, Node: "CC-3", To: "CC-1", Reason: "they run in our name"})
+	require.NoError(t, err)
+	checked, files := n.packet(t, "")
+	require.True(t, checked.Figures)
+	f := told(t, files)
+	require.Len(t, f.Comments, 1)
+	require.Equal(t, []string{"BU-2", "the ventures team grew", "accepted", "0.200000000000"}, []string{f.Comments[0].Code, f.Comments[0].Text, f.Comments[0].State, f.Comments[0].Actual.String()})
+	require.NotEmpty(t, f.Comments[0].AcceptedBy)
+	require.Contains(t, files[packet.FileCommentary], "> the ventures team grew")
+	require.Len(t, f.Disputes, 1)
+	require.True(t, f.Disputes[0].Open)
+	require.Equal(t, "0.200000000000", f.Disputes[0].Amount.String())
+	page := pdfText(t, files[packet.FileSummary])
+	require.Contains(t, page, "they run in our name")
+	require.Contains(t, page, "the ventures team grew")
+	_, files = n.packet(t, "BU-2")
+	f = told(t, files)
+	require.Len(t, f.Comments, 1)
+	require.Equal(t, "BU-2", f.Comments[0].Path)
+	require.Len(t, f.Disputes, 1)
+	_, files = n.packet(t, "CC-2")
+	f = told(t, files)
+	require.Empty(t, f.Comments)
+	require.Empty(t, f.Disputes)
 }

@@ -124,10 +124,11 @@ func parts() []part {
 			return content, rows, journalColumns(), journalControls(f.Books), err
 		}},
 		{FileCommentary, "commentary", 1, "", func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
-			if f.Commentary == "" {
+			written := f.commentaryText()
+			if written == "" {
 				return nil, 0, nil, nil, nil
 			}
-			return []byte(f.Commentary), strings.Count(f.Commentary, "\n"), nil, nil, nil
+			return []byte(written), len(f.Comments), nil, nil, nil
 		}},
 		{FileVerify, "how to verify", 2, "", func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
 			return []byte(f.verifyText()), 0, nil, nil, nil

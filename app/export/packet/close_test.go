@@ -76,7 +76,16 @@ func closed(t *testing.T) *packet.Figures {
 		packet.Attach(packet.Attachment{Name: "TB-1-netsuite.csv", Report: "journal for netsuite", Where: "/exports/1"}, []byte(journalFile)), packet.Attach(packet.Attachment{Name: "TB-1-netsuite.csv.manifest.json", Report: "manifest beside it"}, beside),
 		packet.Attach(packet.Attachment{Name: packet.FileFocus, Report: "FOCUS 1.2", ControlTotals: sums}, []byte(focusFile)), packet.Attach(packet.Attachment{Name: "TB-bill-1-ap.csv", Report: "bill"}, []byte(billFile)),
 	}
-	f.Commentary = "# 0042\n\nThe model was trained.\n"
+	plan := money.Cents(30_000)
+	f.Comments = []packet.Comment{
+		{Code: "0042", Name: "Machine learning", Path: "ENG / 0042", Owner: "Olga Owner", State: "accepted", Text: "The model was trained.\n=a second line", Revision: 2, By: "Olga Owner", At: at(3, 8), AcceptedBy: "Fiona Admin", AcceptedAt: at(3, 9),
+			Digest: strings.Repeat("56", 32), Actual: usd(t, "166.668333333334"), Before: usd(t, "266.333333333334"), Plan: &plan, Price: usd(t, "0.000000000001"), Volume: usd(t, "-99.665000000001")},
+		{Code: "0041", Name: "Platform", Path: "ENG / 0041", State: "asked"},
+	}
+	f.Disputes = []packet.Dispute{
+		{Number: 3, Code: "0041", To: "0042", Requests: 12, Amount: usd(t, "4.500000000000"), Reason: "=they run in our name", State: "open", Open: true, By: "Olga Owner", RaisedAt: at(2, 8), Since: at(2, 8)},
+		{Number: 2, Code: "0042", To: "0041", Requests: 1, Amount: usd(t, "7.770000000000"), Reason: "x", State: "declined", By: "Olga Owner", RaisedAt: at(1, 8), Since: at(2, 8)},
+	}
 	return f
 }
 
@@ -89,7 +98,7 @@ func TestAClosedMonthVerifies(t *testing.T) {
 	require.Contains(t, checked.Words(), "every file says what they say")
 	pages := strings.Join(printed(t, closed(t)), "\n")
 	for _, want := range []string{
-		"Invoice against ledger", "INV-1", "772.00", "Tested against a simulator", "99.83 %", "Differences above tolerance", "Fiona Admin", "Prepared and reviewed", "by change 212", "214", "TB-1", "90.00", strings.Repeat("12", 32),
+		"Invoice against ledger", "INV-1", "772.00", "Tested against a simulator", "99.83 %", "Differences above tolerance", "Fiona Admin", "Prepared and reviewed", "by change 212", "214", "TB-1", "90.00", "The model was trained.", "Accepted by Fiona Admin", "Asked, not answered", "Open disputes", "4.50", "=they run in our name", strings.Repeat("12", 32),
 	} {
 		require.Contains(t, pages, want)
 	}
@@ -146,7 +155,7 @@ func TestAnyFigureThatIsAlteredIsNamed(t *testing.T) {
 		{"TB-bill-1-ap.csv", "INV-1", "INV-2", "INV-2"},
 		{"TB-1-netsuite.csv", "433.34", "433.35", "manifest.json"},
 		{"TB-1-netsuite.csv.manifest.json", "433.34", "433.35", "433.35"},
-		{packet.FileCommentary, "trained", "retired", "line 3"},
+		{packet.FileCommentary, "trained", "retired", "line "},
 		{packet.FileVerify, "tollbook verify", "tollbook veriyf", "line"},
 		{packet.FileFigures, `"Amount":50000`, `"Amount":50001`, "manifest holds"},
 		{packet.FileFigures, `"Residual":150`, `"Residual":151`, "manifest holds"},
@@ -173,7 +182,7 @@ func TestACellThatIsAlteredIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	sheets := book.GetSheetList()
 	require.NoError(t, book.Close())
-	require.Subset(t, sheets, []string{"Invoices", "Invoice lines", "Residual", "Allocation", "Reconciliation", "Reconciling items", "Exceptions", "Spend elsewhere", "Sign-offs", "Moves", "ERP files", "Pivot data"})
+	require.Subset(t, sheets, []string{"Invoices", "Invoice lines", "Residual", "Allocation", "Reconciliation", "Reconciling items", "Exceptions", "Commentary", "Disputes", "Spend elsewhere", "Sign-offs", "Moves", "ERP files", "Pivot data"})
 	for _, sheet := range sheets {
 		err := resealed(t, whole, packet.FileWorkbook, func(content []byte) []byte {
 			book, err := excelize.OpenReader(bytes.NewReader(content))

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -167,7 +168,8 @@ type Figures struct {
 	BooksRevision                         int    // of the month: it begins another one whenever it is reopened
 	Exported                              []Exported
 	Elsewhere                             []Spend
-	Commentary                            string // Markdown; empty: there is none
+	Comments                              []Comment
+	Disputes                              []Dispute
 	Attachments                           []Attachment
 	Absent                                []LeftOut  // files that could not be made of the month, with why instead of where
 	Changes                               []Change   // since the revision before; nil: there is none
@@ -348,10 +350,17 @@ func (f *Figures) Snapshot() (Snapshot, error) {
 
 // Change is one thing that is otherwise than in the revision before.
 type Change struct {
+	Of     string `json:"of,omitempty"` // what it is about: a node, a table, or the packet as a whole where it is empty
 	What   string `json:"what"`
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
+
+// What a change is about, beside the packet as a whole.
+const (
+	OfNode  = "node"
+	OfTable = "table"
+)
 
 // maxChanges bounds the changes that are listed one by one.
 const maxChanges = 40
@@ -359,60 +368,60 @@ const maxChanges = 40
 // Since tells what these figures say otherwise than those of a revision before.
 func (s *Snapshot) Since(before *Snapshot) []Change {
 	list := []Change{}
-	add := func(what, was, is string) {
+	add := func(of, what, was, is string) {
 		if was != is {
-			list = append(list, Change{What: what, Before: was, After: is})
+			list = append(list, Change{Of: of, What: what, Before: was, After: is})
 		}
 	}
-	add("State", string(before.State), string(s.State))
-	add("Actual", dollars(before.Total.Display()), dollars(s.Total.Display()))
+	add("", "State", string(before.State), string(s.State))
+	add("", "Actual", dollars(before.Total.Display()), dollars(s.Total.Display()))
 	if before.Total.Display() == s.Total.Display() {
-		add("Actual, exact", before.Total.String(), s.Total.String())
+		add("", "Actual, exact", before.Total.String(), s.Total.String())
 	}
 	if before.Suspense != nil && s.Suspense != nil {
-		add("Suspense", dollars(before.Suspense.Display()), dollars(s.Suspense.Display()))
+		add("", "Suspense", dollars(before.Suspense.Display()), dollars(s.Suspense.Display()))
 	}
-	add("Plan of the month", maybe(before.Plan), maybe(s.Plan))
-	add("Accrued liability", maybe(before.Accrued), maybe(s.Accrued))
-	add("Journal entries", count(int64(before.Entries)), count(int64(s.Entries)))
+	add("", "Plan of the month", maybe(before.Plan), maybe(s.Plan))
+	add("", "Accrued liability", maybe(before.Accrued), maybe(s.Accrued))
+	add("", "Journal entries", count(int64(before.Entries)), count(int64(s.Entries)))
 	if before.Numbers != nil || before.Entries == 0 {
-		add("Entries added", "", listed(without(s.Numbers, before.Numbers)))
+		add("", "Entries added", "", listed(without(s.Numbers, before.Numbers)))
 	}
-	add("Files added", "", listed(without(s.Files, before.Files)))
-	add("Files that are gone", listed(without(before.Files, s.Files)), "")
+	add("", "Files added", "", listed(without(s.Files, before.Files)))
+	add("", "Files that are gone", listed(without(before.Files, s.Files)), "")
 	for _, name := range slices.Sorted(maps.Keys(s.Tables)) {
 		if was, there := before.Tables[name]; there {
-			add(name, was, s.Tables[name])
+			add(OfTable, name, was, s.Tables[name])
 		}
 	}
-	paths := []string{}
-	for path := range s.Nodes {
-		paths = append(paths, path)
-	}
-	for path := range before.Nodes {
-		if _, there := s.Nodes[path]; !there {
-			paths = append(paths, path)
-		}
-	}
-	slices.Sort(paths)
 	more := 0
-	for _, path := range paths {
-		if before.Nodes[path] == s.Nodes[path] {
-			continue
-		}
+	for _, path := range s.moved(before) {
 		if len(list) >= maxChanges {
 			more++
 			continue
 		}
-		add(path, dollars(before.Nodes[path]), dollars(s.Nodes[path]))
+		add(OfNode, path, dollars(before.Nodes[path]), dollars(s.Nodes[path]))
 	}
 	if more > 0 {
-		list = append(list, Change{What: fmt.Sprintf("%d more nodes", more)})
+		list = append(list, Change{Of: OfNode, What: fmt.Sprintf("%d more nodes", more)})
 	}
 	if len(list) == 0 {
 		list = append(list, Change{What: "Details alone: no total of this list is another"})
 	}
 	return list
+}
+
+// moved are the paths of nodes that came to another amount, the largest difference first.
+func (s *Snapshot) moved(before *Snapshot) []string {
+	paths := map[string]money.Cents{}
+	for path := range s.Nodes {
+		paths[path] = abs(s.Nodes[path] - before.Nodes[path])
+	}
+	for path := range before.Nodes {
+		paths[path] = abs(s.Nodes[path] - before.Nodes[path])
+	}
+	maps.DeleteFunc(paths, func(_ string, difference money.Cents) bool { return difference == 0 })
+	return slices.SortedFunc(maps.Keys(paths), func(a, b string) int { return cmp.Or(cmp.Compare(paths[b], paths[a]), cmp.Compare(a, b)) })
 }
 
 // totalWords is the name of a control total as people read it.

@@ -190,7 +190,7 @@ func TestTheManifestNamesExactlyWhatIsThere(t *testing.T) {
 	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "figures.json", "journal.csv", "summary.pdf"}, names(whole))
 	part := figures(t)
 	part.Books, part.Suspense, part.Control, part.Scope = nil, nil, nil, packet.Scope{Code: "ENG", Name: "Engineering"}
-	part.Commentary = "# 0042\n\nThe model was trained.\n"
+	part.Comments = []packet.Comment{{Code: "0042", Path: "ENG / 0042", State: "written", Text: "The model was trained."}}
 	part.Attachments = []packet.Attachment{packet.Attach(packet.Attachment{Name: "focus.csv", Report: "FOCUS 1.2", Rows: 1}, []byte("a\r\n"))}
 	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "commentary.md", "figures.json", "focus.csv", "summary.pdf"}, names(build(t, part)))
 	part.Attachments[0].Name = "manifest.json"
@@ -430,7 +430,7 @@ func TestARevisionSaysWhatChanged(t *testing.T) {
 	now := build(t, f).Snapshot
 	require.Equal(t, []packet.Change{
 		{What: "State", Before: "DRAFT", After: "FINAL"}, {What: "Actual", Before: "$701.50", After: "$702.50"},
-		{What: "ENG", Before: "$700.00", After: "$701.00"}, {What: "ENG / 0042", Before: "$166.67", After: "$167.67"},
+		{Of: packet.OfNode, What: "ENG", Before: "$700.00", After: "$701.00"}, {Of: packet.OfNode, What: "ENG / 0042", Before: "$166.67", After: "$167.67"},
 	}, now.Since(&again))
 	require.Equal(t, "Details alone: no total of this list is another", now.Since(&now)[0].What)
 }

@@ -23,12 +23,13 @@ func (f *Figures) summary(tables []table, contents []export.Manifest, missing []
 				p.table(&tables[i])
 			}
 		}
-		for _, t := range []*table{borne(f), itemClasses(f), f.changed()} {
+		for _, t := range []*table{borne(f), itemClasses(f), openDisputes(f), f.changed()} {
 			if t != nil {
 				p.table(t)
 			}
 		}
 		p.accounts()
+		p.comments()
 		p.signatures()
 		p.verification(contents, missing)
 		if document, pages, err = p.bytes(); err != nil {
@@ -55,6 +56,12 @@ func (p *paper) first() {
 	p.y += 4
 	p.figures()
 	p.changed()
+	if f.Corrects != nil { // what changed comes first: the rest may go on behind
+		p.closing(s)
+		p.bridges()
+		p.movers()
+		return
+	}
 	p.bridges()
 	p.movers()
 	p.closing(s)
@@ -154,7 +161,7 @@ func (p *paper) movers() {
 	if len(t.rows) == 0 {
 		t.note = "No cost center came to another amount than the month before."
 	}
-	for len(t.rows) > fewestMovers && p.y+p.tableHigh(t)+closingHigh > bottom { // one page stands alone
+	for p.f.Corrects == nil && len(t.rows) > fewestMovers && p.y+p.tableHigh(t)+closingHigh > bottom { // one page stands alone
 		t.rows = t.rows[:len(t.rows)-1]
 	}
 	p.table(t)
@@ -214,24 +221,35 @@ func (p *paper) corrects() {
 	p.y += 1
 }
 
-// firstChanges is how many changes the first page lists; all of them are in a table behind.
-const firstChanges = 6
+// The first page lists changes of the packet as a whole, of tables and of nodes, so many of each;
+// a corrected packet more, for they are what it is read for. All of them are in a table behind.
+const (
+	firstChanges     = 2
+	correctedChanges = 5
+)
 
 // changes are what is otherwise than in the revision before, or in the one that is corrected.
-func (f *Figures) changes(most int) *table {
+func (f *Figures) changes(each int) *table {
 	if f.Changes == nil {
 		return nil
 	}
 	t := &table{
 		title: fmt.Sprintf("Changed since revision %d", f.since()), printed: true,
-		columns: []column{{"What", text, 70}, {"Before", text, 50}, {"Now", text, 54}},
+		columns: []column{{"What", text, 82}, {"Before", text, 44}, {"Now", text, 48}},
 	}
-	for i, c := range f.Changes {
-		if i == most {
-			t.note = fmt.Sprintf("The first %d of %d; all of them are listed behind the tables.", most, len(f.Changes))
-			break
+	seen := map[string]int{}
+	for _, c := range f.Changes {
+		most := each
+		if c.Of == "" {
+			most = 2 * each
+		}
+		if seen[c.Of]++; seen[c.Of] > most {
+			continue
 		}
 		t.rows = append(t.rows, []cell{c.What, c.Before, c.After})
+	}
+	if len(t.rows) < len(f.Changes) {
+		t.note = fmt.Sprintf("%d of %d; all of them are listed behind the tables.", len(t.rows), len(f.Changes))
 	}
 	return t
 }
@@ -244,15 +262,23 @@ func (f *Figures) since() int {
 	return f.Revision - 1
 }
 
+// eachChange is how many of each kind the first page has room for.
+func (f *Figures) eachChange() int {
+	if f.Corrects != nil {
+		return correctedChanges
+	}
+	return firstChanges
+}
+
 func (p *paper) changed() {
-	if t := p.f.changes(firstChanges); t != nil {
+	if t := p.f.changes(p.f.eachChange()); t != nil {
 		p.table(t)
 	}
 }
 
 // changed is every change, where the first page has not room for all.
 func (f *Figures) changed() *table {
-	if len(f.Changes) <= firstChanges {
+	if t := f.changes(f.eachChange()); t == nil || len(t.rows) == len(f.Changes) {
 		return nil
 	}
 	t := f.changes(len(f.Changes))
