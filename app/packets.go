@@ -147,13 +147,16 @@ func (p *Packets) build(ctx context.Context, tenant id.Tenant, by builder, month
 // revision says the same.
 func (p *Packets) attempt(ctx context.Context, tenant id.Tenant, by builder, month period.Month, scope *id.Node) (made id.Packet, fresh bool, err error) {
 	var figures *packet.Figures
-	var last db.PacketRow
-	var found bool
+	var last, corrected db.PacketRow
+	var found, corrects bool
 	if err := p.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
 		if figures, err = p.figures(tx, by, month, scope); err != nil {
 			return err
 		}
-		last, found, err = tx.LastPacket(month, scope)
+		if last, found, err = tx.LastPacket(month, scope); err != nil {
+			return err
+		}
+		corrected, corrects, err = p.correcting(tx, figures, scope)
 		return err
 	}); err != nil {
 		return made, false, err
@@ -166,8 +169,13 @@ func (p *Packets) attempt(ctx context.Context, tenant id.Tenant, by builder, mon
 		return last.PacketID, false, nil
 	}
 	figures.Revision = last.Revision + 1
+	since := &last
+	if corrects {
+		figures.Corrects = &packet.Corrected{Revision: corrected.Revision, Packet: corrected.PacketID.String(), Manifest: hex.EncodeToString(corrected.ManifestDigest)}
+		since = &corrected
+	}
 	if found {
-		if figures.Changes, err = changesSince(figures, &last); err != nil {
+		if figures.Changes, err = changesSince(figures, since); err != nil {
 			return made, false, err
 		}
 	}
@@ -230,7 +238,13 @@ func (p *Packets) keep(ctx context.Context, tenant id.Tenant, by builder, built 
 		files := make([]db.PacketFileRow, 0, len(built.Files))
 		for _, f := range built.Files {
 			sum := sha256.Sum256(f.Content)
-			files = append(files, db.PacketFileRow{Name: f.Name, Content: f.Content, ContentDigest: sum[:]})
+			file := db.PacketFileRow{Name: f.Name, Content: f.Content, ContentDigest: sum[:]}
+			if f.Kept != "" {
+				if err := keptIn(&file, f.Kept); err != nil {
+					return err
+				}
+			}
+			files = append(files, file)
 		}
 		return tx.AddPacket(row, files)
 	})

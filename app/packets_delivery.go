@@ -52,11 +52,20 @@ type PacketLetter struct {
 	State      packet.State
 	Scope      string // a node's code; empty: the whole company
 	Facts      []PacketFact
-	Changes    []packet.Change // since the revision before
-	URL        string          // leads to the packet's page, after signing in
-	Expires    time.Time       // when the link leads there no more
+	Changes    []packet.Change   // since the revision before, or the one it corrects
+	Corrects   *packet.Corrected // nil: it takes no final revision's place
+	URL        string            // leads to the packet's page, after signing in
+	Expires    time.Time         // when the link leads there no more
 	Attached   []packet.File
 	LeftOut    string // why nothing is attached; empty: all that should be is
+}
+
+// Since is the revision that changes are told against.
+func (l *PacketLetter) Since() int {
+	if l.Corrects != nil {
+		return l.Corrects.Revision
+	}
+	return l.Revision - 1
 }
 
 // PacketFact is one line of a summary.
@@ -412,7 +421,7 @@ func (l *PacketLetter) tell(row *db.PacketRow) error {
 	if err := json.Unmarshal(row.Manifest, &m); err != nil {
 		return fmt.Errorf("read packet %s: %w", row.PacketID, err)
 	}
-	l.Changes = m.Changes
+	l.Changes, l.Corrects = m.Changes, m.Corrects
 	add := func(name string, c money.Cents) { l.Facts = append(l.Facts, PacketFact{name, c.String() + " USD"}) }
 	add("Actual", s.Total.Display())
 	if s.Plan != nil {
@@ -436,19 +445,24 @@ type packetTelling struct {
 }
 
 type packetFacts struct {
-	Tenant   string       `json:"tenant"`
-	Packet   id.Packet    `json:"packet"`
-	Period   string       `json:"period"`
-	Revision int          `json:"revision"`
-	State    string       `json:"state"`
-	Scope    string       `json:"scope"`
-	Actual   string       `json:"actual_usd"`
-	Manifest string       `json:"manifest_sha256"`
-	Archive  string       `json:"archive_sha256"`
-	Bytes    int64        `json:"archive_bytes"`
-	Files    []packetFile `json:"files"`
-	Size     int64        `json:"log_size"`
-	URL      string       `json:"url"`
+	Tenant   string    `json:"tenant"`
+	Packet   id.Packet `json:"packet"`
+	Period   string    `json:"period"`
+	Revision int       `json:"revision"`
+	State    string    `json:"state"`
+	// Corrected says that it takes the place of the final revision in Corrects, and Changes what
+	// is otherwise than there.
+	Corrected bool              `json:"corrected"`
+	Corrects  *packet.Corrected `json:"corrects"`
+	Changes   []packet.Change   `json:"changes"`
+	Scope     string            `json:"scope"`
+	Actual    string            `json:"actual_usd"`
+	Manifest  string            `json:"manifest_sha256"`
+	Archive   string            `json:"archive_sha256"`
+	Bytes     int64             `json:"archive_bytes"`
+	Files     []packetFile      `json:"files"`
+	Size      int64             `json:"log_size"`
+	URL       string            `json:"url"`
 }
 
 type packetFile struct {
@@ -466,9 +480,13 @@ func (p *Packets) post(tx *db.Tx, row *db.PacketRow, s *db.PacketSealRow, r *db.
 	if err := json.Unmarshal(row.Snapshot, &snapshot); err != nil {
 		return fmt.Errorf("read packet %s: %w", row.PacketID, err)
 	}
+	var m packet.Manifest
+	if err := json.Unmarshal(row.Manifest, &m); err != nil {
+		return fmt.Errorf("read packet %s: %w", row.PacketID, err)
+	}
 	told := packetTelling{Type: "packet." + lower(row.State), Timestamp: a.Delivery.Time(), Data: packetFacts{
 		Tenant: tenant.Slug, Packet: row.PacketID, Period: period.MonthOf(row.Month).String(), Revision: row.Revision, State: row.State, Scope: row.ScopeCode, Actual: snapshot.Total.Display().String(),
-		Manifest: hex.EncodeToString(row.ManifestDigest), Archive: hex.EncodeToString(s.ArchiveDigest), Bytes: s.ArchiveBytes, Size: s.Size, URL: p.link(tenant.Slug, row.PacketID, a.Delivery),
+		Corrected: m.Corrected, Corrects: m.Corrects, Changes: m.Changes, Manifest: hex.EncodeToString(row.ManifestDigest), Archive: hex.EncodeToString(s.ArchiveDigest), Bytes: s.ArchiveBytes, Size: s.Size, URL: p.link(tenant.Slug, row.PacketID, a.Delivery),
 	}}
 	files, err := tx.PacketFiles(row.PacketID)
 	if err != nil {

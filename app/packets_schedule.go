@@ -136,7 +136,7 @@ func finalsDue(tx *db.Tx, r *db.RecipientRow) ([]wanted, error) {
 	var list []wanted
 	month := period.MonthOf(tx.Now)
 	for range finalMonths + 1 {
-		locked, found, err := tx.LockedAt(month)
+		locked, found, err := lockedSince(tx, month)
 		if err != nil {
 			return nil, err
 		}

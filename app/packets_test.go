@@ -93,7 +93,7 @@ func TestAPacketIsRebuiltOnlyWhenFiguresChanged(t *testing.T) {
 	require.True(t, fresh)
 	checked, _ := h.archive(t, h.one.who, second)
 	require.Equal(t, 2, checked.Manifest.Revision)
-	require.Contains(t, checked.Manifest.Changes, packet.Change{What: "BU-1", Before: "$0.51", After: "$1.51"})
+	require.Contains(t, checked.Manifest.Changes, packet.Change{Of: packet.OfNode, What: "BU-1", Before: "$0.51", After: "$1.51"})
 
 	h.clock.add(25 * 24 * time.Hour)
 	h.accrue(t, h.one)
