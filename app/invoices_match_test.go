@@ -113,6 +113,38 @@ func TestAnInvoiceIsMatchedWithReportAndLedger(t *testing.T) {
 	require.Len(t, again.Match.Days, 31)
 }
 
+// TestNothingIsUnexplainedAfterATrueUp: what broke off is charged by then, and the invoice page
+// shows the difference before and after.
+func TestNothingIsUnexplainedAfterATrueUp(t *testing.T) {
+	t.Parallel()
+	h, v, fin, cfo := matched(t)
+	report := v.reportOf(t)
+	inv := h.enter(t, fin, billed("INV-1", [4]string{"usage", "Claude API", (report.Display() - 200).String(), ""}, [4]string{"fee", "code execution", "2.00", ""}))
+	day := time.Date(2026, 10, 5, 0, 0, 0, 0, time.UTC)
+	before, err := h.invoices.Show(t.Context(), fin, inv.ID)
+	require.NoError(t, err)
+	change := h.propose(t, fin, app.AskTrueUp(day, "as the provider counted"))
+	_, err = h.approveChange(t, cfo, change)
+	require.NoError(t, err)
+	made, err := h.days.Reconcile(t.Context(), h.one.tenant, day)
+	require.NoError(t, err)
+	require.True(t, made)
+	h.accrue(t, h.one)
+	after, err := h.invoices.Show(t.Context(), fin, inv.ID)
+	require.NoError(t, err)
+	was, still := before.Match.Difference(), after.Match.Before()
+	require.Zero(t, was.Cmp(&still), "the difference before adjustment is what it was")
+	require.Equal(t, dollars(500, 25_000_000), after.Match.Adjusted.String())
+	require.Zero(t, after.Match.Unknown.Sign(), said(after.Match.Items))
+	for i := range after.Match.Items {
+		require.NotEqual(t, invoice.Class("aborted_stream"), after.Match.Items[i].Class)
+	}
+	change = h.propose(t, fin, app.AskAllocation(inv.ID, "as split"))
+	_, err = h.approveChange(t, cfo, change)
+	require.NoError(t, err)
+	h.proved(t, h.one)
+}
+
 // TestWhatOneCompanyIsReportedIsNotAnothers.
 func TestWhatOneCompanyIsReportedIsNotAnothers(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 
 	"tollbook/app"
@@ -18,6 +19,12 @@ const daysLinked = 10
 func bridged(s *app.InvoiceShown) bool {
 	_, partial, missing := s.Match.Coverage()
 	return len(s.Parts) > 1 || partial+missing > 0
+}
+
+// daysWorthATable tells whether single days say more than the match: where the provider
+// reported any, or one was adjusted.
+func daysWorthATable(s *app.InvoiceShown) bool {
+	return s.Match.Report != nil || slices.ContainsFunc(s.Match.Days, func(d invoice.Day) bool { return d.Adjusted.Sign() != 0 })
 }
 
 func ledgerWords(m *invoice.Match) string {

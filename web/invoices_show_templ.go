@@ -193,7 +193,7 @@ func invoiceShownPage(v *invoiceView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if len(v.Shown.Match.Days) > 0 {
+			if daysWorthATable(v.Shown) {
 				templ_7745c5c3_Err = matchDays(v.Shown).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

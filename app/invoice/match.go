@@ -46,14 +46,14 @@ type Portion struct {
 // reconciliation of the two.
 type Day struct {
 	Day      time.Time  `json:"day"`
-	Ledger   money.Sum  `json:"ledger"`             // exact net charges, adjustments included
-	Adjusted money.Sum  `json:"adjusted"`           // of them, what adjustments came to
-	Report   *money.Sum `json:"report,omitempty"`   // nil: there is none
-	Partial  bool       `json:"partial,omitempty"`  // the report does not have all of the day yet
-	State    string     `json:"state,omitempty"`    // of the reconciliation; empty: there is none
-	Billed   money.Sum  `json:"compared"` // the report that was reconciled
-	Ours     money.Sum  `json:"ours"`     // the charges that were reconciled
-	Items    []Item     `json:"items,omitempty"`    // together Billed - Ours, exactly
+	Ledger   money.Sum  `json:"ledger"`            // exact net charges, adjustments included
+	Adjusted money.Sum  `json:"adjusted"`          // of them, what adjustments came to
+	Report   *money.Sum `json:"report,omitempty"`  // nil: there is none
+	Partial  bool       `json:"partial,omitempty"` // the report does not have all of the day yet
+	State    string     `json:"state,omitempty"`   // of the reconciliation; empty: there is none
+	Billed   money.Sum  `json:"compared"`          // the report that was reconciled
+	Ours     money.Sum  `json:"ours"`              // the charges that were reconciled
+	Items    []Item     `json:"items,omitempty"`   // together Billed - Ours, exactly
 }
 
 // Difference is what the report has above the ledger; nothing where there is no report.

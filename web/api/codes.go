@@ -50,6 +50,7 @@ func Codes() []string {
 		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",
 		"sharing_same", "sharing_twice", "sharing_weight",
 		// Reconciliation.
+		"day_provisional", "day_unreconciled", "true_up_dated", "true_up_day", "true_up_many", "true_up_moved", "true_up_none",
 		"elsewhere_line", "elsewhere_lines", "tolerance_absolute", "tolerance_relative", "tolerance_same", "variance_class_unknown", "variance_state_unknown",
 		// Closes.
 		"period_absent", "period_blocked", "period_closing", "period_dated", "period_move", "period_none_open", "period_not_over", "period_open", "period_order", "period_to", "step_applies", "step_waived",
