@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"tollbook/app/id"
+	"tollbook/app/ledger"
 	"tollbook/app/money"
+	"tollbook/app/period"
 )
 
 // AllocationMatch reads how an invoice compared with report and ledger when it was allocated;
@@ -74,4 +76,27 @@ func (t *Tx) AdjustedDays(from, to time.Time) (map[time.Time]money.Sum, error) {
 		days[r.Day.UTC()] = sum
 	}
 	return days, nil
+}
+
+// AccruedAfter is what accruals and corrections booked for UTC days, from one up to another,
+// behind an entry's number, of charges that are of a month: by node, rounding at none. Their
+// sum is what is owed of it.
+func (t *Tx) AccruedAfter(from, to time.Time, m period.Month, after int64) ([]ledger.Line, error) {
+	var rows []JournalLineRow
+	if err := t.scan("sum what is accrued behind an entry", &rows, `select 'expense' as account, case when l.account = 'rounding' then '' else l.entity end as entity, '' as counterparty, l.node_id, l.node_code,
+			max(l.node_path) as node_path, '' as gl_account, l.capitalization, '' as workspace, l.currency, sum(l.cents)::bigint as cents, '0' as basis_pico
+		from journal_entry e join journal_line l on l.tenant_id = e.tenant_id and l.entry_id = e.entry_id
+		where e.tenant_id = ? and e.source_day >= ? and e.source_day < ? and e.source_period = ? and e.number > ? and l.account in ('expense', 'capitalized_asset', 'suspense', 'rounding') and `+stands+`
+		group by 2, l.node_id, l.node_code, l.capitalization, l.currency having sum(l.cents) <> 0 order by node_path, l.node_id, 2, l.capitalization`, t.Tenant, from, to, m.Start(), after); err != nil {
+		return nil, err
+	}
+	lines := make([]ledger.Line, 0, len(rows))
+	for i := range rows {
+		line, err := rows[i].Line()
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
 }

@@ -79,8 +79,11 @@ func readingInvoices() map[string]query {
 		}},
 		"AccruedOver":     {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.AccruedOver(from(mine), until(mine), 0) }},
 		"AllocationMatch": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.AllocationMatch(theirs.allocation) }},
-		"CostDays":        {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.CostDays(mine.month.Start(), mine.month.End()) }},
-		"ItemDays":        {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.ItemDays(mine.month.Start(), mine.month.End()) }},
+		"AccruedAfter": {absent, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			return tx.AccruedAfter(mine.month.Start(), mine.month.End(), mine.month, 1<<40)
+		}},
+		"CostDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.CostDays(mine.month.Start(), mine.month.End()) }},
+		"ItemDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.ItemDays(mine.month.Start(), mine.month.End()) }},
 		"AdjustedDays": {harmless, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			days, err := tx.AdjustedDays(mine.month.Start(), mine.month.End())
 			if len(days) != 0 {
