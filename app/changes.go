@@ -37,6 +37,7 @@ const (
 	changeKeySecret    = "key_secret"
 	changeKeyMove      = "key_move"
 	changeRetag        = "retag"
+	changeTrueUp       = "true_up"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
 	changeTolerance    = "tolerance"
@@ -125,7 +126,7 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
 	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeTolerance: "tolerance", changeElsewhere: "elsewhere",
-	changeVariance: "reconciliation", changeSignOff: "reconciliation",
+	changeVariance: "reconciliation", changeSignOff: "reconciliation", changeTrueUp: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSoftClose: "period", changeClose: "period", changeReopen: "period", changeWaiver: "period",
 	changeMateriality: "materiality",

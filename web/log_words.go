@@ -187,6 +187,7 @@ func changeKinds() []changeKind {
 		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},
 		{"prices", "prices", "price", always("/prices")},
 		{"retag", "re-tagging of requests", "change", ownPage},
+		{"true_up", "true-up of what broke off", "change", ownPage},
 		{"books", "how charges are booked", "journal", always("/journal")},
 		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
 		{"spend_elsewhere", "spend elsewhere", "reconciliation", always(elsewherePath)},
