@@ -150,6 +150,9 @@ func (p *Packets) attempt(ctx context.Context, tenant id.Tenant, by builder, mon
 	var last db.PacketRow
 	var found bool
 	if err := p.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		if figures, err = p.figures(tx, by, month, scope); err != nil {
 			return err
 		}
@@ -333,6 +336,9 @@ func (p *Packets) Ask(ctx context.Context, who Actor, month period.Month, scope 
 	}
 	var ask id.Record
 	err = p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		if month.Start().After(tx.Now) {
 			return fault.Invalid("period", "period_future", "%s has not begun: there is nothing to tell of it.", month)
 		}

@@ -106,6 +106,9 @@ func (p *Packets) Send(ctx context.Context, who Actor, made id.Packet, recipient
 		return false, ErrNoPerson
 	}
 	err = p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		row, err := p.readable(tx, who, made)
 		if err != nil {
 			return err
@@ -265,6 +268,9 @@ func (p *Packets) Counts() []PacketCount {
 // write fills in what an attempt sends; why says why there is nobody any more who should
 // have it.
 func (p *Packets) write(tx *db.Tx, d *db.PacketDeliveryRow, a *PacketDispatch) (why string, err error) {
+	if _, gone, err := tx.Offboarding(); err != nil || gone {
+		return "The company was offboarded.", err
+	}
 	r, err := recipientOf(tx, d.RecipientID)
 	if errors.Is(err, errRecipientAbsent) {
 		return "The recipient has ended.", nil
@@ -530,6 +536,9 @@ func (p *Packets) Resend(ctx context.Context, who Actor, delivery id.Delivery) e
 		return ErrNoPerson
 	}
 	return p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		row, err := packetDelivery(tx, delivery)
 		if err != nil {
 			return err
