@@ -84,20 +84,32 @@ const (
 )
 
 const (
-	maxRecipients     = 50  // live ones of a company
-	maxRecipientsList = 500 // those that ended among them
-	maxRecipientLabel = 80
-	maxDraftDay       = 28
-	maxLockDays       = 36_600
-	maxStoreText      = 200
+	maxRecipients        = 50  // live ones of a company
+	maxRecipientsWaiting = 50  // proposals that nobody has decided about
+	maxRecipientsList    = 500 // on the page: the live ones, and the newest of the others
+	maxRecipientLabel    = 80
+	maxDraftDay          = 28
+	maxLockDays          = 36_600
+	maxStoreText         = 200
 )
 
 var errRecipientsMany = fault.New(fault.KindConflict, "recipients_many", "There are fifty recipients already. End one first.")
 
+var errRecipientsWaiting = fault.New(fault.KindConflict, "recipients_waiting", "Fifty proposals of recipients wait for a decision already. Have some decided, or withdraw one.")
+
+// roomForRecipient refuses another recipient where there are as many as a company may have.
+func roomForRecipient(tx *db.Tx) error {
+	rows, err := tx.LiveRecipients(maxRecipients)
+	if err == nil && len(rows) >= maxRecipients {
+		err = errRecipientsMany
+	}
+	return err
+}
+
 // governRecipients registers the kinds of changes about who is sent packets. A second
 // person decides: it says who outside hears what everything cost.
 func (p *Packets) governRecipients() {
-	g := governed{checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockRecipients, draft: p.draftRecipient, apply: func(*db.Tx, approval.Change) error { return nil }, impact: recipientImpact}
+	g := governed{checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockRecipients, draft: p.draftRecipient, apply: func(tx *db.Tx, _ approval.Change) error { return roomForRecipient(tx) }, impact: recipientImpact}
 	p.changes.govern(changeRecipient, g)
 	g.draft, g.apply, g.impact = p.draftRecipientEnd, p.applyRecipientEnd, recipientEndImpact
 	p.changes.govern(changeRecipientEnd, g)
@@ -113,12 +125,15 @@ func (p *Packets) draftRecipient(tx *db.Tx, _ Actor, payload []byte, _ time.Time
 	if err := want.check(); err != nil {
 		return draft{}, err
 	}
-	rows, err := tx.Recipients(maxRecipientsList)
+	if err := roomForRecipient(tx); err != nil {
+		return draft{}, err
+	}
+	waiting, err := tx.Waiting([]string{changeRecipient}, maxRecipientsWaiting)
 	if err != nil {
 		return draft{}, err
 	}
-	if live := slices.DeleteFunc(rows, func(r db.RecipientRow) bool { return !r.Live }); len(live) >= maxRecipients {
-		return draft{}, errRecipientsMany
+	if len(waiting) >= maxRecipientsWaiting {
+		return draft{}, errRecipientsWaiting
 	}
 	row := db.RecipientRow{
 		RecipientID: id.NewRecipient(tx.Now), Kind: want.Kind, Label: want.Label, ScopeCode: want.Scope, Carries: want.Carries, DraftHour: want.DraftHour, Final: want.Final,
@@ -381,16 +396,11 @@ var errRecipientAbsent = fault.New(fault.KindNotFound, "recipient_absent", "Ther
 
 // recipientOf finds a live recipient.
 func recipientOf(tx *db.Tx, recipient id.Recipient) (db.RecipientRow, error) {
-	rows, err := tx.Recipients(maxRecipientsList)
-	if err != nil {
-		return db.RecipientRow{}, err
+	row, live, err := tx.LiveRecipient(recipient)
+	if err == nil && !live {
+		err = errRecipientAbsent
 	}
-	for i := range rows {
-		if rows[i].RecipientID == recipient && rows[i].Live {
-			return rows[i], nil
-		}
-	}
-	return db.RecipientRow{}, errRecipientAbsent
+	return row, err
 }
 
 // MadeRecipient is a recipient as its maker sees it, once.
@@ -437,7 +447,8 @@ type RecipientView struct {
 	LastSent time.Time // zero: nothing was
 }
 
-// Recipients lists who is sent packets, the newest first.
+// Recipients lists who is sent packets, and behind them who was or would be; the newest of each
+// first.
 func (p *Packets) Recipients(ctx context.Context, who Actor) ([]RecipientView, error) {
 	if err := p.access.Check(who, "recipient", "read"); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func packetsDue(tx *db.Tx) ([]db.Job, error) {
 	if _, gone, err := tx.Offboarding(); err != nil || gone {
 		return nil, err
 	}
-	rows, err := tx.Recipients(1)
+	rows, err := tx.LiveRecipients(1)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (p *Packets) wanted(tx *db.Tx) ([]wanted, error) {
 	if _, gone, err := tx.Offboarding(); err != nil || gone {
 		return nil, err
 	}
-	rows, err := tx.Recipients(maxRecipientsList)
+	rows, err := tx.LiveRecipients(maxRecipients)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +102,6 @@ func (p *Packets) wanted(tx *db.Tx) ([]wanted, error) {
 	var list []wanted
 	for i := range rows {
 		r := &rows[i]
-		if !r.Live || r.LiveAt == nil {
-			continue
-		}
 		draft, err := draftDue(tx, r, zone)
 		if err != nil {
 			return nil, err

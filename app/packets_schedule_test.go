@@ -7,8 +7,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/approval"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/period"
 )
 
 // recipient proposes one as finance and decides about it as the controller.
@@ -60,6 +62,66 @@ func TestDraftsGoAtTheirHourAndFinalsAtClose(t *testing.T) {
 	h.closed(t, h.one)
 	require.Equal(t, want+", part 2026-11 FINAL3CC-3", h.scheduled(t, h.one))
 	require.Empty(t, h.scheduled(t, h.two), "the other company hears nothing")
+}
+
+// TestOneProposerDoesNotSilenceRecipients proposes more than may wait, and has many in the list that were
+// never approved: who was approved is sent the packet, and is on the page.
+func TestOneProposerDoesNotSilenceRecipients(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	want := app.RecipientAsk{Kind: app.RecipientMail, Label: "CFO", Address: "c@one.test", Carries: app.CarriesArchive, Final: true}
+	o.recipient(t, o.fin, o.cfo, want)
+	want.Label = "x"
+	var made app.MadeRecipient
+	for range 50 {
+		var err error
+		made, err = o.packets.AddRecipient(t.Context(), o.fin, want, "x")
+		require.NoError(t, err)
+		require.Equal(t, approval.StateProposed, made.State)
+	}
+	_, err := o.packets.AddRecipient(t.Context(), o.fin, want, "x")
+	require.Equal(t, "recipients_waiting", codeOf(err))
+	o.superuser(t, `insert into packet_recipient (tenant_id, recipient_id, kind, label, host, address_sealed, scope_code, carries, draft_hour, final, recorded_at, change_id)
+		select tenant_id, ('ffffffff-ffff-7fff-bfff-' || lpad(n::text, 12, '0'))::uuid, kind, label, host, address_sealed, scope_code, carries, draft_hour, final, recorded_at, change_id
+		from packet_recipient, generate_series(1, 600) n where change_id = $1`, made.ID)
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.Equal(t, "CFO 2026-10 FINAL1", o.scheduled(t, o.one))
+	list, err := o.packets.Recipients(t.Context(), o.fin)
+	require.NoError(t, err)
+	require.Equal(t, "CFO", list[0].Label)
+	require.True(t, list[0].Live)
+	delivery, err := id.ParseDelivery(o.text(t, `select 'dlv_' || replace(delivery_id::text, '-', '') from packet_delivery`))
+	require.NoError(t, err)
+	d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
+	require.NoError(t, err)
+	require.Equal(t, "c@one.test", d.Mail.To)
+}
+
+// TestACompanyHasFiftyRecipients decides about more than fifty that were proposed together.
+func TestACompanyHasFiftyRecipients(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	want := app.RecipientAsk{Kind: app.RecipientMail, Label: "x", Address: "x@one.test", Carries: app.CarriesLink, Final: true}
+	h.recipient(t, fin, cfo, want)
+	var waiting []app.MadeRecipient
+	for range 50 {
+		made, err := h.packets.AddRecipient(t.Context(), fin, want, "x")
+		require.NoError(t, err)
+		waiting = append(waiting, made)
+	}
+	for i := range waiting {
+		_, err := h.approveChange(t, cfo, waiting[i].ChangeView)
+		if i < 49 {
+			require.NoError(t, err)
+			continue
+		}
+		require.Equal(t, "recipients_many", codeOf(err))
+	}
+	_, err := h.packets.AddRecipient(t.Context(), fin, want, "x")
+	require.Equal(t, "recipients_many", codeOf(err))
 }
 
 func location(t *testing.T, name string) *time.Location {

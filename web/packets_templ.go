@@ -1218,7 +1218,7 @@ func packetDeliveries(v *packetPageView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 99, "<div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"deliveries\"><table class=\"ledger\"><caption>Newest first; times in UTC</caption> <thead><tr><th scope=\"col\">Recipient</th><th scope=\"col\">State</th><th scope=\"col\">At</th><th scope=\"col\" class=\"num\">Attempts</th><th scope=\"col\">Answer</th>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 99, "<div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"deliveries\"><table class=\"ledger\"><caption>Who is sent packets first, then the newest; times in UTC</caption> <thead><tr><th scope=\"col\">Recipient</th><th scope=\"col\">State</th><th scope=\"col\">At</th><th scope=\"col\" class=\"num\">Attempts</th><th scope=\"col\">Answer</th>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
