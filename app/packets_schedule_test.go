@@ -8,8 +8,10 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/approval"
+	"tollbook/app/closing"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/notice"
 	"tollbook/app/period"
 )
 
@@ -97,6 +99,38 @@ func TestOneProposerDoesNotSilenceRecipients(t *testing.T) {
 	d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
 	require.NoError(t, err)
 	require.Equal(t, "c@one.test", d.Mail.To)
+}
+
+// TestAMessageAboutAPacketIsNoWitness takes a packet of a closed month to a system that is told of it, to who is
+// sent the summary, and at last to who is sent the archive: they alone hold a signed head.
+func TestAMessageAboutAPacketIsNoWitness(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	for _, want := range []app.RecipientAsk{
+		{Kind: app.RecipientWebhook, Label: "system", Address: "https://hook.one.test/x", Carries: app.CarriesLink},
+		{Kind: app.RecipientMail, Label: "summary", Address: "b@one.test", Carries: app.CarriesSummary},
+		{Kind: app.RecipientMail, Label: "archive", Address: "c@one.test", Carries: app.CarriesArchive},
+	} {
+		want.Final = true
+		o.recipient(t, o.fin, o.cfo, want)
+	}
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.NoError(t, o.shuts(t, o.october, period.StateClosed))
+	o.scheduled(t, o.one)
+	for _, c := range []struct {
+		label string
+		after closing.State
+	}{{"system", closing.Blocked}, {"summary", closing.Blocked}, {"archive", closing.Done}} {
+		delivery, err := id.ParseDelivery(o.text(t, `select 'dlv_' || replace(delivery_id::text, '-', '') from packet_delivery join packet_recipient using (tenant_id, recipient_id) where label = $1`, c.label))
+		require.NoError(t, err)
+		d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
+		require.NoError(t, err)
+		_, err = o.packets.Finish(t.Context(), d, notice.Outcome{Accepted: true, Answer: "taken"})
+		require.NoError(t, err)
+		require.Equal(t, c.after, o.step(t, o.october, closing.StepCheckpoint).State, c.label)
+	}
 }
 
 // TestACompanyHasFiftyRecipients decides about more than fifty that were proposed together.
