@@ -101,6 +101,41 @@ func TestOneProposerDoesNotSilenceRecipients(t *testing.T) {
 	require.Equal(t, "c@one.test", d.Mail.To)
 }
 
+// TestAFinalPacketGoesOnce locks a month and closes it later: no figure changed, and neither did the instant as of
+// which it is read.
+func TestAFinalPacketGoesOnce(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	o.recipient(t, o.fin, o.cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "CFO", Address: "c@one.test", Carries: app.CarriesArchive, Final: true})
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.Equal(t, "CFO 2026-10 FINAL1", o.scheduled(t, o.one))
+	o.clock.add(time.Hour)
+	require.NoError(t, o.nodes.Create(t.Context(), o.one.who, []app.NewNode{{Code: "CC-9", Name: "Later", Kind: "cost_center", ParentCode: "BU-1", Capitalization: "expense"}}, o.clock.now(), "later"))
+	o.clock.add(time.Hour)
+	require.NoError(t, o.shuts(t, o.october, period.StateClosed))
+	require.Equal(t, "CFO 2026-10 FINAL1", o.scheduled(t, o.one), "no figure changed")
+	latest, fresh, err := o.packets.Build(t.Context(), o.one.who, o.october, "")
+	require.NoError(t, err)
+	require.False(t, fresh, "what comes after the lock is not its")
+	_, files := o.archive(t, o.one.who, latest)
+	require.NotContains(t, o.printed(t, files), "CC-9")
+	// Reopened, corrected and locked again it is read as of the latest lock.
+	o.clock.add(time.Hour)
+	made := o.propose(t, o.fin, app.AskReopen(o.october, "late"))
+	_, err = o.approveChange(t, o.cfo, made)
+	require.NoError(t, err)
+	o.signAll(t, o.october)
+	o.clock.add(time.Hour)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	o.scheduled(t, o.one)
+	latest, _, err = o.packets.Build(t.Context(), o.one.who, o.october, "")
+	require.NoError(t, err)
+	_, files = o.archive(t, o.one.who, latest)
+	require.Contains(t, o.printed(t, files), "CC-9")
+}
+
 // TestAMessageAboutAPacketIsNoWitness takes a packet of a closed month to a system that is told of it, to who is
 // sent the summary, and at last to who is sent the archive: they alone hold a signed head.
 func TestAMessageAboutAPacketIsNoWitness(t *testing.T) {

@@ -398,8 +398,10 @@ func (t *Tx) PacketAsk(record id.Record) (PacketAskRow, bool, error) {
 	return rows[0], true, nil
 }
 
-// LockedAt is since when the books of a month are locked; found is false while they are not.
+// LockedAt is since when the books of a month are locked; found is false while they are not. When
+// they are closed after, that is no other instant.
 func (t *Tx) LockedAt(m period.Month) (at time.Time, found bool, err error) {
-	found, err = t.row("read period", []any{&at}, `select changed_at from period where tenant_id = $1 and month = $2 and state in ('locked', 'closed')`, t.Tenant, m.Start())
+	found, err = t.row("read period", []any{&at}, `select coalesce((select v.moved_at from period_move v where v.tenant_id = p.tenant_id and v.month = p.month and v.to_state = 'locked' order by v.place desc limit 1), p.changed_at)
+		from period p where p.tenant_id = $1 and p.month = $2 and shut(p.state)`, t.Tenant, m.Start())
 	return at, found, err
 }
