@@ -40,12 +40,13 @@ type Packets struct {
 	log       *Log
 	ring      *secret.Keyring
 	rules     PacketRules
+	addresses *secret.Hasher // of recipients
 	counts    packetCounts
 }
 
 // NewPackets makes the area, and governs the kinds of changes about recipients.
 func NewPackets(d *db.DB, access *Access, changes *Changes, approvals *Approvals, members *Members, log *Log, ring *secret.Keyring, rules PacketRules) *Packets {
-	p := &Packets{db: d, access: access, changes: changes, approvals: approvals, members: members, log: log, ring: ring, rules: rules}
+	p := &Packets{db: d, access: access, changes: changes, approvals: approvals, members: members, log: log, ring: ring, rules: rules, addresses: ring.Hasher(purposeRecipientAddress)}
 	p.governRecipients()
 	return p
 }

@@ -283,6 +283,13 @@ func (p *Packets) write(tx *db.Tx, d *db.PacketDeliveryRow, a *PacketDispatch) (
 	if err != nil {
 		return "", err
 	}
+	decided, err := tx.Change(r.ChangeID)
+	if err != nil {
+		return "", err
+	}
+	if same, err := p.asDecided(&r, decided.Payload); err != nil || !same {
+		return "The address that is kept is not the one that was decided on.", err
+	}
 	row, err := tx.Packet(d.PacketID)
 	if err != nil {
 		return "", err

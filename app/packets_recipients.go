@@ -62,12 +62,14 @@ type StoreAddr struct {
 	LockDays  int    `json:"lock_days,omitempty"` // in compliance mode, which nobody can shorten; 0: no lock
 }
 
-// recipientPayload is what a record of the log says of a recipient: never a whole address.
+// recipientPayload is what a record of the log says of a recipient: never a whole address, but a
+// keyed digest of it, which who decides decides about.
 type recipientPayload struct {
 	Recipient id.Recipient `json:"recipient"`
 	Kind      string       `json:"kind"`
 	Label     string       `json:"label"`
 	Host      string       `json:"host,omitempty"`
+	Address   string       `json:"address_hmac_sha256,omitempty"`
 	Member    string       `json:"member,omitempty"`
 	Scope     string       `json:"scope,omitempty"`
 	Carries   string       `json:"carries"`
@@ -109,7 +111,7 @@ func roomForRecipient(tx *db.Tx) error {
 // governRecipients registers the kinds of changes about who is sent packets. A second
 // person decides: it says who outside hears what everything cost.
 func (p *Packets) governRecipients() {
-	g := governed{checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockRecipients, draft: p.draftRecipient, apply: func(tx *db.Tx, _ approval.Change) error { return roomForRecipient(tx) }, impact: recipientImpact}
+	g := governed{checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockRecipients, draft: p.draftRecipient, apply: p.applyRecipient, impact: recipientImpact, sealed: p.recipientSealed}
 	p.changes.govern(changeRecipient, g)
 	g.draft, g.apply, g.impact = p.draftRecipientEnd, p.applyRecipientEnd, recipientEndImpact
 	p.changes.govern(changeRecipientEnd, g)
@@ -147,8 +149,12 @@ func (p *Packets) draftRecipient(tx *db.Tx, _ Actor, payload []byte, _ time.Time
 	if err := p.address(tx, &want, &row); err != nil {
 		return draft{}, err
 	}
+	address, err := p.addressDigest(&row)
+	if err != nil {
+		return draft{}, err
+	}
 	said := recipientPayload{
-		Recipient: row.RecipientID, Kind: want.Kind, Label: want.Label, Host: row.Host, Member: want.Member, Scope: want.Scope, Carries: want.Carries, DraftDay: want.DraftDay, DraftHour: want.DraftHour, Final: want.Final,
+		Recipient: row.RecipientID, Kind: want.Kind, Label: want.Label, Host: row.Host, Address: address, Member: want.Member, Scope: want.Scope, Carries: want.Carries, DraftDay: want.DraftDay, DraftHour: want.DraftHour, Final: want.Final,
 	}
 	if want.Store != nil {
 		said.LockDays = want.Store.LockDays
@@ -396,8 +402,8 @@ var errRecipientAbsent = fault.New(fault.KindNotFound, "recipient_absent", "Ther
 
 // recipientOf finds a live recipient.
 func recipientOf(tx *db.Tx, recipient id.Recipient) (db.RecipientRow, error) {
-	row, live, err := tx.LiveRecipient(recipient)
-	if err == nil && !live {
+	row, found, err := tx.Recipient(recipient)
+	if err == nil && (!found || !row.Live) {
 		err = errRecipientAbsent
 	}
 	return row, err
@@ -433,7 +439,8 @@ type RecipientView struct {
 	Kind     string
 	Label    string
 	Host     string
-	Person   Hand // of a person
+	Sealed   []SealedFact // where they are; nothing of a person
+	Person   Hand         // of a person
 	Scope    string
 	Carries  string
 	Words    string // what they are sent, and when
@@ -471,7 +478,9 @@ func (p *Packets) Recipients(ctx context.Context, who Actor) ([]RecipientView, e
 			return err
 		}
 		for i := range rows {
-			list = append(list, recipientView(&rows[i], hands))
+			one := recipientView(&rows[i], hands)
+			one.Sealed = p.addressFacts(&rows[i])
+			list = append(list, one)
 		}
 		return nil
 	})

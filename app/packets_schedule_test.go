@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
@@ -99,6 +100,72 @@ func TestOneProposerDoesNotSilenceRecipients(t *testing.T) {
 	d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
 	require.NoError(t, err)
 	require.Equal(t, "c@one.test", d.Mail.To)
+}
+
+// TestWhoDecidesSeesWhereAPacketGoes proposes recipients that differ by what only their sealed address says: who
+// decides and who reads recipients see it, what is decided about covers it, and another address is sent nothing.
+func TestWhoDecidesSeesWhereAPacketGoes(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	bucket := &app.StoreAddr{Endpoint: "https://s3.test", Bucket: "books", Prefix: "theirs", AccessKey: "AKIDMALLORY"}
+	payloads := map[string]bool{}
+	for _, c := range []struct {
+		want  app.RecipientAsk
+		shown []app.SealedFact
+	}{
+		{app.RecipientAsk{Kind: app.RecipientMail, Address: "cfo@mail.test", Carries: app.CarriesArchive}, []app.SealedFact{{Name: "Mailbox", Value: "cfo@mail.test"}}},
+		{app.RecipientAsk{Kind: app.RecipientMail, Address: "mallory@mail.test", Carries: app.CarriesArchive}, []app.SealedFact{{Name: "Mailbox", Value: "mallory@mail.test"}}},
+		{app.RecipientAsk{Kind: app.RecipientWebhook, Address: "https://hook.test/mallory", Carries: app.CarriesLink}, []app.SealedFact{{Name: "Address", Value: "https://hook.test/mallory"}}},
+		{
+			app.RecipientAsk{Kind: app.RecipientS3, Store: bucket, Secret: "unmistakable", Carries: app.CarriesArchive},
+			[]app.SealedFact{{Name: "Endpoint", Value: "https://s3.test"}, {Name: "Bucket", Value: "books"}, {Name: "Prefix", Value: "theirs"}, {Name: "Access key", Value: "AKIDMALLORY"}},
+		},
+		{app.RecipientAsk{Kind: app.RecipientPerson, Member: o.cfo.Member.String(), Carries: app.CarriesLink}, nil},
+	} {
+		c.want.Label, c.want.Final = "CFO", true
+		made, err := o.packets.AddRecipient(t.Context(), o.fin, c.want, "the close")
+		require.NoError(t, err)
+		shown, err := o.approvals.Case(t.Context(), o.cfo, made.ID)
+		require.NoError(t, err)
+		require.Equal(t, c.shown, shown.Sealed)
+		list, err := o.packets.Recipients(t.Context(), o.fin)
+		require.NoError(t, err)
+		require.Equal(t, c.shown, list[0].Sealed)
+		kept := regexp.MustCompile(`rcp_[0-9a-f]{32}`).ReplaceAllString(string(shown.Payload), "")
+		require.False(t, payloads[kept], "another address is another digest")
+		require.NotContains(t, kept+shown.Impact.Sentence, "mallory", "what is kept in the clear names no address")
+		require.NotContains(t, kept, "unmistakable")
+		payloads[kept] = true
+	}
+	analyst := o.fpa
+	list, err := o.packets.Recipients(t.Context(), analyst)
+	require.ErrorIs(t, err, app.ErrNotAllowed)
+	require.Empty(t, list)
+
+	// The sealed address of another recipient is put in its place: nobody decides about it, and nothing is sent.
+	made, err := o.packets.AddRecipient(t.Context(), o.fin, app.RecipientAsk{Kind: app.RecipientMail, Label: "good", Address: "good@mail.test", Carries: app.CarriesLink, Final: true}, "x")
+	require.NoError(t, err)
+	swap := func(address string) {
+		recipient := o.text(t, `select 'rcp_' || replace(recipient_id::text, '-', '') from packet_recipient where label = 'good'`)
+		o.superuser(t, `update packet_recipient set address_sealed = $1 where label = 'good'`, o.ring.Seal("recipient-address", recipient, []byte(address)))
+	}
+	swap("mallory@mail.test")
+	_, err = o.approveChange(t, o.cfo, made.ChangeView)
+	require.Equal(t, "recipient_address_other", codeOf(err))
+	swap("good@mail.test")
+	_, err = o.approveChange(t, o.cfo, made.ChangeView)
+	require.NoError(t, err)
+	swap("mallory@mail.test")
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.Equal(t, "good 2026-10 FINAL1", o.scheduled(t, o.one))
+	delivery, err := id.ParseDelivery(o.text(t, `select 'dlv_' || replace(delivery_id::text, '-', '') from packet_delivery`))
+	require.NoError(t, err)
+	d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
+	require.NoError(t, err)
+	require.Nil(t, d)
+	require.Equal(t, "dropped The address that is kept is not the one that was decided on.", o.text(t, `select string_agg(state || ' ' || answer, ', ') from packet_step`))
 }
 
 // TestAFinalPacketGoesOnce locks a month and closes it later: no figure changed, and neither did the instant as of

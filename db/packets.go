@@ -246,8 +246,7 @@ func (t *Tx) EndRecipient(recipient id.Recipient, change id.Change) (bool, error
 	return t.row("end recipient", []any{&one}, `insert into packet_recipient_end (tenant_id, recipient_id, ended_at, change_id) values ($1, $2, $3, $4) on conflict do nothing returning 1`, t.Tenant, recipient, t.Now, change)
 }
 
-const (
-	recipientSelect = `select r.recipient_id, r.kind, r.label, r.member_id, m.person_id, r.host, r.address_sealed, r.secret_sealed, r.scope_node_id, r.scope_code, r.carries, r.draft_day,
+const recipientSelect = `select r.recipient_id, r.kind, r.label, r.member_id, m.person_id, r.host, r.address_sealed, r.secret_sealed, r.scope_node_id, r.scope_code, r.carries, r.draft_day,
 			r.draft_hour, r.final, r.recorded_at, r.change_id, c.number, c.maker, c.reason, last.state, (e.ended_at is null and last.state = 'applied') as live,
 			case when last.state = 'applied' then last.moved_at end as live_at, e.ended_at
 		from packet_recipient r join change c on c.tenant_id = r.tenant_id and c.change_id = r.change_id
@@ -255,8 +254,6 @@ const (
 		left join member m on m.tenant_id = r.tenant_id and m.member_id = r.member_id
 		left join packet_recipient_end e on e.tenant_id = r.tenant_id and e.recipient_id = r.recipient_id
 		where r.tenant_id = ?`
-	recipientLive = recipientSelect + ` and e.ended_at is null and last.state = 'applied'`
-)
 
 // Recipients lists who is or was proposed to be sent packets: who is comes first, and the newest
 // of each first.
@@ -270,14 +267,14 @@ func (t *Tx) Recipients(limit int) ([]RecipientRow, error) {
 // proposed, they are not among them.
 func (t *Tx) LiveRecipients(limit int) ([]RecipientRow, error) {
 	var rows []RecipientRow
-	err := t.scan("list live recipients", &rows, recipientLive+` order by r.recipient_id desc limit ?`, t.Tenant, limit)
+	err := t.scan("list live recipients", &rows, recipientSelect+` and e.ended_at is null and last.state = 'applied' order by r.recipient_id desc limit ?`, t.Tenant, limit)
 	return rows, err
 }
 
-// LiveRecipient finds one who is sent packets; found is false when they are not.
-func (t *Tx) LiveRecipient(recipient id.Recipient) (RecipientRow, bool, error) {
+// Recipient finds who is, was or would be sent packets; found is false when nobody was proposed.
+func (t *Tx) Recipient(recipient id.Recipient) (RecipientRow, bool, error) {
 	var rows []RecipientRow
-	err := t.scan("read live recipient", &rows, recipientLive+` and r.recipient_id = ?`, t.Tenant, recipient)
+	err := t.scan("read recipient", &rows, recipientSelect+` and r.recipient_id = ?`, t.Tenant, recipient)
 	if err != nil || len(rows) == 0 {
 		return RecipientRow{}, false, err
 	}

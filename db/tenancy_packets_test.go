@@ -82,8 +82,8 @@ func readingPackets() map[string]query {
 		}},
 		"Recipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Recipients(50); return text(rows), err }},
 		"LiveRecipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.LiveRecipients(50); return text(rows), err }},
-		"LiveRecipient": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
-			_, found, err := tx.LiveRecipient(theirs.recipient)
+		"Recipient": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.Recipient(theirs.recipient)
 			if found {
 				err = errors.Join(errors.New("another's recipient"), err)
 			}
