@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -323,7 +324,11 @@ func archiveOf(tx *db.Tx, row *db.PacketRow, s *db.PacketSealRow) ([]byte, error
 	if err := json.Unmarshal(s.Keys, &seal.Keys); err != nil {
 		return nil, fmt.Errorf("read keys of a packet: %w", err)
 	}
-	return packet.Archive(row.RecordedAt, row.Manifest, files, seal)
+	archive, err := packet.Archive(row.RecordedAt, row.Manifest, files, seal)
+	if digest := sha256.Sum256(archive); err != nil || len(s.ArchiveDigest) == 0 || bytes.Equal(digest[:], s.ArchiveDigest) {
+		return archive, err
+	}
+	return packet.ArchiveCompressed(row.RecordedAt, row.Manifest, files, seal) // it was sealed before archives were stored
 }
 
 // Ask asks for a packet to be built now, as a job; what came of it is told by Asked.
