@@ -186,6 +186,9 @@ type governed struct {
 	apply func(tx *db.Tx, c approval.Change) error
 	// impact says what a change would do.
 	impact func(tx *db.Tx, c approval.Change) (approval.Impact, error)
+	// sealed opens what is kept sealed beside the payload, for who may read the change; nil:
+	// nothing is.
+	sealed func(tx *db.Tx, c approval.Change) ([]SealedFact, error)
 }
 
 // draft is a proposal before it has a number.
