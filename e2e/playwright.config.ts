@@ -22,7 +22,7 @@ export default defineConfig({
   workers: 2,
   retries: 0,
   timeout: 180_000, // a busy machine is no failure
-  globalTimeout: 15 * 60_000,
+  globalTimeout: 25 * 60_000,
   expect: { timeout: 10_000 },
   reporter: [['list']],
   outputDir: 'test-results',
@@ -40,6 +40,7 @@ export default defineConfig({
   },
   projects: [
     { name: 'journeys', testMatch: 'journeys/**/*.spec.ts' },
+    { name: 'books', testMatch: 'books/**/*.spec.ts' },
     { name: 'screenshots', testMatch: 'screenshots.spec.ts' },
   ],
 });
