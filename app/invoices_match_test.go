@@ -149,7 +149,8 @@ func TestNothingIsUnexplainedAfterATrueUp(t *testing.T) {
 // TestWhatOneCompanyIsReportedIsNotAnothers.
 func TestWhatOneCompanyIsReportedIsNotAnothers(t *testing.T) {
 	t.Parallel()
-	h, _, _, _ := matched(t)
+	h, v, _, _ := matched(t)
+	require.NotZero(t, v.reportOf(t))
 	other := h.person(t, h.two, app.RoleFinanceAdmin, "fin2")
 	inv := h.enter(t, other, billed("INV-1", [4]string{"usage", "Claude API", "3.00", ""}))
 	shown, err := h.invoices.Show(t.Context(), other, inv.ID)
