@@ -199,7 +199,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 	}
 	o := &observed{db: h.db, snapshots: h.snapshots, metering: h.metering, gateway: served, spans: spans}
 	if h.settings.runs("jobs") {
-		o.records, o.notices, o.provider, o.packets = h.records, h.notices, h.provider, h.packets
+		o.records, o.notices, o.provider, o.packets, o.days = h.records, h.notices, h.provider, h.packets, h.days
 	}
 	p.operations(o)
 	return p, nil

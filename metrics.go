@@ -25,6 +25,7 @@ type observed struct {
 	notices   *app.Notices         // the same
 	packets   *app.Packets         // the same
 	provider  *app.ProviderReports // the same
+	days      *app.Reconciliations // the same
 	gateway   *gateway.Gateway     // nil where none runs
 	spans     *span.Exporter       // nil where none are sent
 
@@ -65,6 +66,15 @@ func (o *observed) Collect(ch chan<- prometheus.Metric) {
 	if o.provider != nil {
 		for _, c := range o.provider.Counts() {
 			s.counter("provider_pulls_total", "Pulls of provider reports that ended here, by how they did.", c.Count, "outcome", c.Outcome)
+		}
+	}
+	if o.days != nil {
+		runs, variances := o.days.Counts()
+		for _, c := range runs {
+			s.counter("reconciliations_total", "Reconciliations of a day made here, by the state they came to.", c.Count, "state", c.Outcome)
+		}
+		for _, c := range variances {
+			s.counter("variances_total", "Exceptions above tolerance that reconciliations made here opened or resolved.", c.Count, "step", c.Outcome)
 		}
 	}
 	if o.notices != nil {

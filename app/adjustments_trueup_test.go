@@ -166,10 +166,11 @@ func TestATrueUpIsHeldToWhatItsApproverSaw(t *testing.T) {
 	tx, err := h.admin.Begin()
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback() }()
-	_, err = tx.Exec(`insert into adjustment_batch select tenant_id, gen_random_uuid(), change_id, kind, posting_period, adjustments, delta_pico, root, canonical, record_id, recorded_at from adjustment_batch where tenant_id = $1`, h.one.tenant)
+	_, err = tx.Exec(`insert into adjustment_batch select tenant_id, gen_random_uuid(), change_id, kind, posting_period, adjustments, delta_pico, root, canonical, record_id,
+		recorded_at from adjustment_batch where tenant_id = $1`, h.one.tenant)
 	require.NoError(t, err)
-	_, err = tx.Exec(`insert into adjustment select tenant_id, occurred_at, event_id, sequence + 1, (select b.batch_id from adjustment_batch b where b.tenant_id = a.tenant_id and b.batch_id <> a.batch_id), kind, posting_period, day, key_id, developer_id,
-		model, state, placement_id, split, input_charge_pico, output_charge_pico, cache_write_5m_charge_pico, cache_write_1h_charge_pico, cache_read_charge_pico, charge_pico, delta_pico, recorded_at, true_up
+	_, err = tx.Exec(`insert into adjustment select tenant_id, occurred_at, event_id, sequence + 1, (select b.batch_id from adjustment_batch b where b.tenant_id = a.tenant_id and b.batch_id <> a.batch_id), kind, posting_period, day,
+		key_id, developer_id, model, state, placement_id, split, input_charge_pico, output_charge_pico, cache_write_5m_charge_pico, cache_write_1h_charge_pico, cache_read_charge_pico, charge_pico, delta_pico, recorded_at, true_up
 		from adjustment a where tenant_id = $1`, h.one.tenant)
 	require.NoError(t, err)
 	require.ErrorContains(t, tx.Commit(), "a true-up is not what its reconciliation found, once")

@@ -42,8 +42,7 @@ func refusedFile(flaws []erp.Flaw, err error) error {
 
 // withoutFlaws tells flaws from failures.
 func withoutFlaws(err error) ([]erp.Flaw, error) {
-	var flawed *flawedError
-	if errors.As(err, &flawed) {
+	if flawed, found := errors.AsType[*flawedError](err); found {
 		return flawed.flaws, nil
 	}
 	return nil, err

@@ -99,12 +99,9 @@ func allocate(tx *db.Tx, of id.Invoice) (*allocating, error) {
 	if err := a.charged(tx, tree, &in, &figures); err != nil {
 		return nil, err
 	}
-	if found, err := a.kept(tx); err != nil {
+	if err := a.compare(tx, &figures); err != nil {
 		return nil, err
-	} else if !found {
-		a.match = invoice.Compare(&a.invoice, &figures)
 	}
-	a.match.Cover(a.parts)
 	if row.AllocationID != nil {
 		return a, a.booked(tx, *row.AllocationID)
 	}

@@ -88,6 +88,19 @@ func reconciledDays(tx *db.Tx, from, to time.Time, days []invoice.Day, at map[ti
 	return nil
 }
 
+// compare matches the invoice: as it was when it was booked, or as it is now.
+func (a *allocating) compare(tx *db.Tx, figures *invoice.Figures) error {
+	found, err := a.kept(tx)
+	if err != nil {
+		return err
+	}
+	if !found {
+		a.match = invoice.Compare(&a.invoice, figures)
+	}
+	a.match.Cover(a.parts)
+	return nil
+}
+
 // kept reads the match of an invoice that is booked as it was then; found is false where it
 // is not booked, or was before matches were kept.
 func (a *allocating) kept(tx *db.Tx) (found bool, err error) {

@@ -52,7 +52,8 @@ func matched(t *testing.T) (h *house, v *vendor, fin, cfo app.Actor) {
 // reportOf is what the provider's cost report of October comes to.
 func (v *vendor) reportOf(t *testing.T) money.Sum {
 	t.Helper()
-	s, err := money.SumOfPico(v.h.text(t, `select sum(r.billed_pico)::text from (select distinct on (day) billed_pico from reconciliation where tenant_id = $1 and day >= '2026-10-01' and day < '2026-11-01' order by day, number desc) r`, v.h.one.tenant))
+	s, err := money.SumOfPico(v.h.text(t, `select sum(r.billed_pico)::text from (select distinct on (day) billed_pico from reconciliation
+		where tenant_id = $1 and day >= '2026-10-01' and day < '2026-11-01' order by day, number desc) r`, v.h.one.tenant))
 	require.NoError(t, err)
 	return s
 }
@@ -148,7 +149,8 @@ func TestNothingIsUnexplainedAfterATrueUp(t *testing.T) {
 // TestWhatOneCompanyIsReportedIsNotAnothers.
 func TestWhatOneCompanyIsReportedIsNotAnothers(t *testing.T) {
 	t.Parallel()
-	h, _, _, _ := matched(t)
+	h, v, _, _ := matched(t)
+	require.NotZero(t, v.reportOf(t))
 	other := h.person(t, h.two, app.RoleFinanceAdmin, "fin2")
 	inv := h.enter(t, other, billed("INV-1", [4]string{"usage", "Claude API", "3.00", ""}))
 	shown, err := h.invoices.Show(t.Context(), other, inv.ID)

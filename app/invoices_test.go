@@ -272,6 +272,14 @@ func TestAnInvoiceOfAClosedMonthIsBookedInTheNext(t *testing.T) {
 	_, err := h.approveChange(t, cfo, h.propose(t, fin, app.AskAllocation(inv.ID, "it came late")))
 	require.NoError(t, err)
 	require.Equal(t, "2026-11 2026-11-02", h.text(t, `select to_char(posting_period, 'YYYY-MM') || ' ' || entry_date from journal_entry where tenant_id = $1 and kind = 'invoice'`, h.one.tenant))
+	in := func(month, account string) string {
+		return h.text(t, `select coalesce(sum(l.cents), 0)::text from journal_line l join journal_entry e using (tenant_id, entry_id) where tenant_id = $1 and to_char(e.posting_period, 'YYYY-MM') = $2 and account = $3`, h.one.tenant, month, account)
+	}
+	// October keeps its accrual; November takes it off again, owes the invoice, and bears the true-up.
+	require.Equal(t, []string{"-90", "0"}, []string{in("2026-10", "accrued_liability"), in("2026-10", "payable")})
+	require.Equal(t, []string{"90", "-91"}, []string{in("2026-11", "accrued_liability"), in("2026-11", "payable")})
+	require.Equal(t, "1", h.text(t, `select sum(l.cents)::text from journal_line l join journal_entry e using (tenant_id, entry_id) where tenant_id = $1 and e.posting_period = '2026-11-01' and account in ('expense', 'capitalized_asset')`, h.one.tenant))
+	h.proved(t, h.one)
 }
 
 // TestAnInvoiceOfDaysBeforeTheCompanyWasHere has nodes of today to bear it.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"tollbook/app/auditlog"
@@ -28,6 +29,39 @@ type Reconciliations struct {
 	access  *Access
 	changes *Changes
 	members *Members
+
+	made             [4]atomic.Int64 // reconciliations made here, by state, in the order of runStates
+	opened, resolved atomic.Int64    // variances
+}
+
+// RunCount is how many reconciliations were made here that came to one state, or variances
+// that took one turn.
+type RunCount struct {
+	Outcome string
+	Count   int64
+}
+
+// runStates are those that a reconciliation can come to.
+func runStates() []reconcile.State {
+	return []reconcile.State{reconcile.StateProvisional, reconcile.StateReconciled, reconcile.StateWithinTolerance, reconcile.StateException}
+}
+
+// Counts are the reconciliations made in this process by the state they came to, and the
+// variances they opened and resolved.
+func (r *Reconciliations) Counts() (runs, variances []RunCount) {
+	for i, state := range runStates() {
+		runs = append(runs, RunCount{string(state), r.made[i].Load()})
+	}
+	return runs, []RunCount{{"opened", r.opened.Load()}, {"resolved", r.resolved.Load()}}
+}
+
+// count notes a reconciliation that is stored.
+func (r *Reconciliations) count(run *dayRun) {
+	if i := slices.Index(runStates(), run.verdict.State); i >= 0 {
+		r.made[i].Add(1)
+	}
+	r.opened.Add(run.opened)
+	r.resolved.Add(run.resolved)
 }
 
 // NewReconciliations makes the area.
@@ -45,7 +79,9 @@ func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day t
 	if err != nil {
 		return false, err
 	}
+	var stored *dayRun
 	err = r.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+		stored = nil
 		if err := tx.LockReconciliation(); err != nil {
 			return err
 		}
@@ -60,10 +96,13 @@ func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day t
 		if err != nil || run == nil {
 			return err
 		}
-		made = true
+		stored = run
 		return run.store(tx)
 	})
-	return made, err
+	if err == nil && stored != nil {
+		r.count(stored)
+	}
+	return err == nil && stored != nil, err
 }
 
 // ReconcileAll reconciles each day that was pulled and may still change, the latest first, a
@@ -298,6 +337,8 @@ type dayRun struct {
 	row     db.RunRow
 	result  reconcile.Result
 	verdict reconcile.Verdict
+
+	opened, resolved int64 // variances
 }
 
 // run matches the sides; nil where it was done with the very same before.

@@ -70,6 +70,7 @@ func (r *dayRun) open(tx *db.Tx, f *reconcile.Finding) error {
 		return err
 	}
 	variance := id.NewVariance(tx.Now)
+	r.opened++
 	if err := tx.AddVariance(variance, number, r.row.Day, f); err != nil {
 		return err
 	}
@@ -90,6 +91,7 @@ func (r *dayRun) step(tx *db.Tx, variance id.Variance, number int64, s *reconcil
 	}}
 	if s.Kind == reconcile.StepGone {
 		record.Action = "variance.gone"
+		r.resolved++
 	}
 	if err := tx.AppendAudit(record); err != nil {
 		return err

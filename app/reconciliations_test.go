@@ -354,6 +354,9 @@ func TestWhatNothingExplainsIsOpenedAndGoesByItself(t *testing.T) {
 	require.Empty(t, said)
 	require.Equal(t, reconcile.StateReconciled, w.State)
 	require.Equal(t, reconcile.StandingResolved, w.Variances[0].Standing)
+	runs, variances := h.days.Counts()
+	require.Equal(t, []app.RunCount{{"provisional", 0}, {"reconciled", 1}, {"within_tolerance", 0}, {"exception", 1}}, runs)
+	require.Equal(t, []app.RunCount{{"opened", 1}, {"resolved", 1}}, variances)
 	require.Equal(t, "found gone", h.text(t, `select string_agg(kind, ' ' order by place) from variance_step where tenant_id = $1`, h.one.tenant))
 }
 

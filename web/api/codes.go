@@ -44,7 +44,7 @@ func Codes() []string {
 		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_billed", "reversal_invoice", "reversal_period", "treatment_unknown", "workspace_length",
 		// Files for finance's own systems.
 		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "ap_unexplained", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
-		"export_format_unknown", "finance_file", "actuals_nothing_exported", "actuals_same", "actuals_total", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused",
+		"export_format_unknown", "finance_file", "actuals_nothing_exported", "actuals_same", "actuals_total", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused", "exports_many",
 		// Invoices.
 		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",
 		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",

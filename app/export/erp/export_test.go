@@ -596,3 +596,35 @@ func FuzzParseMapping(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatASpreadsheetWouldTakeForAFormulaIsNeverAltered: in every format a text that begins
+// like one is read back as it was, or refused before anything is written; and a code keeps the
+// zeros it begins with.
+func TestWhatASpreadsheetWouldTakeForAFormulaIsNeverAltered(t *testing.T) {
+	t.Parallel()
+	for _, name := range erp.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := format(t, name)
+			for _, memo := range []string{"=1+1", "+1", "-1", "@sum", "=HYPERLINK(\"http://x\")", "0041", "007 =x", "Ω, \"quoted\""} {
+				j := journalFor(name)
+				for e := range j.Entries {
+					for l := range j.Entries[e].Lines {
+						j.Entries[e].Lines[l].Memo = memo
+					}
+				}
+				files, err := f.Encode(j, mapping(name), about())
+				if err != nil {
+					require.ErrorIs(t, err, erp.ErrRefused, memo)
+					require.NotEmpty(t, f.Check(j, mapping(name)), memo)
+					continue
+				}
+				for i := range files {
+					for _, line := range reread(t, name, files[i].Content) {
+						require.Contains(t, []string{memo, j.Memo}, line.memo, "%s, where a layout has the line's memo or the journal's", name)
+					}
+				}
+			}
+		})
+	}
+}
