@@ -1735,7 +1735,7 @@ func documentsPanel(v *exportCaseView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 139, "\" enctype=\"multipart/form-data\"><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"documents\"><table class=\"ledger edit\"><caption>What was said before is kept; the latest counts</caption> <thead><tr><th scope=\"col\">External id</th><th scope=\"col\">State</th><th scope=\"col\">Id in ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 139, "\" enctype=\"multipart/form-data\"><div class=\"scroll-x\" tabindex=\"0\" role=\"group\" aria-labelledby=\"documents\"><table class=\"ledger edit words\"><caption>What was said before is kept; the latest counts</caption> <thead><tr><th scope=\"col\">External id</th><th scope=\"col\">State</th><th scope=\"col\">Id in ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

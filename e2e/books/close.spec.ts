@@ -196,7 +196,7 @@ test('three months are reconciled, billed, closed by two, posted and sent', asyn
       await netsuite.getByRole('link', { name: external[0]!, exact: true }).click();
       await page.locator('#upload').setInputFiles({ name: 'ids.csv', mimeType: 'text/csv', buffer: Buffer.from(ids) });
       await page.getByRole('button', { name: 'Keep the ids' }).click();
-      await expect(page.getByText(`JE-${compact}-0`).first()).toBeVisible();
+      await expect(page.getByLabel(`Id of ${external[0]!}`)).toHaveValue(`JE-${compact}-0`);
 
       await expect(async () => {
         await mailbox.goto(`${web_url}/mail`);
