@@ -4,11 +4,13 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -343,4 +345,55 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 	require.LessOrEqual(t, len(built.Files), packet.MaxFiles)
 	require.Len(t, built.Manifest.Contents, len(built.Files))
 	require.Equal(t, len(f.Attachments)+6, len(built.Files)+len(built.Manifest.LeftOut))
+}
+
+// TestEveryFieldIsOfTheVersion: with a field more or less, the figures are the next version
+// (figuresVersion), and what is here is its digest.
+func TestEveryFieldIsOfTheVersion(t *testing.T) {
+	t.Parallel()
+	h := sha256.New()
+	fields(h, reflect.TypeFor[packet.Figures](), map[reflect.Type]bool{})
+	require.Equal(t, "fdaead99219d2fe336ea9f0ab763314d990925ec18e17206644dfe4dbf2ec741", hex.EncodeToString(h.Sum(nil)), "raise figuresVersion, and put this digest here")
+}
+
+// fields writes the names of all fields that a type's JSON has.
+func fields(w io.Writer, of reflect.Type, seen map[reflect.Type]bool) {
+	switch of.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		fields(w, of.Elem(), seen)
+		return
+	case reflect.Struct:
+	default:
+		return
+	}
+	if seen[of] || of.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return
+	}
+	seen[of] = true
+	for i := range of.NumField() {
+		if f := of.Field(i); f.IsExported() {
+			_, _ = fmt.Fprintln(w, of.Name(), f.Name, f.Type, f.Tag)
+			fields(w, f.Type, seen)
+		}
+	}
+}
+
+// TestAPacketOfAnotherVersionIsHeldToItsDigests: it is not taken for altered.
+func TestAPacketOfAnotherVersionIsHeldToItsDigests(t *testing.T) {
+	t.Parallel()
+	built := build(t, closed(t))
+	for i := range built.Manifest.Contents {
+		if m := &built.Manifest.Contents[i]; m.File == packet.FileFigures || m.File == packet.FileSummary {
+			m.ReportVersion = 99
+		}
+	}
+	var err error
+	built.Document, err = json.MarshalIndent(built.Manifest, "", "  ")
+	require.NoError(t, err)
+	archive, key := sealed(t, built)
+	checked, err := packet.Check(unzip(t, archive), []string{key})
+	require.NoError(t, err)
+	require.False(t, checked.Figures)
+	require.Equal(t, []string{packet.FileFigures}, checked.Other)
+	require.Contains(t, checked.Words(), "another version")
 }

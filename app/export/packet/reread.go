@@ -21,8 +21,13 @@ import (
 // reread makes every file that was made of the figures again and compares it with the one in
 // the packet, and holds what other parts of the product made to the figures.
 func (c *Checked) reread(bundle fs.FS) error {
-	if c.named(FileFigures) == nil {
-		return nil // there was no room for it: the manifest says so
+	m := c.named(FileFigures)
+	if m == nil {
+		return nil // there was no room for it, or an earlier release made it
+	}
+	if m.ReportVersion != figuresVersion {
+		c.Other = append(c.Other, FileFigures)
+		return nil
 	}
 	content, err := read(bundle, FileFigures)
 	if err != nil {
@@ -40,8 +45,7 @@ func (c *Checked) reread(bundle fs.FS) error {
 		return bad(FileFigures, "%s", err.Error())
 	}
 	for _, p := range parts() {
-		m := c.named(p.name)
-		if m == nil {
+		if m = c.named(p.name); m == nil {
 			continue
 		}
 		if m.ReportVersion != p.version {
