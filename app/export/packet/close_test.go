@@ -370,8 +370,8 @@ func fields(w io.Writer, of reflect.Type, seen map[reflect.Type]bool) {
 		return
 	}
 	seen[of] = true
-	for i := range of.NumField() {
-		if f := of.Field(i); f.IsExported() {
+	for f := range of.Fields() {
+		if f.IsExported() {
 			_, _ = fmt.Fprintln(w, of.Name(), f.Name, f.Type, f.Tag)
 			fields(w, f.Type, seen)
 		}
