@@ -197,7 +197,7 @@ func TestACorrectedPacketSaysWhatItReplaces(t *testing.T) {
 	require.Equal(t, packet.Final, m.State)
 	require.Equal(t, &packet.Corrected{Revision: was.Manifest.Revision, Packet: first.String(), Manifest: o.text(t, `select encode(manifest_digest, 'hex') from packet where packet_id = $1`, first.UUID())}, m.Corrects)
 	require.Contains(t, m.Changes, packet.Change{Of: packet.OfNode, What: "BU-1", Before: "$0.50", After: "$0.90"})
-	page := strings.Split(pdfText(t, files[packet.FileSummary]), "\f")[0]
+	page, _, _ := strings.Cut(pdfText(t, files[packet.FileSummary]), "\f")
 	for _, want := range []string{"CORRECTED", "revision 1", m.Corrects.Manifest[:32], "$0.90", "Entries added"} {
 		require.Contains(t, page, want)
 	}
