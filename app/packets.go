@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,12 +41,13 @@ type Packets struct {
 	log       *Log
 	ring      *secret.Keyring
 	rules     PacketRules
+	addresses *secret.Hasher // of recipients
 	counts    packetCounts
 }
 
 // NewPackets makes the area, and governs the kinds of changes about recipients.
 func NewPackets(d *db.DB, access *Access, changes *Changes, approvals *Approvals, members *Members, log *Log, ring *secret.Keyring, rules PacketRules) *Packets {
-	p := &Packets{db: d, access: access, changes: changes, approvals: approvals, members: members, log: log, ring: ring, rules: rules}
+	p := &Packets{db: d, access: access, changes: changes, approvals: approvals, members: members, log: log, ring: ring, rules: rules, addresses: ring.Hasher(purposeRecipientAddress)}
 	p.governRecipients()
 	return p
 }
@@ -150,6 +152,9 @@ func (p *Packets) attempt(ctx context.Context, tenant id.Tenant, by builder, mon
 	var last, corrected db.PacketRow
 	var found, corrects bool
 	if err := p.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		if figures, err = p.figures(tx, by, month, scope); err != nil {
 			return err
 		}
@@ -333,7 +338,11 @@ func archiveOf(tx *db.Tx, row *db.PacketRow, s *db.PacketSealRow) ([]byte, error
 	if err := json.Unmarshal(s.Keys, &seal.Keys); err != nil {
 		return nil, fmt.Errorf("read keys of a packet: %w", err)
 	}
-	return packet.Archive(row.RecordedAt, row.Manifest, files, seal)
+	archive, err := packet.Archive(row.RecordedAt, row.Manifest, files, seal)
+	if digest := sha256.Sum256(archive); err != nil || len(s.ArchiveDigest) == 0 || bytes.Equal(digest[:], s.ArchiveDigest) {
+		return archive, err
+	}
+	return packet.ArchiveCompressed(row.RecordedAt, row.Manifest, files, seal) // it was sealed before archives were stored
 }
 
 // Ask asks for a packet to be built now, as a job; what came of it is told by Asked.
@@ -347,6 +356,9 @@ func (p *Packets) Ask(ctx context.Context, who Actor, month period.Month, scope 
 	}
 	var ask id.Record
 	err = p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		if month.Start().After(tx.Now) {
 			return fault.Invalid("period", "period_future", "%s has not begun: there is nothing to tell of it.", month)
 		}

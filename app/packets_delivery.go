@@ -40,6 +40,7 @@ type PacketDispatch struct {
 	host                string
 	size                int64 // of the log, at the head that seals the packet
 	checkpoint          []byte
+	head                bool // what is sent holds the head: the whole archive does
 }
 
 // PacketLetter is what a mail with a packet says, in facts; how they are worded is not
@@ -115,6 +116,9 @@ func (p *Packets) Send(ctx context.Context, who Actor, made id.Packet, recipient
 		return false, ErrNoPerson
 	}
 	err = p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		row, err := p.readable(tx, who, made)
 		if err != nil {
 			return err
@@ -221,7 +225,8 @@ func (p *Packets) step(tx *db.Tx, a *PacketDispatch, state notice.State, answer 
 }
 
 // Finish stores how an attempt ended; again says that another one is due. A packet that
-// somebody else's server took is a record, and a witness of the head that seals it.
+// somebody else's server took is a record; where it was the whole archive, they hold the head
+// that seals it, and are a witness of it.
 func (p *Packets) Finish(ctx context.Context, a *PacketDispatch, out notice.Outcome) (again bool, err error) {
 	state := out.State(a.tries)
 	err = p.db.InTenant(ctx, a.Tenant, func(tx *db.Tx) error {
@@ -232,6 +237,9 @@ func (p *Packets) Finish(ctx context.Context, a *PacketDispatch, out notice.Outc
 		detail := map[string]any{"packet": a.packet.String(), "kind": a.kind, "round": a.round, "log_size": a.size}
 		if err := tx.AppendAudit(auditlog.Record{Action: "packet.delivered", Actor: string(ActorSystem), Subject: a.Delivery.String(), Detail: detail}); err != nil {
 			return err
+		}
+		if !a.head {
+			return nil
 		}
 		return tx.AddWitness(db.WitnessRow{
 			Witness: "packets by " + a.kind, Kind: string(witness.Packet), Size: a.size, Seen: true, Receipt: a.checkpoint, Object: a.packet.String() + " " + packet.FileCheckpoint + ", " + a.Delivery.String(),
@@ -274,12 +282,22 @@ func (p *Packets) Counts() []PacketCount {
 // write fills in what an attempt sends; why says why there is nobody any more who should
 // have it.
 func (p *Packets) write(tx *db.Tx, d *db.PacketDeliveryRow, a *PacketDispatch) (why string, err error) {
+	if _, gone, err := tx.Offboarding(); err != nil || gone {
+		return "The company was offboarded.", err
+	}
 	r, err := recipientOf(tx, d.RecipientID)
 	if errors.Is(err, errRecipientAbsent) {
 		return "The recipient has ended.", nil
 	}
 	if err != nil {
 		return "", err
+	}
+	decided, err := tx.Change(r.ChangeID)
+	if err != nil {
+		return "", err
+	}
+	if same, err := p.asDecided(&r, decided.Payload); err != nil || !same {
+		return "The address that is kept is not the one that was decided on.", err
 	}
 	row, err := tx.Packet(d.PacketID)
 	if err != nil {
@@ -400,7 +418,7 @@ func (p *Packets) letter(tx *db.Tx, row *db.PacketRow, r *db.RecipientRow, a *Pa
 	case len(content.Content) > maxAttached:
 		l.LeftOut = "It is too large for a mail."
 	default:
-		l.Attached = []packet.File{content}
+		l.Attached, a.head = []packet.File{content}, r.Carries == CarriesArchive
 	}
 	a.Mail = l
 	return "", nil
@@ -533,6 +551,7 @@ func (p *Packets) object(row *db.PacketRow, r *db.RecipientRow, a *PacketDispatc
 	if at != "" {
 		at += "/"
 	}
+	a.head = r.Carries == CarriesArchive
 	a.Object = &PacketObject{
 		Endpoint: store.Endpoint, Region: store.Region, Bucket: store.Bucket, Key: at + period.MonthOf(row.Month).String() + "/" + content.Name, AccessKey: store.AccessKey, SecretKey: secret.NewText(string(key)),
 		LockDays: store.LockDays, Type: kind, Content: content.Content, SHA256: sha256.Sum256(content.Content),
@@ -549,6 +568,9 @@ func (p *Packets) Resend(ctx context.Context, who Actor, delivery id.Delivery) e
 		return ErrNoPerson
 	}
 	return p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		row, err := packetDelivery(tx, delivery)
 		if err != nil {
 			return err

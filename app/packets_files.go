@@ -149,7 +149,7 @@ func (g *gathering) about(slug string) export.Manifest {
 
 // bills are the month's booked invoices as accounts payable takes them.
 func (g *gathering) bills() error {
-	rows, err := g.tx.Invoices(&db.InvoiceFilter{From: g.month.Start(), To: g.month.End(), Limit: maxBills})
+	rows, err := invoicesOf(g.tx, g.month)
 	if err != nil {
 		return err
 	}

@@ -313,19 +313,39 @@ func (t *Tx) EndRecipient(recipient id.Recipient, change id.Change) (bool, error
 	return t.row("end recipient", []any{&one}, `insert into packet_recipient_end (tenant_id, recipient_id, ended_at, change_id) values ($1, $2, $3, $4) on conflict do nothing returning 1`, t.Tenant, recipient, t.Now, change)
 }
 
-// Recipients lists who is sent packets, the newest first, those that were never approved
-// among them.
-func (t *Tx) Recipients(limit int) ([]RecipientRow, error) {
-	var rows []RecipientRow
-	err := t.scan("list recipients", &rows, `select r.recipient_id, r.kind, r.label, r.member_id, m.person_id, r.host, r.address_sealed, r.secret_sealed, r.scope_node_id, r.scope_code, r.carries, r.draft_day,
+const recipientSelect = `select r.recipient_id, r.kind, r.label, r.member_id, m.person_id, r.host, r.address_sealed, r.secret_sealed, r.scope_node_id, r.scope_code, r.carries, r.draft_day,
 			r.draft_hour, r.final, r.recorded_at, r.change_id, c.number, c.maker, c.reason, last.state, (e.ended_at is null and last.state = 'applied') as live,
 			case when last.state = 'applied' then last.moved_at end as live_at, e.ended_at
 		from packet_recipient r join change c on c.tenant_id = r.tenant_id and c.change_id = r.change_id
 		join lateral (select v.state, v.moved_at from change_move v where v.tenant_id = r.tenant_id and v.change_id = r.change_id order by v.place desc limit 1) last on true
 		left join member m on m.tenant_id = r.tenant_id and m.member_id = r.member_id
 		left join packet_recipient_end e on e.tenant_id = r.tenant_id and e.recipient_id = r.recipient_id
-		where r.tenant_id = ? order by r.recipient_id desc limit ?`, t.Tenant, limit)
+		where r.tenant_id = ?`
+
+// Recipients lists who is or was proposed to be sent packets: who is comes first, and the newest
+// of each first.
+func (t *Tx) Recipients(limit int) ([]RecipientRow, error) {
+	var rows []RecipientRow
+	err := t.scan("list recipients", &rows, recipientSelect+` order by live desc, r.recipient_id desc limit ?`, t.Tenant, limit)
 	return rows, err
+}
+
+// LiveRecipients lists who is sent packets, the newest first: however many others were
+// proposed, they are not among them.
+func (t *Tx) LiveRecipients(limit int) ([]RecipientRow, error) {
+	var rows []RecipientRow
+	err := t.scan("list live recipients", &rows, recipientSelect+` and e.ended_at is null and last.state = 'applied' order by r.recipient_id desc limit ?`, t.Tenant, limit)
+	return rows, err
+}
+
+// Recipient finds who is, was or would be sent packets; found is false when nobody was proposed.
+func (t *Tx) Recipient(recipient id.Recipient) (RecipientRow, bool, error) {
+	var rows []RecipientRow
+	err := t.scan("read recipient", &rows, recipientSelect+` and r.recipient_id = ?`, t.Tenant, recipient)
+	if err != nil || len(rows) == 0 {
+		return RecipientRow{}, false, err
+	}
+	return rows[0], true, nil
 }
 
 // PacketDeliveryRow is one packet to one recipient, with how it stands.
@@ -442,8 +462,10 @@ func (t *Tx) PacketAsk(record id.Record) (PacketAskRow, bool, error) {
 	return rows[0], true, nil
 }
 
-// LockedAt is since when the books of a month are locked; found is false while they are not.
+// LockedAt is since when the books of a month are locked; found is false while they are not. When
+// they are closed after, that is no other instant.
 func (t *Tx) LockedAt(m period.Month) (at time.Time, found bool, err error) {
-	found, err = t.row("read period", []any{&at}, `select changed_at from period where tenant_id = $1 and month = $2 and state in ('locked', 'closed')`, t.Tenant, m.Start())
+	found, err = t.row("read period", []any{&at}, `select coalesce((select v.moved_at from period_move v where v.tenant_id = p.tenant_id and v.month = p.month and v.to_state = 'locked' order by v.place desc limit 1), p.changed_at)
+		from period p where p.tenant_id = $1 and p.month = $2 and shut(p.state)`, t.Tenant, m.Start())
 	return at, found, err
 }

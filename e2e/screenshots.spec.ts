@@ -53,6 +53,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'variances', role: 'auditor', open: (page) => go(page, '/variances?state=all') },
   { name: 'provider-reports', role: 'finance_admin', open: (page) => go(page, '/settings/provider') },
   { name: 'close', role: 'controller', open: (page) => go(page, '/close') },
+  { name: 'close-materiality', role: 'finance_admin', open: (page) => go(page, '/close/materiality') },
   { name: 'close-month', role: 'finance_admin', open: (page) => go(page, '/close/' + lastMonth()) },
   { name: 'journal-terms', role: 'finance_admin', open: (page) => go(page, '/journal/terms') },
   { name: 'exports', role: 'finance_admin', open: (page) => go(page, '/exports?period=' + lastMonth()) },

@@ -321,8 +321,18 @@ func StoryOf(keys []auditlog.PublicKey) ([]byte, error) {
 
 func keyLines(keys []string) []byte { return []byte(strings.Join(keys, "\n") + "\n") }
 
-// Archive is the packet as one zip: the same packet is the same bytes.
+// Archive is the packet as one zip: the same packet is the same bytes, in every release.
 func Archive(at time.Time, document []byte, files []File, seal *Seal) ([]byte, error) {
+	return archive(export.Store, at, document, files, seal)
+}
+
+// ArchiveCompressed is one that was sealed when archives were still compressed: the same bytes
+// as long as the compressor makes the same of them.
+func ArchiveCompressed(at time.Time, document []byte, files []File, seal *Seal) ([]byte, error) {
+	return archive(export.Bind, at, document, files, seal)
+}
+
+func archive(bind func([]export.Part) ([]byte, error), at time.Time, document []byte, files []File, seal *Seal) ([]byte, error) {
 	story, err := StoryOf(seal.Keys)
 	if err != nil {
 		return nil, err
@@ -340,7 +350,7 @@ func Archive(at time.Time, document []byte, files []File, seal *Seal) ([]byte, e
 	for _, file := range all {
 		parts = append(parts, export.Part{Name: file.Name, At: at.UTC().Truncate(time.Second), Content: file.Content})
 	}
-	return export.Bind(parts)
+	return bind(parts)
 }
 
 // verifyText says what is in the archive and how to check it.

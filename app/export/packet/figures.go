@@ -287,6 +287,11 @@ func agree(total *money.Sum, by string, amounts []money.Sum) error {
 // Digest is what makes figures others than those before: all of them, but not when they were
 // read, by whom, how far the log had come, or what number the packet has.
 func (f *Figures) Digest() (string, error) {
+	if f.BooksState == period.StateClosed {
+		locked := *f
+		locked.BooksState = period.StateLocked // closing what is locked changes no figure
+		return locked.Digest()
+	}
 	same := *f
 	same.Revision, same.At, same.RunBy, same.Sequence, same.Head, same.CodeVersion, same.Changes, same.Corrects, same.settled = 0, time.Time{}, export.RunBy{}, export.Sequence{}, nil, "", nil, nil, nil
 	document, err := json.Marshal(same)

@@ -441,3 +441,24 @@ func TestOneFunctionDecidesDraftAndFinal(t *testing.T) {
 		require.Equal(t, want, packet.StateOf(state), state)
 	}
 }
+
+// TestAnArchiveIsTheseVeryBytes holds what was sealed by one release to what another makes of it:
+// where the digest is another, packets that were sealed cannot be sent any more.
+func TestAnArchiveIsTheseVeryBytes(t *testing.T) {
+	t.Parallel()
+	content := bytes.Repeat([]byte("the same again\n"), 100)
+	archive, err := packet.Archive(at(5, 1), []byte("{}"), []packet.File{{Name: "a.csv", Content: content}, {Name: "z.txt", Content: []byte("z")}}, &packet.Seal{Record: []byte("r"), Proof: []byte("p"), Checkpoint: []byte("c")})
+	require.NoError(t, err)
+	digest := sha256.Sum256(archive)
+	require.Equal(t, "08266bc66ab0d1b1c1d597d7cb388aa9b8f0178f11572faf99cdc30b81d58669", hex.EncodeToString(digest[:]))
+	require.Contains(t, string(archive), string(content), "nothing is compressed")
+	r, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	require.NoError(t, err)
+	var names []string
+	for _, f := range r.File {
+		names = append(names, f.Name)
+		require.True(t, at(5, 1).Equal(f.Modified), f.Modified)
+		require.Zero(t, f.Flags, "its size is before it")
+	}
+	require.Equal(t, []string{"a.csv", "checkpoint.txt", "log-keys.json", "log-keys.txt", "manifest.json", "manifest.record.json", "manifest.tlog-proof", "z.txt"}, names)
+}
