@@ -504,7 +504,8 @@ func (p *Packets) post(tx *db.Tx, row *db.PacketRow, s *db.PacketSealRow, r *db.
 	}
 	told := packetTelling{Type: "packet." + lower(row.State), Timestamp: a.Delivery.Time(), Data: packetFacts{
 		Tenant: tenant.Slug, Packet: row.PacketID, Period: period.MonthOf(row.Month).String(), Revision: row.Revision, State: row.State, Scope: row.ScopeCode, Actual: snapshot.Total.Display().String(),
-		Corrected: m.Corrected, Corrects: m.Corrects, Changes: m.Changes, Manifest: hex.EncodeToString(row.ManifestDigest), Archive: hex.EncodeToString(s.ArchiveDigest), Bytes: s.ArchiveBytes, Size: s.Size, URL: p.link(tenant.Slug, row.PacketID, a.Delivery),
+		Corrected: m.Corrected, Corrects: m.Corrects, Changes: m.Changes,
+		Manifest: hex.EncodeToString(row.ManifestDigest), Archive: hex.EncodeToString(s.ArchiveDigest), Bytes: s.ArchiveBytes, Size: s.Size, URL: p.link(tenant.Slug, row.PacketID, a.Delivery),
 	}}
 	files, err := tx.PacketFiles(row.PacketID)
 	if err != nil {

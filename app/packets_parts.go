@@ -356,10 +356,10 @@ func (g *gathering) checklist() error {
 			if s.Step != string(d.Step) || s.Revision != standing.Revision || s.FellAt != nil {
 				continue
 			}
-			switch {
-			case s.OfPlace == 0:
+			switch s.OfPlace {
+			case 0:
 				prepared, one.Preparer, one.Reviewer, one.Digest = s.Place, by[s.Place], nil, hex.EncodeToString(s.Digest)
-			case s.OfPlace == prepared:
+			case prepared:
 				one.Reviewer = by[s.Place]
 			}
 		}

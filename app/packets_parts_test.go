@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +25,12 @@ func told(t *testing.T, files map[string]string) packet.Figures {
 }
 
 // shutOctober is an office whose October is billed, signed, locked and exported.
-func shutOctober(t *testing.T) *office {
+func shutOctober(t *testing.T, before ...func(*office)) *office {
 	t.Helper()
 	o := openOffice(t)
+	for _, first := range before {
+		first(o)
+	}
 	o.exec(t, `alter table node_version disable trigger all`)
 	o.exec(t, `update node_version set gl_account = '6410' where tenant_id = $1 and code in ('BU-1', 'BU-2')`, o.one.tenant)
 	o.mapsTo(t, o.one, "netsuite", netSuiteRules("period,period,2026-10,Oct 2026", "account,kind,payable,2000", "account,kind,residual,6998"))
@@ -98,8 +102,8 @@ func TestAPacketHoldsEveryPartOfTheClose(t *testing.T) {
 	// Who signed what, and the changes that locked the month.
 	page := pdfText(t, files[packet.FileSummary])
 	for _, step := range f.Steps {
-		if step.Unsigned {
-			continue
+		if step.Unsigned || slices.Contains([]string{"exported", "packet"}, step.Step) {
+			continue // nobody signs it, or it comes behind the lock
 		}
 		require.NotNil(t, step.Reviewer, step.Step)
 		require.NotEqual(t, step.Preparer.Subject, step.Reviewer.Subject)
@@ -167,9 +171,13 @@ func TestTheReconciliationIsInThePacket(t *testing.T) {
 // TestACorrectedPacketSaysWhatItReplaces: after the month was reopened and closed again.
 func TestACorrectedPacketSaysWhatItReplaces(t *testing.T) {
 	t.Parallel()
-	o := shutOctober(t)
+	o := shutOctober(t, func(o *office) {
+		o.recipient(t, o.fin, o.cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "mail", Address: "a@one.test", Carries: app.CarriesLink, Final: true})
+		o.recipient(t, o.fin, o.cfo, app.RecipientAsk{Kind: app.RecipientWebhook, Label: "hook", Address: "https://hook.one.test/x", Carries: app.CarriesLink, Final: true})
+	})
 	first, _, err := o.packets.Build(t.Context(), o.one.who, o.october, "")
 	require.NoError(t, err)
+	require.Equal(t, "hook 2026-10 FINAL1, mail 2026-10 FINAL1", sortedWords(o.scheduled(t, o.one)))
 	was, _ := o.archive(t, o.one.who, first)
 	o.reopens(t)
 	o.flush(t, o.one, o.one.event(in(o.october, 7), "CC-1", costs(100_000)))
@@ -189,10 +197,20 @@ func TestACorrectedPacketSaysWhatItReplaces(t *testing.T) {
 	require.Equal(t, packet.Final, m.State)
 	require.Equal(t, &packet.Corrected{Revision: was.Manifest.Revision, Packet: first.String(), Manifest: o.text(t, `select encode(manifest_digest, 'hex') from packet where packet_id = $1`, first.UUID())}, m.Corrects)
 	require.Contains(t, m.Changes, packet.Change{Of: packet.OfNode, What: "BU-1", Before: "$0.50", After: "$0.90"})
-	page := strings.Split(pdfText(t, files[packet.FileSummary]), "\f")[0]
+	page, _, _ := strings.Cut(pdfText(t, files[packet.FileSummary]), "\f")
 	for _, want := range []string{"CORRECTED", "revision 1", m.Corrects.Manifest[:32], "$0.90", "Entries added"} {
 		require.Contains(t, page, want)
 	}
+	// Each recipient is sent it once, and told so; closing what is locked sends nothing more.
+	want := "hook 2026-10 FINAL1, hook 2026-10 FINAL3, mail 2026-10 FINAL1, mail 2026-10 FINAL3"
+	require.Equal(t, want, sortedWords(o.scheduled(t, o.one)))
+	require.Equal(t, want, sortedWords(o.scheduled(t, o.one)))
+	letter, post := o.dispatched(t, m.Revision)
+	require.Equal(t, m.Corrects, letter.Corrects)
+	require.Equal(t, m.Changes, letter.Changes)
+	require.Contains(t, post, `"corrected":true,"corrects":{"revision":1,`)
+	o.exec(t, `update period set state = 'closed' where tenant_id = $1 and month = '2026-10-01'`, o.one.tenant)
+	require.Equal(t, want, sortedWords(o.scheduled(t, o.one)))
 	// Earlier revisions stay, and say so.
 	view, err := o.packets.Packet(t.Context(), o.fin, first, id.Delivery{})
 	require.NoError(t, err)
@@ -241,4 +259,34 @@ func TestWhatPeopleSaidIsInThePacket(t *testing.T) {
 	f = told(t, files)
 	require.Empty(t, f.Comments)
 	require.Empty(t, f.Disputes)
+}
+
+// sortedWords is a list that is joined by commas, in order.
+func sortedWords(text string) string {
+	list := strings.Split(text, ", ")
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+// dispatched begins the deliveries of a revision: what the mail says, and what is posted.
+func (o *office) dispatched(t *testing.T, revision int) (letter *app.PacketLetter, post string) {
+	t.Helper()
+	rows, err := o.admin.Query(`select delivery_id::text from packet_delivery d join packet p using (tenant_id, packet_id) where d.tenant_id = $1 and p.revision = $2`, o.one.tenant, revision)
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		require.NoError(t, rows.Scan(&text))
+		delivery, err := id.ParseDelivery("dlv_" + strings.ReplaceAll(text, "-", ""))
+		require.NoError(t, err)
+		d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
+		require.NoError(t, err)
+		if d.Mail != nil {
+			letter = d.Mail
+		} else {
+			post = string(d.Post.Body)
+		}
+	}
+	require.NoError(t, rows.Err())
+	return letter, post
 }

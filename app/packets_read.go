@@ -297,6 +297,10 @@ func packetType(name string) string {
 		return "text/csv; charset=utf-8"
 	case ".json":
 		return "application/json"
+	case ".zip":
+		return "application/zip"
+	case ".parquet":
+		return "application/vnd.apache.parquet"
 	case ".txt", ".md":
 		return "text/plain; charset=utf-8"
 	}

@@ -3,12 +3,12 @@ package app
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"tollbook/app/commentary"
 	"tollbook/app/dispute"
 	"tollbook/app/export/packet"
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/db"
 )
 
@@ -83,37 +83,23 @@ func commented(one *packet.Comment, row *db.CommentaryStepRow, hands map[string]
 	return nil
 }
 
-// maxPacketDisputes bounds the disputes of one month that a packet tells of.
-const maxPacketDisputes = 5000
-
 // disputes reads what budget owners dispute of the month, as it stood: of a part of the
 // company, what one of its nodes is charged or should be.
 func (g *gathering) disputes() error {
-	filter := db.DisputeFilter{Month: g.month, Limit: maxPacketDisputes}
-	if g.scope != nil {
-		for node := range g.index {
-			filter.Within = append(filter.Within, node)
-		}
-		slices.SortFunc(filter.Within, func(a, b id.Node) int { return strings.Compare(a.String(), b.String()) })
-	}
-	rows, err := g.tx.Disputes(&filter)
-	if err != nil {
-		return err
-	}
-	rows = slices.DeleteFunc(rows, func(r db.DisputeRow) bool { return r.RecordedAt.After(g.asOf) })
-	for i := range rows {
-		if rows[i].Since.After(g.asOf) {
-			if err := g.stood(&rows[i]); err != nil {
-				return err
-			}
-		}
-	}
-	views, err := disputeViews(g.tx, g.p.members, rows)
+	views, err := readDisputes(g.tx, g.p.members, g.month, g.scope)
 	if err != nil {
 		return err
 	}
 	for i := range views {
 		v := &views[i]
+		if v.RaisedAt.After(g.asOf) {
+			continue
+		}
+		if v.Since.After(g.asOf) {
+			if err := g.stood(v); err != nil {
+				return err
+			}
+		}
 		g.f.Disputes = append(g.f.Disputes, packet.Dispute{
 			Number: v.Number, Code: v.NodeCode, To: v.ToCode, Requests: int64(v.Requests), Amount: v.AmountNow, Reason: v.Reason, State: string(v.State), Open: !v.State.Ended(), By: v.Raiser.Name, RaisedAt: v.RaisedAt,
 			Since: v.Since, Change: v.ResolutionNumber,
@@ -124,13 +110,20 @@ func (g *gathering) disputes() error {
 }
 
 // stood takes a dispute back to its latest step before the packet's instant.
-func (g *gathering) stood(row *db.DisputeRow) error {
-	steps, err := g.tx.DisputeSteps(row.DisputeID, dispute.MaxSteps)
+func (g *gathering) stood(v *DisputeView) error {
+	steps, err := g.tx.DisputeSteps(v.ID, dispute.MaxSteps)
+	if err != nil {
+		return err
+	}
 	for i := range steps {
-		if s := &steps[i]; !s.RecordedAt.After(g.asOf) {
-			row.State, row.Since, row.NowPico = s.State, s.RecordedAt, s.AmountPico
-			row.ResolutionChangeID, row.ResolutionNumber = nil, 0
+		s := &steps[i]
+		if s.RecordedAt.After(g.asOf) {
+			break
+		}
+		v.State, v.Since, v.ResolutionNumber = dispute.State(s.State), s.RecordedAt.UTC(), 0
+		if v.AmountNow, err = money.SumOfPico(s.AmountPico); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }

@@ -89,7 +89,8 @@ func (t *Tx) SealPacket(packet id.Packet, s *PacketSealRow) (bool, error) {
 }
 
 const packetColumns = `select p.packet_id, p.month, p.scope_node_id, p.scope_code, p.revision, p.state, p.figures_digest, p.manifest, p.manifest_digest, p.snapshot, p.record_id, p.actor, p.recorded_at,
-	(select max(n.revision) from packet n where n.tenant_id = p.tenant_id and n.month = p.month and n.scope_node_id is not distinct from p.scope_node_id) as latest, s.archive_digest, coalesce(s.archive_bytes, 0) as archive_bytes, coalesce(s.size, 0) as size
+	(select max(n.revision) from packet n where n.tenant_id = p.tenant_id and n.month = p.month and n.scope_node_id is not distinct from p.scope_node_id) as latest,
+	s.archive_digest, coalesce(s.archive_bytes, 0) as archive_bytes, coalesce(s.size, 0) as size
 	from packet p left join packet_seal s on s.tenant_id = p.tenant_id and s.packet_id = p.packet_id`
 
 // ErrPacketAbsent reports a packet that is not there.

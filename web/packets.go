@@ -117,16 +117,31 @@ func packetsFile(v *visit, m period.Month) string {
 }
 
 func packetsSheet(m period.Month, rows []app.PacketView) *sheet {
-	out := newSheet("packet", "period", "scope", "revision", "state", "built_at", "built_by", "files", "archive_sha256", "archive_bytes", "manifest_sha256", "record", "log_size")
+	out := newSheet("packet", "period", "scope", "revision", "state", "built_at", "built_by", "files", "archive_sha256", "archive_bytes", "manifest_sha256", "record", "log_size", "superseded_by", "corrects")
 	out.filter("period", m.String())
 	for i := range rows {
 		p := &rows[i]
 		_ = out.Write([]string{
 			p.ID.String(), p.Month.String(), cell(p.Scope), strconv.Itoa(p.Revision), string(p.State), p.At.Format(time.RFC3339Nano), cell(p.By.Name), strconv.Itoa(len(p.Files)), p.Archive, number(p.Bytes), p.Manifest,
-			p.Record.String(), number(p.LogSize),
+			p.Record.String(), number(p.LogSize), revisionOrNothing(p.SupersededBy), corrects(p),
 		})
 	}
 	return out
+}
+
+func revisionOrNothing(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// corrects is the revision that a packet takes the place of; nothing, if it takes none.
+func corrects(p *app.PacketView) string {
+	if p.Corrects == nil {
+		return ""
+	}
+	return strconv.Itoa(p.Corrects.Revision)
 }
 
 func (w *Web) exportPackets(v *visit) error {
@@ -367,6 +382,13 @@ func packetState(s packet.State) shownState {
 		return shownState{ui.ToneOK, "✓", "FINAL"}
 	}
 	return shownState{ui.ToneWarn, "…", "DRAFT"}
+}
+
+// packetMark is it, and whether a final packet takes another one's place.
+func packetMark(p *app.PacketView) shownState {
+	shown := packetState(p.State)
+	shown.Words = packet.Mark(p.State, p.Corrects != nil)
+	return shown
 }
 
 func (w *Web) downloadPacket(v *visit) error { return w.sendPacket(v, "") }

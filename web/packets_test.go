@@ -27,7 +27,7 @@ func TestPacketPages(t *testing.T) {
 		{name: "to look at", role: app.RoleAuditor, target: "/packets", status: 200, must: []string{"Revision 1"}, not: []string{"Build a draft now"}},
 		{name: "a month without", role: app.RoleController, target: "/packets?period=2026-03", status: 200, must: []string{"No packet of this month was built"}},
 		{name: "as a file", role: app.RoleAnalyst, target: "/packets.csv", status: 200, must: []string{"archive_sha256", w.one.things["/packets"]}},
-		{name: "one", role: app.RoleController, target: one, status: 200, must: []string{"summary.pdf", "chargeback.xlsx", "journal.csv", "manifest.json", "Sealed", "tollbook verify", "Deliveries", "sent to nobody"}},
+		{name: "one", role: app.RoleController, target: one, status: 200, must: []string{"summary.pdf", "chargeback.xlsx", "journal.csv", "figures.json", "Left out", "Nothing that would be exported is posted", "manifest.json", "Sealed", "tollbook verify", "Deliveries", "sent to nobody"}},
 		{name: "one, for who sees no recipients", role: app.RoleAnalyst, target: one, status: 200, must: []string{"summary.pdf"}, not: []string{"Deliveries"}},
 		{name: "a file of it", role: app.RoleAuditor, target: one + "/files/journal.csv", status: 200, must: []string{"entry_id,entry_number"}},
 		{name: "its manifest", role: app.RoleAuditor, target: one + "/files/manifest.json", status: 200, must: []string{`"format": "tollbook packet 1"`}},

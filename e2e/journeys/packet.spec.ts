@@ -36,9 +36,13 @@ test('finance builds a draft, anybody verifies it, and the mail holds it', async
   const said = tollbook('verify', zip);
   expect(said).toContain('GOOD');
   expect(said).toContain('balances in each entry, entity and currency');
+  expect(said).toContain('every file says what they say');
+  for (const name of ['figures.json', 'focus.csv', 'focus.parquet']) await expect(page.getByRole('link', { name })).toBeVisible();
+  const [book] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'chargeback.xlsx' }).click()]);
+  expect(execFileSync('unzip', ['-p', await book.path(), 'xl/pivotCache/pivotCacheDefinition1.xml'], { encoding: 'utf8' })).toMatch(/refreshOnLoad="true".*sheet="Pivot data"/);
   const [pdf] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'summary.pdf' }).click()]);
   const text = execFileSync('pdftotext', ['-layout', await pdf.path(), '-'], { encoding: 'utf8' });
-  for (const words of ['DRAFT', 'Top movers', 'By cost center', 'Sign-off', 'tollbook verify']) expect(text).toContain(words);
+  for (const words of ['DRAFT', 'Top movers', 'From the month before, and from plan', 'By cost center', 'Reconciliation by day', 'Sign-off', 'tollbook verify']) expect(text).toContain(words);
 
   const address = `cfo-${Date.now()}@meridian.example`;
   await page.goto(`${web_url}/packets/recipients`);

@@ -27,7 +27,9 @@ import (
 
 	"tollbook/app"
 	"tollbook/app/approval"
+	"tollbook/app/export/packet"
 	"tollbook/app/notice"
+	"tollbook/app/period"
 	"tollbook/jobs/deliver"
 )
 
@@ -405,5 +407,28 @@ func TestAnAddressOfAMailServerIsReadOrRefused(t *testing.T) {
 		_, err := deliver.ParseSMTP(bad)
 		require.Error(t, err, bad)
 		require.NotContains(t, err.Error(), "mail.test?", "%s", bad)
+	}
+}
+
+// TestAMailWithACorrectedPacketSaysWhatItReplaces: in its subject, its text and its page.
+func TestAMailWithACorrectedPacketSaysWhatItReplaces(t *testing.T) {
+	t.Parallel()
+	s := &server{}
+	s.listen(t, "plain")
+	month, err := period.ParseMonth("2026-10")
+	require.NoError(t, err)
+	sent := &app.PacketDispatch{Mail: &app.PacketLetter{
+		ToName: "Carla", To: "carla@one.test", Company: "Meridian", Month: month, Revision: 3, State: packet.Final, URL: "https://tollbook.test/t/one/packets/pkt_1",
+		Corrects: &packet.Corrected{Revision: 1, Packet: "pkt_0", Manifest: strings.Repeat("a1", 32)}, Changes: []packet.Change{{What: "Entries added", After: "7, 8"}, {Of: packet.OfNode, What: "ENG / 0041", Before: "$1.00", After: "$2.50"}},
+	}}
+	require.True(t, deliver.NewOffice(s.client(t, "smtp://%s?starttls=none&"), nil).SendPacket(t.Context(), sent).Accepted)
+	head, text, page := parts(t, s.received()[0])
+	subject, err := new(mime.WordDecoder).DecodeHeader(head.Get("Subject"))
+	require.NoError(t, err)
+	require.Equal(t, "[Meridian] Close packet 2026-10, revision 3, FINAL, CORRECTED", subject)
+	for _, body := range []string{text, page} {
+		for _, want := range []string{"takes the place of revision 1", strings.Repeat("a1", 32), "Changed since revision 1", "Entries added", "$2.50"} {
+			require.Contains(t, body, want)
+		}
 	}
 }

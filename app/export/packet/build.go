@@ -133,7 +133,7 @@ func parts() []part {
 		{FileVerify, "how to verify", 2, "", func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
 			return []byte(f.verifyText()), 0, nil, nil, nil
 		}},
-		{FileFigures, "figures", 1, "nowhere else as one file: its tables are in " + FileWorkbook, func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
+		{FileFigures, "figures", figuresVersion, "nowhere else as one file: its tables are in " + FileWorkbook, func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
 			content, err := f.document()
 			return content, 1, nil, f.settled.control(), err
 		}},

@@ -4,11 +4,13 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +26,7 @@ import (
 )
 
 // focusFile is FOCUS of the fixture's month: what it was charged, billed in cents.
-const focusFile = "BilledCost,EffectiveCost,InvoiceId,ListCost\r\n600.00,600.005000000000,,600.005\r\n101.50,101.500000000000,,101.5\r\n"
+const focusFile = "BilledCost,EffectiveCost,InvoiceId,ListCost,ChargeFrequency\r\n600.00,600.005000000000,,600.005,Usage-Based\r\n101.50,101.500000000000,,101.5,Usage-Based\r\n"
 
 // billFile is the bill of the fixture's invoice.
 const billFile = "invoice_number,invoice_total,line_amount,tax_amount\r\nINV-1,772.00,700.00,70.00\r\nINV-1,772.00,2.00,0.00\r\n"
@@ -150,7 +152,7 @@ func TestAnyFigureThatIsAlteredIsNamed(t *testing.T) {
 		{packet.FileJournal, "433.34", "433.35", "does not balance"},
 		{packet.FileFocus, "600.00,", "600.01,", "BilledCost"},
 		{packet.FileFocus, "600.005000000000", "600.005000000001", "EffectiveCost"},
-		{packet.FileFocus, "600.005\r", "600.006\r", "bytes"},
+		{packet.FileFocus, ",600.005,", ",600.006,", "bytes"},
 		{"TB-bill-1-ap.csv", "700.00", "701.00", "772.00"},
 		{"TB-bill-1-ap.csv", "INV-1", "INV-2", "INV-2"},
 		{"TB-1-netsuite.csv", "433.34", "433.35", "manifest.json"},
@@ -343,4 +345,55 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 	require.LessOrEqual(t, len(built.Files), packet.MaxFiles)
 	require.Len(t, built.Manifest.Contents, len(built.Files))
 	require.Equal(t, len(f.Attachments)+6, len(built.Files)+len(built.Manifest.LeftOut))
+}
+
+// TestEveryFieldIsOfTheVersion: with a field more or less, the figures are the next version
+// (figuresVersion), and what is here is its digest.
+func TestEveryFieldIsOfTheVersion(t *testing.T) {
+	t.Parallel()
+	h := sha256.New()
+	fields(h, reflect.TypeFor[packet.Figures](), map[reflect.Type]bool{})
+	require.Equal(t, "fdaead99219d2fe336ea9f0ab763314d990925ec18e17206644dfe4dbf2ec741", hex.EncodeToString(h.Sum(nil)), "raise figuresVersion, and put this digest here")
+}
+
+// fields writes the names of all fields that a type's JSON has.
+func fields(w io.Writer, of reflect.Type, seen map[reflect.Type]bool) {
+	switch of.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		fields(w, of.Elem(), seen)
+		return
+	case reflect.Struct:
+	default:
+		return
+	}
+	if seen[of] || of.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return
+	}
+	seen[of] = true
+	for f := range of.Fields() {
+		if f.IsExported() {
+			_, _ = fmt.Fprintln(w, of.Name(), f.Name, f.Type, f.Tag)
+			fields(w, f.Type, seen)
+		}
+	}
+}
+
+// TestAPacketOfAnotherVersionIsHeldToItsDigests: it is not taken for altered.
+func TestAPacketOfAnotherVersionIsHeldToItsDigests(t *testing.T) {
+	t.Parallel()
+	built := build(t, closed(t))
+	for i := range built.Manifest.Contents {
+		if m := &built.Manifest.Contents[i]; m.File == packet.FileFigures || m.File == packet.FileSummary {
+			m.ReportVersion = 99
+		}
+	}
+	var err error
+	built.Document, err = json.MarshalIndent(built.Manifest, "", "  ")
+	require.NoError(t, err)
+	archive, key := sealed(t, built)
+	checked, err := packet.Check(unzip(t, archive), []string{key})
+	require.NoError(t, err)
+	require.False(t, checked.Figures)
+	require.Equal(t, []string{packet.FileFigures}, checked.Other)
+	require.Contains(t, checked.Words(), "another version")
 }

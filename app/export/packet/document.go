@@ -9,6 +9,10 @@ import (
 // FileFigures is every figure that the other files are laid out from.
 const FileFigures = "figures.json"
 
+// figuresVersion is that of the figures' fields: with any field more or less it is the next
+// one, so that packets of another version are not taken for altered.
+const figuresVersion = 1
+
 // documentFormat names the layout of the figures' file: the fields are those of Figures.
 const documentFormat = "tollbook figures 1"
 

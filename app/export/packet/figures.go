@@ -285,7 +285,8 @@ func agree(total *money.Sum, by string, amounts []money.Sum) error {
 }
 
 // Digest is what makes figures others than those before: all of them, but not when they were
-// read, by whom, how far the log had come, or what number the packet has.
+// read, by whom, how far the log had come, what number the packet has, or that a locked month
+// was closed.
 func (f *Figures) Digest() (string, error) {
 	if f.BooksState == period.StateClosed {
 		locked := *f
@@ -294,6 +295,12 @@ func (f *Figures) Digest() (string, error) {
 	}
 	same := *f
 	same.Revision, same.At, same.RunBy, same.Sequence, same.Head, same.CodeVersion, same.Changes, same.Corrects, same.settled = 0, time.Time{}, export.RunBy{}, export.Sequence{}, nil, "", nil, nil, nil
+	if same.BooksState.Shut() { // closing what is locked moves nothing
+		same.BooksState = period.StateLocked
+		for k := len(same.Moves) - 1; k >= 0 && same.Moves[k].To != period.StateLocked; k-- {
+			same.Moves = same.Moves[:k]
+		}
+	}
 	document, err := json.Marshal(same)
 	if err != nil {
 		return "", fmt.Errorf("encode figures: %w", err)

@@ -21,8 +21,13 @@ import (
 // reread makes every file that was made of the figures again and compares it with the one in
 // the packet, and holds what other parts of the product made to the figures.
 func (c *Checked) reread(bundle fs.FS) error {
-	if c.named(FileFigures) == nil {
-		return nil // there was no room for it: the manifest says so
+	m := c.named(FileFigures)
+	if m == nil {
+		return nil // there was no room for it, or an earlier release made it
+	}
+	if m.ReportVersion != figuresVersion {
+		c.Other = append(c.Other, FileFigures)
+		return nil
 	}
 	content, err := read(bundle, FileFigures)
 	if err != nil {
@@ -40,8 +45,7 @@ func (c *Checked) reread(bundle fs.FS) error {
 		return bad(FileFigures, "%s", err.Error())
 	}
 	for _, p := range parts() {
-		m := c.named(p.name)
-		if m == nil {
+		if m = c.named(p.name); m == nil {
 			continue
 		}
 		if m.ReportVersion != p.version {
@@ -212,11 +216,11 @@ func columns(content []byte, names ...string) (rows [][]string, why string) {
 // tieFocus holds FOCUS to the invoices and to the ledger: what is billed of an invoice's
 // usage is what it comes to, and effective costs are the charges of the days that are posted.
 func (f *Figures) tieFocus(content []byte) error {
-	rows, why := columns(content, "BilledCost", "EffectiveCost", "InvoiceId")
+	rows, why := columns(content, "BilledCost", "EffectiveCost", "InvoiceId", "ChargeFrequency")
 	if why != "" {
 		return bad(FileFocus, "%s", why)
 	}
-	var effective money.Sum
+	var effective, used money.Sum // used: of requests, without what an invoice bills beside them
 	billed := map[string]money.Sum{}
 	var all money.Sum
 	for n, row := range rows {
@@ -235,6 +239,9 @@ func (f *Figures) tieFocus(content []byte) error {
 		billed[row[2]] = sum
 		all.AddSum(&b)
 		effective.AddSum(&e)
+		if row[3] == usageBased {
+			used.AddSum(&e)
+		}
 	}
 	for k := range f.Attachments {
 		if f.Attachments[k].Name != FileFocus {
@@ -259,11 +266,14 @@ func (f *Figures) tieFocus(content []byte) error {
 			return bad(FileFocus, "its BilledCost of invoice %s sums to %s, and the invoice is %s", i.Number, sum.String(), i.Total)
 		}
 	}
-	if f.Books != nil && f.Books.Waiting == 0 && effective.Cmp(&f.settled.total) != 0 {
-		return bad(FileFocus, "its EffectiveCost sums to %s, and the month was charged %s", effective.String(), f.settled.total.String())
+	if f.Books != nil && f.Books.Waiting == 0 && used.Cmp(&f.settled.total) != 0 {
+		return bad(FileFocus, "its EffectiveCost of requests sums to %s, and the month was charged %s", used.String(), f.settled.total.String())
 	}
 	return nil
 }
+
+// usageBased is the frequency of a charge for requests, in FOCUS.
+const usageBased = "Usage-Based"
 
 // The control totals that say what a file of FOCUS comes to.
 const (

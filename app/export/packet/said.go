@@ -75,7 +75,8 @@ func byComment(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Commentary", title: "Commentary", note: "What the owners of nodes say about the month, each about the figures beside it; the change against the month before by price, volume and mix.",
 		columns: []column{
-			{"Code", text, 0}, {"Name", text, 0}, {"Path", text, 0}, {"State", text, 0}, {"Text", text, 0}, {"Revision", number, 0}, {"By", text, 0}, {"At", text, 0}, {"Accepted by", text, 0}, {"Accepted at", text, 0}, {"Owner", text, 0},
+			{"Code", text, 0}, {"Name", text, 0}, {"Path", text, 0}, {"State", text, 0}, {"Text", text, 0}, {"Revision", number, 0}, {"By", text, 0}, {"At", text, 0}, {"Accepted by", text, 0},
+			{"Accepted at", text, 0}, {"Owner", text, 0},
 			{"Actual", exact, 0}, {"Plan", cents, 0}, {"Prior month", exact, 0}, {"Price", exact, 0}, {"Volume", exact, 0}, {"Mix", exact, 0}, {"Tools", exact, 0}, {"Digest of the figures", code, 0},
 		},
 		controls: []export.Pair{pair("commentaries", strconv.Itoa(len(f.Comments)))},
@@ -102,7 +103,8 @@ func byDispute(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Disputes", title: "Disputes", note: "Charges that a budget owner says are another’s, with the amount that would move; age in days since they were raised.",
 		columns: []column{
-			{"Number", number, 0}, {"Charged", text, 0}, {"Should be", text, 0}, {"State", text, 0}, {"Open", text, 0}, {"Age", number, 0}, {"Requests", number, 0}, {"US dollars", cents, 0}, {"Exact", exact, 0}, {"Reason", text, 0}, {"Raised by", text, 0},
+			{"Number", number, 0}, {"Charged", text, 0}, {"Should be", text, 0}, {"State", text, 0}, {"Open", text, 0}, {"Age", number, 0}, {"Requests", number, 0}, {"US dollars", cents, 0},
+			{"Exact", exact, 0}, {"Reason", text, 0}, {"Raised by", text, 0},
 			{"Raised at", text, 0}, {"Since", text, 0}, {"Change", number, 0},
 		},
 	}

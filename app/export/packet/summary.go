@@ -218,7 +218,7 @@ func (p *paper) corrects() {
 	p.at(left, p.y, fmt.Sprintf("CORRECTED: this takes the place of revision %d, FINAL, which was made before the month was reopened.", c.Revision))
 	p.fact("Its packet", c.Packet, false)
 	p.fact("Its manifest", c.Manifest, true)
-	p.y += 1
+	p.y++
 }
 
 // The first page lists changes of the packet as a whole, of tables and of nodes, so many of each;

@@ -66,13 +66,13 @@ func (p *paper) wides(t *table) []float64 {
 	out, needs := make([]float64, len(t.columns)), make([]float64, len(t.columns))
 	shares, texts, numbers := 0.0, 0.0, 0.0
 	for _, c := range t.columns {
-		shares += c.print
+		shares += c.share
 	}
 	lacks := false
 	for i, c := range t.columns {
-		out[i] = wide * c.print / shares
+		out[i] = wide * c.share / shares
 		switch {
-		case c.print == 0:
+		case c.share == 0:
 		case c.onRight():
 			needs[i] = p.widest(t, i)
 			numbers += needs[i]
@@ -88,7 +88,7 @@ func (p *paper) wides(t *table) []float64 {
 	rest := max(wide-numbers, texts*least)
 	for i, c := range t.columns {
 		switch {
-		case c.print == 0:
+		case c.share == 0:
 		case c.onRight():
 			out[i] = needs[i] * (wide - rest) / numbers // below one, numbers are set smaller
 		default:
@@ -151,7 +151,7 @@ func (p *paper) heads(t *table, wides []float64) {
 	lines := make([][]string, len(t.columns))
 	most := 1
 	for i, c := range t.columns {
-		if c.print > 0 {
+		if c.share > 0 {
 			lines[i] = p.wrap(c.head, wides[i]-1-t.gutter(i))
 			most = max(most, len(lines[i]))
 		}
@@ -159,7 +159,7 @@ func (p *paper) heads(t *table, wides []float64) {
 	p.y += line + float64(most-1)*3.2
 	x := left
 	for i, c := range t.columns {
-		if c.print == 0 {
+		if c.share == 0 {
 			continue
 		}
 		width := wides[i]
@@ -182,7 +182,7 @@ func (c *column) onRight() bool { return c.right() || c.kind == exact }
 // gutter keeps a column that begins at its left edge from one before it that ends at its right.
 func (t *table) gutter(i int) float64 {
 	for k := i - 1; k >= 0 && !t.columns[i].onRight(); k-- {
-		if t.columns[k].print > 0 {
+		if t.columns[k].share > 0 {
 			if t.columns[k].onRight() {
 				return 3
 			}
@@ -223,7 +223,7 @@ func (p *paper) lay(t *table, wides []float64, row []cell, indent int, style str
 	r := laidRow{style: style}
 	x := left
 	for i, c := range t.columns {
-		if c.print == 0 {
+		if c.share == 0 {
 			continue
 		}
 		width := wides[i]

@@ -26,12 +26,12 @@ const (
 	fraction      // a percentage, in words
 )
 
-// column is one column of a table. Print is its share of a page's width; 0 leaves it out on
+// column is one column of a table. Share is that of a page's width; 0 leaves it out on
 // paper.
 type column struct {
 	head  string
 	kind  kind
-	print float64
+	share float64
 }
 
 // cell is a string, a money.Cents, an int64, or nil for nothing.

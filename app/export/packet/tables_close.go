@@ -66,7 +66,8 @@ func byInvoice(f *Figures, _ *settled) *table {
 		sheet: "Invoices", title: "Invoices", printed: true,
 		note: "Issued for cycles that end in the month. Before is what an invoice has above the charges of its cycle’s days; after is what no reason below explains.",
 		columns: []column{
-			{"Number", text, 34}, {"Revision", number, 0}, {"Workspace", text, 0}, {"Issuer", text, 0}, {"Reference", text, 0}, {"Issued", text, 0}, {"Due", text, 0}, {"From", text, 23}, {"Through", text, 23}, {"Currency", text, 0},
+			{"Number", text, 34}, {"Revision", number, 0}, {"Workspace", text, 0}, {"Issuer", text, 0}, {"Reference", text, 0}, {"Issued", text, 0}, {"Due", text, 0}, {"From", text, 23},
+			{"Through", text, 23}, {"Currency", text, 0},
 			{"Usage", cents, 0}, {"Discounts", cents, 0}, {"Credits", cents, 16}, {"Fees", cents, 0}, {"Seats", cents, 0}, {"Commitments", cents, 0}, {"Tax", cents, 16}, {"Total", cents, 20},
 			{"Ledger", exact, 0}, {"Cost report", exact, 0}, {"Difference before", exact, 0}, {"Difference after", exact, 0}, {"Before", change, 18}, {"After", change, 16},
 			{"Accrued before", cents, 0}, {"Residual booked", cents, 0}, {"Booked", text, 0}, {"Entry", number, 0}, {"Document SHA-256", code, 0},
@@ -153,7 +154,8 @@ func byShare(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Allocation", title: "Allocation", note: "Each line of a booked invoice to the nodes that bear it, by largest remainder on exact weights. With the residual they are the invoice to the cent.",
 		columns: []column{
-			{"Invoice", text, 0}, {"Line", number, 0}, {"Kind", text, 0}, {"Code", text, 0}, {"Path", text, 0}, {"Entity", text, 0}, {"GL account", text, 0}, {"Capitalization", text, 0}, {"Weight", text, 0}, {"US dollars", cents, 0},
+			{"Invoice", text, 0}, {"Line", number, 0}, {"Kind", text, 0}, {"Code", text, 0}, {"Path", text, 0}, {"Entity", text, 0}, {"GL account", text, 0}, {"Capitalization", text, 0},
+			{"Weight", text, 0}, {"US dollars", cents, 0},
 		},
 	}
 	var total money.Cents
@@ -177,22 +179,32 @@ func borne(f *Figures) *table {
 		columns: []column{{"Code", text, 24}, {"Path", text, 66}, {"Entity", text, 18}, {"Capitalization", text, 22}, {"Lines", number, 14}, {"US dollars", cents, 22}},
 	}
 	type place struct{ path, entity, capitalization string }
+	type bearer struct {
+		Share
+
+		lines int64
+	}
 	at := map[place]int{}
+	list := []bearer{}
 	var total money.Cents
 	for k := range f.Shares {
 		s := &f.Shares[k]
 		key := place{s.Path, s.Entity, s.Capitalization}
 		n, there := at[key]
 		if !there {
-			n = len(t.rows)
+			n = len(list)
 			at[key] = n
-			t.rows = append(t.rows, []cell{s.Code, s.Path, s.Entity, s.Capitalization, int64(0), money.Cents(0)})
+			list = append(list, bearer{Share: Share{Code: s.Code, Path: s.Path, Entity: s.Entity, Capitalization: s.Capitalization}})
 		}
-		t.rows[n][4] = t.rows[n][4].(int64) + 1
-		t.rows[n][5] = t.rows[n][5].(money.Cents) + s.Amount
+		list[n].lines++
+		list[n].Amount += s.Amount
 		total += s.Amount
 	}
-	slices.SortStableFunc(t.rows, func(a, b []cell) int { return cmp.Compare(a[1].(string), b[1].(string)) })
+	slices.SortStableFunc(list, func(a, b bearer) int { return cmp.Compare(a.Path, b.Path) })
+	for k := range list {
+		b := &list[k]
+		t.rows = append(t.rows, []cell{b.Code, b.Path, b.Entity, b.Capitalization, b.lines, b.Amount})
+	}
 	t.total = []cell{"Total", nil, nil, nil, int64(len(f.Shares)), total}
 	return t
 }
@@ -205,9 +217,12 @@ func byReconciled(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Reconciliation", title: "Reconciliation by day", printed: true, note: "Each UTC day’s charges against the provider’s reports of cost and usage. " + f.tested(),
 		columns: []column{
-			{"Day", text, 24}, {"State", text, 26}, {"Reconciliation", number, 0}, {"Ledger", cents, 20}, {"Cost report", cents, 20}, {"Difference", change, 20}, {"Ledger, exact", exact, 0}, {"Cost report, exact", exact, 0},
-			{"Difference, exact", exact, 0}, {"Unexplained, exact", exact, 0}, {"Unexplained", change, 22}, {"Ledger at list", exact, 0}, {"Cost report at list", exact, 0}, {"Requests", number, 0}, {"Usage report requests", number, 0},
-			{"Tokens", number, 0}, {"Usage report tokens", number, 0}, {"Coverage", fraction, 18}, {"Open variances", number, 0}, {"Preparer", text, 26}, {"Prepared at", text, 0}, {"Reviewer", text, 24}, {"Reviewed at", text, 0}, {"Digest", code, 0},
+			{"Day", text, 24}, {"State", text, 26}, {"Reconciliation", number, 0}, {"Ledger", cents, 20}, {"Cost report", cents, 20}, {"Difference", change, 20}, {"Ledger, exact", exact, 0},
+			{"Cost report, exact", exact, 0},
+			{"Difference, exact", exact, 0}, {"Unexplained, exact", exact, 0}, {"Unexplained", change, 22}, {"Ledger at list", exact, 0}, {"Cost report at list", exact, 0}, {"Requests", number, 0},
+			{"Usage report requests", number, 0},
+			{"Tokens", number, 0}, {"Usage report tokens", number, 0}, {"Coverage", fraction, 18}, {"Open variances", number, 0}, {"Preparer", text, 26}, {"Prepared at", text, 0},
+			{"Reviewer", text, 24}, {"Reviewed at", text, 0}, {"Digest", code, 0},
 		},
 	}
 	var ours, billed, unexplained money.Sum
@@ -236,7 +251,8 @@ func byReconciled(f *Figures, _ *settled) *table {
 	d.AddSum(&billed)
 	d.SubSum(&ours)
 	t.total = make([]cell, len(t.columns))
-	t.total[0], t.total[3], t.total[4], t.total[5], t.total[6], t.total[7], t.total[8], t.total[9], t.total[10] = "Total", ours.Display(), billed.Display(), d.Display(), ours.String(), billed.String(), d.String(), unexplained.String(), unexplained.Display()
+	t.total[0], t.total[3], t.total[4], t.total[5], t.total[10] = "Total", ours.Display(), billed.Display(), d.Display(), unexplained.Display()
+	t.total[6], t.total[7], t.total[8], t.total[9] = ours.String(), billed.String(), d.String(), unexplained.String()
 	t.controls = []export.Pair{pair("reconciled_ledger_usd", ours.String()), pair("reported_usd", billed.String()), pair("difference_usd", d.String()), pair("unexplained_usd", unexplained.String())}
 	return t
 }
@@ -325,7 +341,8 @@ func byException(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Exceptions", title: "Differences above tolerance", printed: true, note: "Each with who looks after it and how it stands; age in days since its day ended.",
 		columns: []column{
-			{"Number", number, 14}, {"Day", text, 27}, {"Class", text, 28}, {"Surface", text, 0}, {"Key", text, 0}, {"Model", text, 36}, {"Node", text, 18}, {"State", text, 18}, {"Owner", text, 26}, {"Age", number, 10}, {"Tokens", number, 0}, {"US dollars", change, 20}, {"Exact", exact, 0},
+			{"Number", number, 14}, {"Day", text, 27}, {"Class", text, 28}, {"Surface", text, 0}, {"Key", text, 0}, {"Model", text, 36}, {"Node", text, 18}, {"State", text, 18}, {"Owner", text, 26},
+			{"Age", number, 10}, {"Tokens", number, 0}, {"US dollars", change, 20}, {"Exact", exact, 0},
 		},
 	}
 	var total money.Sum
@@ -349,8 +366,10 @@ func byStep(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "Sign-offs", title: "Sign-offs of the close", note: "Each step of the checklist, the digest of the figures that were signed, who prepared and who reviewed them; waivers with the change that says so.",
 		columns: []column{
-			{"Step", text, 0}, {"Owner", text, 0}, {"Due", text, 0}, {"State", text, 0}, {"Preparer", text, 0}, {"Preparer’s role", text, 0}, {"Prepared at", text, 0}, {"Preparer’s note", text, 0}, {"Preparer’s issuer", text, 0}, {"Preparer’s subject", text, 0},
-			{"Reviewer", text, 0}, {"Reviewer’s role", text, 0}, {"Reviewed at", text, 0}, {"Reviewer’s note", text, 0}, {"Reviewer’s issuer", text, 0}, {"Reviewer’s subject", text, 0}, {"Waived because", text, 0}, {"Waived by change", number, 0}, {"Digest of the figures", code, 0},
+			{"Step", text, 0}, {"Owner", text, 0}, {"Due", text, 0}, {"State", text, 0}, {"Preparer", text, 0}, {"Preparer’s role", text, 0}, {"Prepared at", text, 0}, {"Preparer’s note", text, 0},
+			{"Preparer’s issuer", text, 0}, {"Preparer’s subject", text, 0},
+			{"Reviewer", text, 0}, {"Reviewer’s role", text, 0}, {"Reviewed at", text, 0}, {"Reviewer’s note", text, 0}, {"Reviewer’s issuer", text, 0}, {"Reviewer’s subject", text, 0},
+			{"Waived because", text, 0}, {"Waived by change", number, 0}, {"Digest of the figures", code, 0},
 		},
 	}
 	for k := range f.Steps {
@@ -408,7 +427,8 @@ func byExport(f *Figures, _ *settled) *table {
 	t := &table{
 		sheet: "ERP files", title: "Files for finance systems", printed: true, note: "Journals as they were exported: their files are in the packet byte for byte. Entries that are only shown and lines of zero cents are left out of them.",
 		columns: []column{
-			{"Export", number, 14}, {"System", text, 24}, {"Entity", text, 16}, {"Draft", text, 0}, {"External id", text, 58}, {"Revision", number, 0}, {"Mapping", number, 0}, {"Entries", number, 16}, {"Lines", number, 14}, {"Debits and credits", cents, 30}, {"Acknowledged", text, 0},
+			{"Export", number, 14}, {"System", text, 24}, {"Entity", text, 16}, {"Draft", text, 0}, {"External id", text, 58}, {"Revision", number, 0}, {"Mapping", number, 0},
+			{"Entries", number, 16}, {"Lines", number, 14}, {"Debits and credits", cents, 30}, {"Acknowledged", text, 0},
 			{"Documents", number, 0}, {"Digest", code, 0}, {"Files", text, 0},
 		},
 	}

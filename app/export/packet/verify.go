@@ -276,6 +276,8 @@ func (c *Checked) Words() string {
 		say("Journal", "none: a packet of a part of the company has none")
 	}
 	switch {
+	case !c.Figures && len(c.Other) > 0:
+		say("Figures", "are another version’s: the files were held to their digests and sums alone")
 	case !c.Figures:
 		say("Figures", "are not in the packet: its files were held to their digests and sums alone")
 	case len(c.Other) > 0:
