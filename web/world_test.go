@@ -136,6 +136,8 @@ func worldOf(t *testing.T, sealed bool, change ...func(*web.Config)) *world {
 	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
 	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
 	w.areas.Closing = app.NewClosing(clone.DB, access, changes, members)
+	w.areas.Commentaries = app.NewCommentaries(clone.DB, access, changes, members)
+	w.areas.Disputes = app.NewDisputes(clone.DB, access, changes, w.areas.Approvals, w.areas.Adjustments, members)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
