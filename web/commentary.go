@@ -228,6 +228,9 @@ func (w *Web) exportCommentaries(v *visit) error {
 
 // askCommentaries asks owners, or reminds them, all that are meant at once.
 func (w *Web) askCommentaries(v *visit) error {
+	if !v.may("commentary_review", "propose") {
+		return app.ErrNotAllowed
+	}
 	q, ask, err := v.commentaryQuery(v.FormValue)
 	form := commentaryForm{Step: v.FormValue("step"), Note: v.FormValue("note")}
 	if err == nil {
@@ -336,6 +339,9 @@ func (v *commentaryView) figures() {
 
 // writeCommentary stores a text about the figures that were shown beside the form.
 func (w *Web) writeCommentary(v *visit) error {
+	if !v.may("commentary", "propose") {
+		return app.ErrNotAllowed
+	}
 	m, code, err := v.commented()
 	if err != nil {
 		return err
@@ -347,6 +353,9 @@ func (w *Web) writeCommentary(v *visit) error {
 
 // reviewCommentary accepts a text or sends it back, asks about one node, or reminds its owner.
 func (w *Web) reviewCommentary(v *visit) error {
+	if !v.may("commentary_review", "propose") {
+		return app.ErrNotAllowed
+	}
 	m, code, err := v.commented()
 	if err != nil {
 		return err

@@ -447,6 +447,9 @@ func disputedRequests(d *app.DisputeView) string {
 
 // answerDispute takes a step of one of the two parties.
 func (w *Web) answerDispute(v *visit) error {
+	if !v.may("dispute", "propose") {
+		return app.ErrNotAllowed
+	}
 	of, err := v.disputeID()
 	if err != nil {
 		return err
@@ -458,6 +461,9 @@ func (w *Web) answerDispute(v *visit) error {
 
 // decideDispute takes a step of finance.
 func (w *Web) decideDispute(v *visit) error {
+	if !v.may("dispute_review", "propose") {
+		return app.ErrNotAllowed
+	}
 	of, err := v.disputeID()
 	if err != nil {
 		return err
