@@ -85,8 +85,8 @@ const sums = `select (select count(*) from usage_event), (select coalesce(sum(ch
 func TestABackupOfARunningHouseIsRestoredWithEveryRequestOnce(t *testing.T) {
 	t.Parallel()
 	s := openHouse(t, func(s *settings) { s.LogKey = secret.NewMaster() })
-	s.tenant(t, "one", provider(t), "sk-one")
-	s.tenant(t, "two", provider(t), "sk-two")
+	s.tenant(t, "one", providerServer(t), "sk-one")
+	s.tenant(t, "two", providerServer(t), "sk-two")
 	s.leave(t, "two", false)
 	s.begin(t)
 	const path = "/v1/messages"

@@ -41,6 +41,7 @@ const manual = `Usage:
   tollbook signer    --listen unix:/PATH.sock|127.0.0.1:PORT --data DIR    holds TOLLBOOK_LOG_KEY, alone
   tollbook verify    PATH [--log-keys FILE] [--issuer-keys FILE] [--witness-keys FILE] [--checkpoint FILE]
                      a packet or an export of the audit log, checked offline; exit 1 says what is bad first
+                     PATH [--admin-key FILE] [--provider URL]     provider reports as received; with your own key, asked for again
   tollbook login     [--url URL] [--device] [--cost-center CODE]    URL as ANTHROPIC_BASE_URL
   tollbook login     switch CODE | token | status | logout
   tollbook journal   drain|show DIR
@@ -85,7 +86,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	case "signer":
 		return commandSigner(ctx, rest)
 	case "verify":
-		return commandVerify(rest, out)
+		return commandVerify(ctx, rest, out)
 	case "backup":
 		return commandBackup(ctx, rest, out, progress)
 	case "restore":

@@ -171,8 +171,8 @@ const (
 		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 )
 
-// provider answers as the request's header X-Wanted says.
-func provider(t *testing.T) string {
+// providerServer answers as the request's header X-Wanted says.
+func providerServer(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -242,7 +242,7 @@ func TestMetricsCountExactlyWhatHappened(t *testing.T) {
 	collector, err := url.Parse(traces.URL)
 	require.NoError(t, err)
 	s := openHouse(t, func(s *settings) { s.OTLPEndpoint, s.TraceSample = collector, 1 })
-	s.tenant(t, "one", provider(t), "sk-one")
+	s.tenant(t, "one", providerServer(t), "sk-one")
 	s.tenant(t, "two", "http://127.0.0.1:1", "sk-two")
 	s.leave(t, "one", false)
 	s.leave(t, "one", true)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"tollbook/app/auditlog"
 	"tollbook/app/confirmation"
 	"tollbook/app/export/packet"
+	"tollbook/app/provider"
 	"tollbook/app/witness"
 )
 
@@ -27,17 +29,22 @@ type verification struct {
 	decisions  *confirmation.Inspector
 	sights     []witness.Found
 	heldHead   auditlog.Checkpoint
-	heldSigned bool // by a key that is trusted
+	heldSigned bool    // by a key that is trusted
+	again      *repull // nil: the provider is not asked
 }
 
-// commandVerify checks a packet, or an export of the audit log, offline: it needs the file, and the
-// log's public key from elsewhere.
-func commandVerify(args []string, out io.Writer) error {
+// commandVerify checks a packet, an export of the audit log or an archive of provider reports
+// offline: it needs the file, and the log's public key from elsewhere. With an Admin API key
+// it asks the provider for the same reports.
+func commandVerify(ctx context.Context, args []string, out io.Writer) error {
+	var adminKey, address string
 	files := map[string]*string{"log-keys": new(string), "issuer-keys": new(string), "witness-keys": new(string), "checkpoint": new(string)}
 	define := func(f *flag.FlagSet) {
 		for name, file := range files {
 			f.StringVar(file, name, "", "")
 		}
+		f.StringVar(&adminKey, "admin-key", "", "")
+		f.StringVar(&address, "provider", "", "")
 	}
 	rest, err := parse("verify", args, define, true)
 	if err != nil {
@@ -51,7 +58,7 @@ func commandVerify(args []string, out io.Writer) error {
 		rest = append([]string{path}, rest...)
 	}
 	if len(rest) != 1 {
-		return misuse("verify takes one PATH: a packet, or an export of the audit log, as a zip or unpacked")
+		return misuse("verify takes one PATH: a packet, an export of the audit log, or an archive of provider reports, as a zip or unpacked")
 	}
 	var v verification
 	for name, read := range map[string]func([]byte) error{
@@ -76,9 +83,18 @@ func commandVerify(args []string, out io.Writer) error {
 			return fmt.Errorf("--%s: %w", name, err)
 		}
 	}
+	if v.again, err = readRepull(adminKey, address); err != nil {
+		return err
+	}
 	bundle, closeBundle, err := openBundle(rest[0])
 	if err != nil {
 		return err
+	}
+	switch reports := provider.IsArchive(bundle); {
+	case reports:
+		return errors.Join(v.reports(ctx, rest[0], bundle, out), closeBundle())
+	case v.again != nil:
+		return errors.Join(misuse("--admin-key asks a provider for its reports again: PATH is no archive of them"), closeBundle())
 	}
 	if packet.Is(bundle) {
 		return errors.Join(v.packet(rest[0], bundle, out), closeBundle())

@@ -196,9 +196,20 @@ func monthAccrual(tx *db.Tx, m period.Month) (*closing.Accrual, error) {
 // maxMonthInvoices bounds the invoices of one month.
 const maxMonthInvoices = 500
 
+var errInvoicesMany = fault.New(fault.KindConflict, "invoices_many", "The month has more than 500 invoices: what is left out could not be told from what is not there.")
+
+// invoicesOf are the invoices with a day in a month, each in its latest revision.
+func invoicesOf(tx *db.Tx, m period.Month) ([]db.InvoiceRow, error) {
+	rows, err := tx.Invoices(&db.InvoiceFilter{From: m.Start(), To: m.End(), Standing: true, Limit: maxMonthInvoices + 1})
+	if err == nil && len(rows) > maxMonthInvoices {
+		err = errInvoicesMany
+	}
+	return rows, err
+}
+
 // monthInvoices are the invoices of usage with a day in a month, as they stand.
 func monthInvoices(tx *db.Tx, m period.Month) (*closing.Invoices, error) {
-	rows, err := tx.Invoices(&db.InvoiceFilter{From: m.Start(), To: m.End(), Limit: maxMonthInvoices})
+	rows, err := invoicesOf(tx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -207,9 +218,6 @@ func monthInvoices(tx *db.Tx, m period.Month) (*closing.Invoices, error) {
 	h := sha256.New()
 	for i := range rows {
 		r := &rows[i]
-		if r.Superseded {
-			continue
-		}
 		for day := r.ServiceFrom.UTC(); r.BillsUsage && day.Before(r.ServiceTo); day = day.AddDate(0, 0, 1) {
 			billed[day] = true
 		}

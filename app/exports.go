@@ -65,7 +65,7 @@ type exportMonth struct {
 	format  erp.Format
 	rows    []db.PostedLineRow
 	trees   *forest
-	exports []db.ExportRow               // of the system, the newest first
+	exports []db.ExportRow               // of the system: those that are no draft, then drafts, each the newest first
 	held    map[id.Export][]id.Entry     // entries of exports that stand
 	own     map[ownKey]map[string]string // what nodes state by themselves
 }
@@ -99,6 +99,9 @@ func readExport(tx *db.Tx, month period.Month, mapping *SystemMapping) (*exportM
 	if err != nil {
 		return nil, err
 	}
+	if len(all) == maxExportsOfMonth && !all[len(all)-1].Draft { // one that counts may be missing
+		return nil, errExportsMany
+	}
 	for i := range all {
 		if all[i].System == mapping.System {
 			m.exports = append(m.exports, all[i])
@@ -111,9 +114,11 @@ func readExport(tx *db.Tx, month period.Month, mapping *SystemMapping) (*exportM
 	return m, err
 }
 
-// maxExportsOfMonth bounds what is listed of a month: a draft a day to each system and
-// entity for months.
+// maxExportsOfMonth bounds what is listed of a month: what is no draft, and the latest
+// drafts, as many as a draft a day to each system and entity for months.
 const maxExportsOfMonth = 2000
+
+var errExportsMany = fault.New(fault.KindConflict, "exports_many", "The month has more exports than one page or file of it takes, 2,000: what went out before cannot be told from what did not.")
 
 // entities lists those that have lines, by code.
 func (m *exportMonth) entities() []string {
@@ -239,34 +244,45 @@ func (m *exportMonth) fresh(entity string) (*bundle, error) {
 	return m.bundle(entity, func(e id.Entry) bool { return !done[e] })
 }
 
-// revisions is how many exports of an entity there are, drafts or final ones.
+// revisions is the latest revision of an entity's exports, drafts or final ones.
 func (m *exportMonth) revisions(entity string, draft bool) int {
 	n := 0
 	for i := range m.exports {
 		if x := &m.exports[i]; x.Entity == entity && x.Draft == draft {
-			n++
+			n = max(n, x.Revision)
 		}
 	}
 	return n
 }
 
-var notInID = regexp.MustCompile(`[^A-Za-z0-9-]`)
+var notInID = regexp.MustCompile(`[^A-Z0-9]`)
 
-// externalID names a journal in the system it goes to, and is never used again.
+// draftID stands in the external ids of drafts.
+const draftID = "DRAFT"
+
+// externalID names a journal in the system it goes to, and is never used again: company,
+// month, entity, whether it is a draft, and revision, with a hyphen in none but the first.
+// What an entity's name loses here comes back as a digest, so that no two entities share
+// an id where a system tells US from us-1. Parts of a journal add P and their number.
 func externalID(slug string, month period.Month, entity string, draft bool, revision int) string {
 	parts := []string{"TB", slug, strings.ReplaceAll(month.String(), "-", "")}
 	if entity != "" {
-		plain := notInID.ReplaceAllString(entity, "")
-		if plain != entity || len(plain) > maxIDPart {
-			digest := sha256.Sum256([]byte(entity))
-			plain = plain[:min(len(plain), maxIDPart)] + hex.EncodeToString(digest[:3])
+		plain := notInID.ReplaceAllString(strings.ToUpper(entity), "")
+		if plain != entity || len(plain) > maxIDPart || plain == draftID {
+			plain = plain[:min(len(plain), maxIDPart)] + shortDigest(entity)
 		}
 		parts = append(parts, plain)
 	}
 	if draft {
-		parts = append(parts, "DRAFT")
+		parts = append(parts, draftID)
 	}
 	return strings.Join(append(parts, strconv.Itoa(revision)), "-")
+}
+
+// shortDigest tells names apart that print alike.
+func shortDigest(name string) string {
+	digest := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(digest[:4])
 }
 
 // maxIDPart keeps external ids within what systems take.
@@ -297,11 +313,11 @@ func (x *Exports) about(tx *db.Tx, who Actor, m *exportMonth, b *bundle, draft b
 	if draft {
 		out.Filters[0].Value = "DRAFT"
 	}
-	return out, x.logged(tx, &out)
+	return out, logged(tx, &out)
 }
 
 // logged says in a manifest how far the log reached, and was signed.
-func (x *Exports) logged(tx *db.Tx, m *export.Manifest) error {
+func logged(tx *db.Tx, m *export.Manifest) error {
 	last, waiting, err := tx.LogEnd()
 	if err != nil {
 		return err

@@ -21,9 +21,6 @@ import (
 	"tollbook/db"
 )
 
-// maxBills bounds the invoices of a month that are sent as bills at once.
-const maxBills = 100
-
 var errNoBill = fault.New(fault.KindNotFound, "ap_invoice_absent", "A bill for accounts payable is made of an invoice that is booked, in the month its cycle ends in. None of this month is booked yet.")
 
 // Bills are the invoices of a month that are booked, as accounts payable takes them: one
@@ -34,7 +31,7 @@ func (x *Exports) Bills(ctx context.Context, who Actor, month period.Month) (Bun
 	}
 	var files []erp.File
 	err := x.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		rows, err := tx.Invoices(&db.InvoiceFilter{From: month.Start(), To: month.End(), Limit: maxBills})
+		rows, err := invoicesOf(tx, month)
 		if err != nil {
 			return err
 		}
@@ -43,7 +40,7 @@ func (x *Exports) Bills(ctx context.Context, who Actor, month period.Month) (Bun
 			return err
 		}
 		about := export.Manifest{CodeVersion: x.version, Tenant: tenant.Slug, TenantID: tx.Tenant.String(), AsOf: tx.Now, KnownAt: tx.Now, RunAt: tx.Now, RunBy: runBy(who)}
-		if err := x.logged(tx, &about); err != nil {
+		if err := logged(tx, &about); err != nil {
 			return err
 		}
 		for i := range rows {
@@ -179,7 +176,8 @@ func centerOf(node id.Node, code string, trees []*hierarchy.Tree) (center, proje
 	return code, ""
 }
 
-// billID is a bill's external id: the invoice's number in what systems take, and its revision.
+// billID is a bill's external id: the invoice's number in what systems take, a digest of its
+// workspace and number, which may lose something there, and its revision.
 func billID(slug string, r *db.InvoiceRow) string {
 	number := strings.Map(func(c rune) rune {
 		if c < unicode.MaxASCII && (unicode.IsLetter(c) || unicode.IsDigit(c)) {
@@ -187,7 +185,8 @@ func billID(slug string, r *db.InvoiceRow) string {
 		}
 		return '-'
 	}, r.Number)
-	return strings.Join([]string{"TB", slug[:min(len(slug), maxIDPart)], "bill", number[:min(len(number), 2*maxIDPart)], strconv.Itoa(r.Revision)}, "-")
+	number = number[:min(len(number), 2*maxIDPart)]
+	return strings.Join([]string{"TB", slug[:min(len(slug), maxIDPart)], "bill", number, shortDigest(r.Workspace + "\x00" + r.Number), strconv.Itoa(r.Revision)}, "-")
 }
 
 // vendorOf is what a supplier is called by where no id of the ERP is known: its name in

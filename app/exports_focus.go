@@ -87,7 +87,7 @@ func (x *Exports) focusOf(tx *db.Tx, who Actor, month period.Month) (*focus.Data
 		about.Filters[0].Value = "DRAFT"
 	}
 	about.ControlTotals = []export.Pair{{Name: "posted_total", Value: booked.Owed.String()}}
-	return data, about, x.logged(tx, &about)
+	return data, about, logged(tx, &about)
 }
 
 func focusName(slug string, month period.Month, final bool) string {

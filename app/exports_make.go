@@ -217,6 +217,9 @@ func currentExports(tx *db.Tx, system string, month period.Month) ([]ExportView,
 	if err != nil {
 		return nil, err
 	}
+	if len(rows) == maxExportsOfMonth && !rows[len(rows)-1].Draft {
+		return nil, errExportsMany
+	}
 	var list []ExportView
 	drafted := map[string]bool{}
 	for i := range rows {

@@ -84,7 +84,7 @@ func (x *Exports) Month(ctx context.Context, who Actor, month period.Month) (Mon
 			return err
 		}
 		out.Final = final(out.State)
-		billed, err := tx.Invoices(&db.InvoiceFilter{From: month.Start(), To: month.End(), Limit: maxBills})
+		billed, err := invoicesOf(tx, month)
 		if err != nil {
 			return err
 		}

@@ -106,10 +106,10 @@ const exportColumns = `x.export_id, x.number, x.system, x.posting_period, x.enti
 	(select count(distinct a.document) from export_acknowledgment a where a.tenant_id = x.tenant_id and a.export_id = x.export_id) as acknowledged
 	from journal_export x left join journal_export s on s.tenant_id = x.tenant_id and s.supersedes = x.export_id where x.tenant_id = ?`
 
-// Exports lists what was exported of a month, the newest first.
+// Exports lists what was exported of a month: what is no draft, then drafts, each the newest first.
 func (t *Tx) Exports(m period.Month, limit int) ([]ExportRow, error) {
 	var rows []ExportRow
-	err := t.scan("list exports", &rows, `select `+exportColumns+` and x.posting_period = ? order by x.number desc limit ?`, t.Tenant, m.Start(), limit)
+	err := t.scan("list exports", &rows, `select `+exportColumns+` and x.posting_period = ? order by x.draft, x.number desc limit ?`, t.Tenant, m.Start(), limit)
 	return rows, err
 }
 

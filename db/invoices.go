@@ -109,6 +109,7 @@ type InvoiceFilter struct {
 	Number    string    // empty: all
 	Change    id.Change // that entered them; zero: all
 	Billing   bool      // those alone that bill requests, each in its latest revision
+	Standing  bool      // those alone without a later revision
 	Before    time.Time // issued before it, for the next page; zero: the newest
 	BeforeID  id.Invoice
 	Limit     int
@@ -128,7 +129,10 @@ func (t *Tx) Invoices(f *InvoiceFilter) ([]InvoiceRow, error) {
 		narrow(` and i.number = ?`, f.Number)
 	}
 	if f.Billing {
-		narrow(` and i.bills_usage and not exists (select from invoice n where n.tenant_id = i.tenant_id and n.workspace = i.workspace and n.number = i.number and n.revision > i.revision)`)
+		narrow(` and i.bills_usage`)
+	}
+	if f.Billing || f.Standing {
+		narrow(` and not exists (select from invoice n where n.tenant_id = i.tenant_id and n.workspace = i.workspace and n.number = i.number and n.revision > i.revision)`)
 	}
 	if !f.Change.IsZero() {
 		narrow(` and i.change_id = ?`, f.Change)

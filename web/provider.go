@@ -31,6 +31,7 @@ func (w *Web) providerPages() []Route {
 	return []Route{
 		w.page(http.MethodGet, providerPath, w.showProvider, "source", "read"),
 		w.page(http.MethodGet, providerPath+".csv", w.exportPulls, "source", "read"),
+		w.page(http.MethodGet, providerPath+"/reports.zip", w.sendReports, "source", "read"),
 		w.page(http.MethodPost, providerPath, w.proposeSource, "source", "propose"),
 		w.page(http.MethodPost, pullsPath, w.pullAgain, "source", "propose"),
 		w.page(http.MethodGet, pullsPath+"/:id", w.showPull, "source", "read"),
@@ -90,6 +91,7 @@ type providerView struct {
 	CSV           string
 	MayChange     bool
 	MayMembers    bool
+	From, Through string // of the archive that the form offers
 	Form          sourceForm
 	Again         againForm
 }
@@ -129,6 +131,8 @@ func (w *Web) providerPage(v *visit, status int, sent providerForms) error {
 		Frame: v.frame("Provider reports"), Query: q, Page: page, Figures: providerFigures(&page), Reports: reportChoices(q.Report), States: pullStateChoices(q.State), Names: map[string]string{},
 		CSV: providerQuery{Report: q.Report, State: q.State, Day: q.Day}.url(providerPath + ".csv"), MayChange: v.may("source", "propose"), MayMembers: v.may("member", "read"), Form: sourceFormOf(page.Source),
 	}
+	yesterday := page.Now.UTC().AddDate(0, 0, -1)
+	view.From, view.Through = yesterday.Format("2006-01")+"-01", yesterday.Format(time.DateOnly)
 	for _, n := range page.Names {
 		view.Names[n.ID] = n.Name
 	}
@@ -460,6 +464,30 @@ func (w *Web) exportFigures(v *visit) error {
 		return err
 	}
 	return figuresSheet(&pull).send(v, figuresFile(v, &pull))
+}
+
+// sendReports sends the reports of some days as they were received: those of this month
+// up to yesterday where the address names none.
+func (w *Web) sendReports(v *visit) error {
+	today := w.cfg.Now().UTC().Truncate(24 * time.Hour)
+	ask := app.ReportsAsk{Through: today.AddDate(0, 0, -1), Version: w.cfg.Version}
+	ask.From = time.Date(ask.Through.Year(), ask.Through.Month(), 1, 0, 0, 0, 0, time.UTC)
+	for name, into := range map[string]*time.Time{"from": &ask.From, "through": &ask.Through} {
+		text := strings.TrimSpace(v.QueryParam(name))
+		if text == "" {
+			continue
+		}
+		day, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			return fault.Invalid(name, "instant_syntax", "A day is YYYY-MM-DD, as in 2026-11-30.")
+		}
+		*into = day
+	}
+	bundle, err := w.areas.Provider.Archive(v.Request().Context(), v.who, ask)
+	if err != nil {
+		return err
+	}
+	return v.bundle(&bundle)
 }
 
 // sendPage gives a page's bytes as they were received, with their digest (RFC 9530).

@@ -1,9 +1,11 @@
 package web_test
 
 import (
+	"archive/zip"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/csv"
+	"io/fs"
 	"net/url"
 	"strings"
 	"testing"
@@ -11,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/export"
+	"tollbook/app/money"
+	"tollbook/app/provider"
 )
 
 const providerAt = "/settings/provider"
@@ -40,6 +45,9 @@ func TestProviderPages(t *testing.T) {
 		{name: "a pull", role: app.RoleAuditor, target: pull, status: 200, must: []string{
 			"Pull 2: cost of 2026-11-20", "What it reports is what counts now.", "485.645000000000", "412.800000000001", "provider:teleport", "unknown class", "cost.shipping", "/pages/1", "/v1/organizations/acme", "23 Nov 2026 09:00:00 UTC",
 		}, mustNot: []string{"Pull the day again"}},
+		{name: "days of no archive", role: app.RoleAuditor, target: providerAt + "/reports.zip?from=2026-11-20&through=2026-11-01", status: 422, must: []string{"An archive is of 1 to 92 days"}},
+		{name: "no day of an archive", role: app.RoleAuditor, target: providerAt + "/reports.zip?from=soon", status: 422},
+		{name: "not an analyst’s archive", role: app.RoleAnalyst, target: providerAt + "/reports.zip", status: 403},
 		{name: "another’s pull", role: app.RoleAuditor, target: providerAt + "/pulls/" + w.two.things["/settings/provider/pulls"], status: 404},
 		{name: "no pull", role: app.RoleAuditor, target: providerAt + "/pulls/x", status: 404},
 		{name: "another’s page", role: app.RoleAuditor, target: providerAt + "/pulls/" + w.two.things["/settings/provider/pulls"] + "/pages/1", status: 404},
@@ -79,6 +87,33 @@ func TestAPageIsHandedOutAsItCame(t *testing.T) {
 	lines, err = csv.NewReader(strings.NewReader(w.see(t, w.one, app.RoleAuditor, providerAt+".csv?report=keys").body)).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, lines, 2)
+}
+
+// TestAnAuditorTakesTheReportsAlong downloads what was received and checks it as the command does.
+func TestAnAuditorTakesTheReportsAlong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	got := w.see(t, w.one, app.RoleAuditor, providerAt+"/reports.zip?from=2026-11-19&through=2026-11-21")
+	require.Equal(t, 200, got.status, got.body)
+	require.Contains(t, got.header.Get("Content-Disposition"), "tollbook-acme-reports-2026-11-19-2026-11-21.zip")
+	files, err := zip.NewReader(strings.NewReader(got.body), int64(len(got.body)))
+	require.NoError(t, err)
+	contents, pulls, err := provider.CheckArchive(files)
+	require.NoError(t, err)
+	require.Equal(t, []provider.MissingReport{{Report: provider.Usage, Day: "2026-11-19"}, {Report: provider.Cost, Day: "2026-11-19"}, {Report: provider.Usage, Day: "2026-11-20"}}, contents.Missing)
+	require.Len(t, pulls, 3)
+	require.Equal(t, "/v1/organizations/acme", pulls[0].Pages[0].Request)
+	require.Equal(t, money.Pico(412_800_000_000_001), pulls[0].Figures[1].Amount)
+	document, err := fs.ReadFile(files, provider.ContentsFile)
+	require.NoError(t, err)
+	about, err := fs.ReadFile(files, provider.ContentsAbout)
+	require.NoError(t, err)
+	manifest, err := export.Verify(about, document)
+	require.NoError(t, err)
+	require.Equal(t, "acme", manifest.Tenant)
+	for _, word := range w.two.words {
+		require.NotContains(t, string(document), word)
+	}
 }
 
 func TestTheFormsOfProviderReports(t *testing.T) {

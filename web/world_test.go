@@ -9,13 +9,16 @@ import (
 	"image/color"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,9 +102,58 @@ func unsealed(t *testing.T, change ...func(*web.Config)) *world { return worldOf
 
 func worldOf(t *testing.T, sealed bool, change ...func(*web.Config)) *world {
 	t.Helper()
-	clone := dbtest.New(t, func(c *db.Config) { c.Now = now })
+	b := beginnings(t, sealed)
+	w := installation(t, b.template.New(t, standingStill), b.ring, b.logKey, sealed, change...)
+	w.one, w.two = b.one.copied(), b.two.copied()
+	require.NoError(t, w.snapshots.Load(t.Context(), id.Tenant{}))
+	return w
+}
+
+func standingStill(c *db.Config) { c.Now = now }
+
+// beginning is what every world of a kind starts with: its companies are made once, and
+// tests clone them.
+type beginning struct {
+	template dbtest.Template
+	ring     *secret.Keyring
+	logKey   secret.Text
+	one, two *company
+}
+
+var begun = struct { //nolint:gochecknoglobals // of the test binary, as its Postgres is
+	sync.Mutex
+	kinds map[bool]*beginning
+}{kinds: map[bool]*beginning{}}
+
+func beginnings(t *testing.T, sealed bool) *beginning {
+	t.Helper()
+	begun.Lock()
+	defer begun.Unlock()
+	if b := begun.kinds[sealed]; b != nil {
+		return b
+	}
 	ring, err := secret.NewKeyring(secret.NewMaster())
 	require.NoError(t, err)
+	b := &beginning{ring: ring, logKey: secret.NewMaster()}
+	w := installation(t, dbtest.New(t, standingStill), b.ring, b.logKey, sealed)
+	b.one = w.company(t, "acme", "Acme Rockets", "AC", "Propulsion")
+	b.two = w.company(t, "zenith", "Zenith Optics", "ZE", "Lenses")
+	b.template = w.clone.Freeze(t)
+	begun.kinds[sealed] = b
+	return b
+}
+
+// copied is a company that a test may change what it knows of.
+func (c *company) copied() *company {
+	own := *c
+	own.tokens, own.members, own.things = maps.Clone(c.tokens), maps.Clone(c.members), maps.Clone(c.things)
+	own.events, own.words = slices.Clone(c.events), slices.Clone(c.words)
+	return &own
+}
+
+// installation is the areas and the web edge over a database.
+func installation(t *testing.T, clone *dbtest.Clone, ring *secret.Keyring, logKey secret.Text, sealed bool, change ...func(*web.Config)) *world {
+	t.Helper()
 	access, err := app.NewAccess()
 	require.NoError(t, err)
 	changes := app.NewChanges(access)
@@ -109,7 +161,7 @@ func worldOf(t *testing.T, sealed bool, change ...func(*web.Config)) *world {
 	nodes := app.NewNodes(clone.DB, access, changes)
 	metering, err := app.NewMetering(clone.DB)
 	require.NoError(t, err)
-	records, err := app.NewLog(clone.DB, access, members, secret.NewMaster(), slog.New(slog.DiscardHandler))
+	records, err := app.NewLog(clone.DB, access, members, logKey, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	w := &world{sealed: sealed, clone: clone, metering: metering, labels: app.NewLabels(ring), log: &strings.Builder{}, provider: says(http.StatusOK, `{"data":[{"type":"model","id":"claude-opus-5-5"}]}`)}
 	w.snapshots = app.NewSnapshots(clone.DB, ring, slog.New(slog.DiscardHandler), now)
@@ -155,8 +207,6 @@ func worldOf(t *testing.T, sealed bool, change ...func(*web.Config)) *world {
 	}
 	w.web, err = web.New(w.cfg, w.areas)
 	require.NoError(t, err)
-	w.one = w.company(t, "acme", "Acme Rockets", "AC", "Propulsion")
-	w.two = w.company(t, "zenith", "Zenith Optics", "ZE", "Lenses")
 	return w
 }
 

@@ -1,10 +1,13 @@
 package provider_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -302,4 +305,49 @@ func TestDaysComeDueUntilTheySettle(t *testing.T) {
 		require.Equal(t, c.settled, terms.Settled(c.day, c.p), c.name)
 		require.Equal(t, c.due, terms.Due(c.day, c.p, c.now), c.name)
 	}
+}
+
+// FuzzCheckArchive reads any contents beside a page: what it does not refuse has the page
+// in one pull, with the figures that the page makes.
+func FuzzCheckArchive(f *testing.F) {
+	page := paged("", reported(opus, `"output_tokens":8`))
+	sum := sha256.Sum256(page)
+	reading, err := read(provider.Analytics, provider.Usage, page)
+	if err != nil {
+		f.Fatal(err)
+	}
+	digest := reading.Digest()
+	contents := provider.Contents{Format: provider.ArchiveFormat, Pulls: []provider.ArchivedPull{{
+		Number: 1, Report: provider.Usage, Day: "2026-11-23", API: provider.Analytics, Figures: len(reading.Figures()), Digest: hex.EncodeToString(digest[:]),
+		Pages: []provider.ArchivedPage{{File: "pages/1.json", SHA256: hex.EncodeToString(sum[:]), Bytes: len(page)}},
+	}}}
+	document, err := contents.JSON()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(document)
+	f.Add([]byte(strings.ReplaceAll(string(document), "pages/1.json", "../1.json")))
+	f.Add([]byte(`{"format":"tollbook provider reports 1","pulls":[{}]}`))
+	f.Fuzz(func(t *testing.T, document []byte) {
+		bundle := fstest.MapFS{provider.ContentsFile: {Data: document}, "pages/1.json": {Data: page}}
+		_, pulls, err := provider.CheckArchive(bundle)
+		if err != nil {
+			require.ErrorIs(t, err, provider.ErrArchive)
+			return
+		}
+		require.Len(t, pulls, 1)
+		require.Equal(t, reading.Figures(), pulls[0].Figures)
+	})
+}
+
+func TestDifferencesAreOfBothSides(t *testing.T) {
+	t.Parallel()
+	before := []provider.Figure{{Key: "a", Class: "output", Quantity: 3}, {Key: "b", Class: "output", Quantity: 4, List: 10, Amount: 9}}
+	after := []provider.Figure{{Key: "b", Class: "output", Quantity: 4, List: 12, Amount: 6}, {Key: "c", Class: "output", Quantity: 5}}
+	found := provider.Differences(before, after)
+	require.Len(t, found, 3)
+	require.Equal(t, []int64{3, 0, 4, 4, 0, 5}, []int64{found[0].Before.Quantity, found[0].After.Quantity, found[1].Before.Quantity, found[1].After.Quantity, found[2].Before.Quantity, found[2].After.Quantity})
+	list, amount := found[1].Amounts()
+	require.Equal(t, []string{"0.000000000002", "-0.000000000003"}, []string{list.String(), amount.String()})
+	require.Empty(t, provider.Differences(after, after))
 }

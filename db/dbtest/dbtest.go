@@ -103,11 +103,32 @@ func (c *Clone) Admin(t testing.TB) *sql.DB {
 // New clones the template and connects as the roles that run.
 func New(t testing.TB, options ...func(*db.Config)) *Clone {
 	t.Helper()
+	return Template{name: template}.New(t, options...)
+}
+
+// Template is a database that tests clone, and that nobody is connected to.
+type Template struct{ name string }
+
+// New clones it and connects as the roles that run.
+func (from Template) New(t testing.TB, options ...func(*db.Config)) *Clone {
+	t.Helper()
 	require.NotNil(t, server.Server, "call dbtest.Main from TestMain")
+	return open(t, copyOf(t, from.name), options)
+}
+
+// Freeze closes a clone and keeps it as it is for the tests that come, so that what many
+// of them begin with is made once.
+func (c *Clone) Freeze(t testing.TB) Template {
+	t.Helper()
+	c.Close()
+	return Template{name: copyOf(t, c.Name)}
+}
+
+func copyOf(t testing.TB, database string) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", server.clones.Add(1))
-	ctx := context.Background()
-	require.NoError(t, admin(ctx, "create database "+name+" template "+template))
-	return open(t, name, options)
+	require.NoError(t, admin(context.Background(), "create database "+name+" template "+database))
+	return name
 }
 
 // open connects to a database as the roles that run.
@@ -132,7 +153,6 @@ func open(t testing.TB, name string, options []func(*db.Config)) *Clone {
 func (c *Clone) Backup(t testing.TB, options ...func(*db.Config)) (same, backup *Clone) {
 	t.Helper()
 	c.Close()
-	name := fmt.Sprintf("test_%d", server.clones.Add(1))
-	require.NoError(t, admin(context.Background(), "create database "+name+" template "+c.Name))
+	name := copyOf(t, c.Name)
 	return open(t, c.Name, options), open(t, name, options)
 }

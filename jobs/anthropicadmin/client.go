@@ -234,3 +234,28 @@ func (q *Question) report(rows int) (string, url.Values) {
 	query["group_by[]"] = group
 	return "/v1/organizations/analytics/usage", query
 }
+
+// Read asks for every page of a report, in their order, and adds them up. A first page that
+// has no rows and promises more is asked for once again.
+func (c *Client) Read(ctx context.Context, q Question) (*provider.Reading, error) {
+	reading := provider.Begin(q.API, q.Report, q.Day)
+	for asked := 0; ; {
+		cursor, more := reading.Next()
+		if !more {
+			return reading, nil
+		}
+		q.Cursor = cursor
+		page, err := c.Page(ctx, &q)
+		if err != nil {
+			return nil, err
+		}
+		if asked == 0 && reading.Empty(page.Body) {
+			asked++
+			continue
+		}
+		asked = 0
+		if err := reading.Read(page.Body); err != nil {
+			return nil, err
+		}
+	}
+}

@@ -49,7 +49,8 @@ func documents(j *Journal, limit int) []document {
 	for i, legs := range packed {
 		d := document{id: j.ExternalID, legs: legs}
 		if len(packed) > 1 {
-			d.id = fmt.Sprintf("%s-%d", j.ExternalID, i+1)
+			// P, and no hyphen: that is what the parts of a journal's id are told apart by.
+			d.id = fmt.Sprintf("%sP%d", j.ExternalID, i+1)
 		}
 		for _, l := range legs {
 			d.total += l.debit
