@@ -79,7 +79,9 @@ func TestACommentaryIsAskedAndWrittenOnItsPages(t *testing.T) {
 	t.Parallel()
 	w := unsealed(t)
 	w.october(t, w.one)
-	send := func(role app.Role, target string, form url.Values) answer { return w.post(t, w.one, role, target, form) }
+	send := func(role app.Role, target string, form url.Values) answer {
+		return w.post(t, w.one, role, target, form)
+	}
 	require.Equal(t, 403, send(app.RoleBudgetOwner, "/commentary/ask", url.Values{"period": {"2026-10"}, "step": {"asked"}}).status)
 	got := send(app.RoleFinanceAdmin, "/commentary/ask", url.Values{"period": {"2026-10"}, "step": {"asked"}, "above": {"none"}})
 	require.Equal(t, 422, got.status)
@@ -146,10 +148,13 @@ func TestADisputeIsRaisedAndAnsweredOnItsPages(t *testing.T) {
 	w := unsealed(t)
 	w.october(t, w.one)
 	receiver := app.Role(w.theirs(t))
-	send := func(role app.Role, target string, form url.Values) answer { return w.post(t, w.one, role, target, form) }
+	send := func(role app.Role, target string, form url.Values) answer {
+		return w.post(t, w.one, role, target, form)
+	}
 	page := w.see(t, w.one, app.RoleBudgetOwner, "/disputes")
-	require.Contains(t, page.body, "No dispute stands")
+	require.Contains(t, page.body, "Dispute 1")
 	require.Contains(t, page.body, "/disputes/new")
+	require.Contains(t, w.see(t, w.one, receiver, "/disputes").body, "AC-20", "the other half’s owner sees it, too")
 	require.NotContains(t, w.see(t, w.one, app.RoleAuditor, "/disputes").body, "/disputes/new")
 	require.Equal(t, 403, w.see(t, w.one, app.RoleDeveloper, "/disputes").status)
 	require.Equal(t, 403, w.see(t, w.one, app.RoleAuditor, "/disputes/new").status)
@@ -215,10 +220,10 @@ func TestADisputeIsRaisedAndAnsweredOnItsPages(t *testing.T) {
 	require.NotNil(t, change, shown)
 	w.decides(t, change[1])
 	require.Contains(t, w.see(t, w.one, receiver, at).body, "Applied")
-	require.Contains(t, w.see(t, w.one, app.RoleAuditor, "/disputes?state=moved").body, "Dispute 1")
-	rows, err := csv.NewReader(strings.NewReader(w.see(t, w.one, app.RoleAuditor, "/disputes.csv?state=all").body)).ReadAll()
+	require.Contains(t, w.see(t, w.one, app.RoleAuditor, "/disputes?state=moved").body, "Dispute 2")
+	rows, err := csv.NewReader(strings.NewReader(w.see(t, w.one, app.RoleAuditor, "/disputes.csv?state=all&period=2026-10").body)).ReadAll()
 	require.NoError(t, err)
-	require.Equal(t, []string{"1", "2026-10", "AC-11", "AC-20", "moved"}, []string{rows[1][0], rows[1][2], rows[1][3], rows[1][4], rows[1][5]})
+	require.Equal(t, []string{"2", "2026-10", "AC-11", "AC-20", "moved"}, []string{rows[1][0], rows[1][2], rows[1][3], rows[1][4], rows[1][5]})
 	var list struct{ Data []map[string]any }
 	answered := w.call(w.one, app.RoleServiceAccount, "/disputes?state=moved&period=2026-10", "")
 	require.Equal(t, 200, answered.status, answered.body)

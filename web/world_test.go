@@ -321,6 +321,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	}
 	w.exports(t, c, prefix)
 	w.reconciled(t, c)
+	w.disputed(t, c, prefix)
 	return c
 }
 
@@ -584,6 +585,17 @@ func (w *world) reports(t *testing.T, c *company) {
 		c.words = append(c.words, p.ID.String())
 	}
 	c.words = append(c.words, "apikey_"+c.slug, c.slug+" reconciles", c.slug+" gateway")
+}
+
+// disputed has the owner of one half of a company's tree dispute a request of theirs.
+func (w *world) disputed(t *testing.T, c *company, prefix string) {
+	t.Helper()
+	made, err := w.areas.Disputes.Raise(t.Context(), w.who(t, c, app.RoleBudgetOwner), app.NewDispute{
+		Month: period.MonthOf(now()), Node: prefix + "-11", To: prefix + "-20", Requests: []id.Event{c.events[4].ID}, Reason: c.slug + " quarrel",
+	})
+	require.NoError(t, err)
+	c.things["/disputes"] = made.String()
+	c.words = append(c.words, made.String(), c.slug+" quarrel")
 }
 
 // exports maps a company's accounts and makes drafts of this month.
