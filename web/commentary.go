@@ -322,7 +322,9 @@ func (v *commentaryView) figures() {
 		plan.tone(&over)
 		plan.Notes = []link{{Label: ui.Percent(&over, &whole, 1) + " of " + ui.Dollars(&whole) + " planned"}}
 	}
-	before := figure{Label: "Against " + monthName(v.Case.Month.Previous()), Value: ui.Signed(&movement), URL: nodeURL(v.Case.Code) + "?period=" + v.Case.Month.Previous().String(), Notes: []link{{Label: ui.Percent(&movement, &f.Before, 1) + " of " + ui.Dollars(&f.Before)}}}
+	earlier := v.Case.Month.Previous()
+	before := figure{Label: "Against " + monthName(earlier), Value: ui.Signed(&movement), URL: nodeURL(v.Case.Code) + "?period=" + earlier.String()}
+	before.Notes = []link{{Label: ui.Percent(&movement, &f.Before, 1) + " of " + ui.Dollars(&f.Before)}}
 	before.tone(&movement)
 	tag := commentaryTag(v.Case.Standing.State)
 	stands := figure{Label: "Commentary", Value: "Revision " + strconv.Itoa(v.Case.Standing.Revision), Tag: &tag, Notes: []link{{Label: "none is written yet"}}}

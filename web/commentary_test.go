@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/csv"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"regexp"
 	"strings"
@@ -180,10 +181,8 @@ func TestADisputeIsRaisedAndAnsweredOnItsPages(t *testing.T) {
 		"no key":         {"key", "key_1", 422, "no virtual key"},
 		"not their node": {"node", "AC-20", 422, "No node of yours"},
 	} {
-		sent := url.Values{"step": {"raise"}}
-		for k, v := range form {
-			sent[k] = v
-		}
+		sent := maps.Clone(form)
+		sent.Set("step", "raise")
 		sent.Set(c.field, c.value)
 		got := send(app.RoleBudgetOwner, "/disputes", sent)
 		require.Equal(t, c.status, got.status, name)
