@@ -18,10 +18,10 @@ const month = new Date().toISOString().slice(0, 7);
 test('a budget owner disputes a charge, the receiving owner accepts it, and finance has it moved', async ({ page, browser }) => {
   test.setTimeout(120_000);
   const { web_url } = card();
-  const complaints = watch(page);
   await signIn(page, 'budget_owner');
   const event = await spend(page);
   await expect.poll(async () => (await page.goto(`${web_url}/requests/${event}`))?.status(), { timeout: 15_000 }).toBe(200);
+  const complaints = watch(page);
 
   await page.goto(`${web_url}/nodes/CC-4400`);
   await page.getByRole('link', { name: 'Dispute…' }).click();
