@@ -106,9 +106,18 @@ func (f *forest) at(at time.Time) (*hierarchy.Tree, error) {
 // post writes what requests become and what that moves, in the caller's transaction, which
 // holds the adjustments and the months. Placements are interned already.
 func (a *Adjustments) post(tx *db.Tx, kind db.AdjustmentKind, change id.Change, list []db.Adjusted) error {
+	return a.postInto(tx, kind, change, list, nil)
+}
+
+// postInto is post where requests of some months are posted to others: those of a month that
+// is shut, to the next that is open.
+func (a *Adjustments) postInto(tx *db.Tx, kind db.AdjustmentKind, change id.Change, list []db.Adjusted, into map[period.Month]period.Month) error {
 	byMonth := map[period.Month][]db.Adjusted{}
 	for _, one := range list {
 		month := period.MonthOf(one.Was.PostingPeriod)
+		if elsewhere, moves := into[month]; moves {
+			month = elsewhere
+		}
 		byMonth[month] = append(byMonth[month], one)
 	}
 	months := make([]period.Month, 0, len(byMonth))
@@ -160,10 +169,17 @@ func (a *Adjustments) seal(tx *db.Tx, batch *db.AdjustmentBatch, list []db.Adjus
 // and amounts in whole pico-dollars.
 func canonicalAdjustment(batch *db.AdjustmentBatch, one *db.Adjusted) ([]byte, error) {
 	leaving := len(one.Lines) - len(one.Now.Shares)
-	line, err := json.Marshal(map[string]any{
+	said := map[string]any{
 		"change": batch.Change.String(), "event": one.Was.EventID.String(), "kind": string(batch.Kind), "period": batch.Posting.String(),
 		"sequence": one.Was.Sequence + 1, "state": string(one.Now.State), "leaves": canonicalLines(one.Lines[:leaving]), "arrives": canonicalLines(one.Lines[leaving:]),
-	})
+	}
+	if len(one.TrueUp) > 0 {
+		said["true_up"] = one.TrueUp
+	}
+	if recorded := period.MonthOf(one.Was.PostingPeriod); recorded != batch.Posting {
+		said["recorded_period"] = recorded.String()
+	}
+	line, err := json.Marshal(said)
 	if err != nil {
 		return nil, fmt.Errorf("encode adjustment of %s: %w", one.Was.EventID, err)
 	}

@@ -32,6 +32,9 @@ func (a *Adjustments) govern() {
 		checks: "finance", floor: approval.FloorSecond, revisable: true, lock: (*db.Tx).LockAdjustments, draft: a.draftRetag, apply: a.applyRetag, impact: a.retagImpact,
 		months: retagMonths,
 	})
+	a.changes.govern(changeTrueUp, governed{
+		checks: "finance", floor: approval.FloorSecond, lock: lockTrueUp, draft: a.draftTrueUp, apply: a.applyTrueUp, impact: a.trueUpImpact, months: trueUpMonths,
+	})
 }
 
 // RetagFilter chooses requests as a list of them does; what is empty does not narrow.

@@ -20,7 +20,8 @@ type CaseView struct {
 	Remarks     []RemarkView
 	Attachments []AttachmentView
 	Revisions   []RevisionView
-	Revisable   bool // the kind lets its maker edit it
+	Revisable   bool         // the kind lets its maker edit it
+	Sealed      []SealedFact // what is kept sealed beside the content
 	May         May
 }
 
@@ -110,6 +111,11 @@ func (a *Approvals) Case(ctx context.Context, who Actor, change id.Change) (Case
 			return err
 		}
 		shown = CaseView{ChangeView: view, Revisable: kind.revisable}
+		if kind.sealed != nil {
+			if shown.Sealed, err = kind.sealed(tx, view.Change); err != nil {
+				return err
+			}
+		}
 		votes, err := tx.Votes(change)
 		if err != nil {
 			return err

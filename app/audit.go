@@ -105,13 +105,11 @@ func (a *Audit) due(tx *db.Tx, vendor string) error {
 	if waiting > 0 {
 		jobs = append(jobs, job.SequenceAudit{Tenant: tenant})
 	}
-	recipients, err := tx.Recipients(1)
+	packets, err := packetsDue(tx)
 	if err != nil {
 		return err
 	}
-	if len(recipients) > 0 {
-		jobs = append(jobs, job.SchedulePackets{Tenant: tenant})
-	}
+	jobs = append(jobs, packets...)
 	if len(tend) > 0 {
 		jobs = append(jobs, job.TendChanges{Tenant: tenant})
 	}

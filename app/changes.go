@@ -37,6 +37,7 @@ const (
 	changeKeySecret    = "key_secret"
 	changeKeyMove      = "key_move"
 	changeRetag        = "retag"
+	changeTrueUp       = "true_up"
 	changeBooks        = "books"
 	changeReversal     = "journal_reversal"
 	changeTolerance    = "tolerance"
@@ -63,6 +64,7 @@ const (
 	changeClose        = "period_close"
 	changeReopen       = "period_reopen"
 	changeWaiver       = "close_waiver"
+	changeMateriality  = "materiality"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -124,10 +126,11 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeAccounts: "export", changeAcknowledged: "export", changeActuals: "export",
 	changeInvoice: "invoice", changeAllocation: "invoice", changeSharing: "invoice",
 	changeTolerance: "tolerance", changeElsewhere: "elsewhere",
-	changeVariance: "reconciliation", changeSignOff: "reconciliation",
+	changeVariance: "reconciliation", changeSignOff: "reconciliation", changeTrueUp: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSoftClose: "period", changeClose: "period", changeReopen: "period", changeWaiver: "period",
-	changeSavedView: "view", changeSavedViewEnd: "view",
+	changeMateriality: "materiality",
+	changeSavedView:   "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",
 	changeBranding: "branding",
@@ -183,6 +186,9 @@ type governed struct {
 	apply func(tx *db.Tx, c approval.Change) error
 	// impact says what a change would do.
 	impact func(tx *db.Tx, c approval.Change) (approval.Impact, error)
+	// sealed opens what is kept sealed beside the payload, for who may read the change; nil:
+	// nothing is.
+	sealed func(tx *db.Tx, c approval.Change) ([]SealedFact, error)
 }
 
 // draft is a proposal before it has a number.

@@ -2,19 +2,13 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"tollbook/app/closing"
 	"tollbook/app/fault"
-	"tollbook/app/hierarchy"
 	"tollbook/app/id"
-	"tollbook/app/money"
 	"tollbook/app/period"
 	"tollbook/db"
 )
@@ -90,187 +84,6 @@ func (c *calendar) move(m period.Month, to period.State, now time.Time) (period.
 // ErrPeriodAbsent reports a month of which the books have nothing.
 var ErrPeriodAbsent = fault.New(fault.KindNotFound, "period_absent", "The books have no such month.")
 
-// facts are what every step of a month's checklist rests on, from rollups and entries.
-func (c *Closing) facts(tx *db.Tx, m period.Month, through time.Time) (map[closing.Step]closing.Facts, error) {
-	usage, err := monthUsage(tx, m, through)
-	if err != nil {
-		return nil, err
-	}
-	charged, err := tx.ChargedIn(m)
-	if err != nil {
-		return nil, err
-	}
-	suspense, capital, err := weighCharges(tx, m, charged)
-	if err != nil {
-		return nil, err
-	}
-	accrual, err := monthAccrual(tx, m)
-	if err != nil {
-		return nil, err
-	}
-	journal, err := monthJournal(tx, m)
-	if err != nil {
-		return nil, err
-	}
-	billed, err := monthInvoices(tx, m)
-	if err != nil {
-		return nil, err
-	}
-	found := map[closing.Step]closing.Facts{}
-	for _, f := range []closing.Facts{
-		closing.UsageFacts(usage), closing.PriceFacts(usage), closing.InvoiceFacts(billed), suspense, closing.AllocationFacts(billed), closing.CapitalFacts(capital), closing.AccrualFacts(accrual),
-		closing.JournalFacts(closing.StepJournal, journal), closing.JournalFacts(closing.StepApproved, journal),
-	} {
-		found[f.Step] = f
-	}
-	return found, nil
-}
-
-func monthUsage(tx *db.Tx, m period.Month, through time.Time) (*closing.Usage, error) {
-	row, err := tx.MonthUsage(m)
-	if err != nil {
-		return nil, err
-	}
-	u := &closing.Usage{Days: row.Days, Requests: row.Requests, Provisional: row.Provisional, Flushed: !through.Before(m.End())}
-	var broken error
-	if u.Charges, err = money.SumOfPico(row.ChargePico); err != nil {
-		broken = err
-	}
-	if u.Repriced, err = money.SumOfPico(row.RepricedPico); err != nil {
-		broken = errors.Join(broken, err)
-	}
-	if broken == nil && row.Provisional > 0 {
-		u.Unpriced, broken = tx.MonthUnpriced(m)
-	}
-	return u, broken
-}
-
-// weighCharges sums what lies in suspense, and what is capitalized.
-func weighCharges(tx *db.Tx, m period.Month, charged []db.NodeMonthRow) (closing.Facts, *closing.Capital, error) {
-	tree, err := treeAt(tx, m.End().Add(-time.Microsecond))
-	if err != nil {
-		return closing.Facts{}, nil, err
-	}
-	var requests int64
-	var suspense money.Sum
-	capital := &closing.Capital{}
-	seen := map[id.Node]bool{}
-	for i := range charged {
-		row := &charged[i]
-		charge, err := money.SumOfPico(row.ChargePico)
-		if err != nil {
-			return closing.Facts{}, nil, err
-		}
-		code := row.Path[strings.LastIndexByte(row.Path, 0x1f)+1:]
-		switch {
-		case code == hierarchy.SuspenseCode:
-			requests += row.Requests
-			suspense.AddSum(&charge)
-		case row.Capitalization != string(hierarchy.Capitalize):
-			capital.Expensed.AddSum(&charge)
-		default:
-			capital.Capitalized.AddSum(&charge)
-			if !seen[row.NodeID] {
-				seen[row.NodeID] = true
-				capital.Nodes++
-				if v, _ := tree.Node(row.NodeID); v.Evidence.AuthorizationDocument == "" {
-					capital.Unevidenced = append(capital.Unevidenced, code)
-				}
-			}
-		}
-	}
-	return closing.SuspenseFacts(requests, &suspense), capital, nil
-}
-
-func monthAccrual(tx *db.Tx, m period.Month) (*closing.Accrual, error) {
-	proof, err := proveJournal(tx, m)
-	if err != nil {
-		return nil, err
-	}
-	a := &closing.Accrual{Days: proof.days, Wrong: proof.wrong, Waiting: proof.waiting, Owed: proof.owed, Rounded: proof.rounded}
-	a.Charges.AddSum(&proof.charges)
-	a.Basis.AddSum(&proof.basis)
-	return a, nil
-}
-
-// maxMonthInvoices bounds the invoices of one month.
-const maxMonthInvoices = 500
-
-var errInvoicesMany = fault.New(fault.KindConflict, "invoices_many", "The month has more than 500 invoices: what is left out could not be told from what is not there.")
-
-// invoicesOf are the invoices with a day in a month, each in its latest revision.
-func invoicesOf(tx *db.Tx, m period.Month) ([]db.InvoiceRow, error) {
-	rows, err := tx.Invoices(&db.InvoiceFilter{From: m.Start(), To: m.End(), Standing: true, Limit: maxMonthInvoices + 1})
-	if err == nil && len(rows) > maxMonthInvoices {
-		err = errInvoicesMany
-	}
-	return rows, err
-}
-
-// monthInvoices are the invoices of usage with a day in a month, as they stand.
-func monthInvoices(tx *db.Tx, m period.Month) (*closing.Invoices, error) {
-	rows, err := invoicesOf(tx, m)
-	if err != nil {
-		return nil, err
-	}
-	v := &closing.Invoices{}
-	billed := map[time.Time]bool{}
-	h := sha256.New()
-	for i := range rows {
-		r := &rows[i]
-		for day := r.ServiceFrom.UTC(); r.BillsUsage && day.Before(r.ServiceTo); day = day.AddDate(0, 0, 1) {
-			billed[day] = true
-		}
-		if period.MonthOf(r.ServiceTo.UTC().AddDate(0, 0, -1)) != m {
-			continue // it is of the month that its cycle ends in
-		}
-		v.Entered++
-		v.Total += money.Cents(r.TotalCents)
-		_, _ = h.Write(r.Digest)
-		if r.AllocationID == nil {
-			v.Waiting = append(v.Waiting, r.Number)
-			continue
-		}
-		v.Allocated++
-		v.Residual += money.Cents(r.ResidualCents)
-		allocation := r.AllocationID.Bytes()
-		_, _ = h.Write(allocation[:])
-	}
-	v.Digest = hex.EncodeToString(h.Sum(nil))
-	for day := m.Start(); day.Before(m.End()); day = day.AddDate(0, 0, 1) {
-		if !billed[day] {
-			v.Unbilled++
-		}
-	}
-	return v, nil
-}
-
-func monthJournal(tx *db.Tx, m period.Month) (*closing.Journal, error) {
-	sum, err := tx.JournalSum(m)
-	if err != nil {
-		return nil, err
-	}
-	j := &closing.Journal{Entries: sum.Entries, Digest: sum.Digest, Balanced: true}
-	rows, err := tx.Balances(m, time.Time{})
-	if err != nil {
-		return nil, err
-	}
-	off := map[string]money.Cents{}
-	for i := range rows {
-		row, err := trialRow(&rows[i])
-		if err != nil {
-			return nil, err
-		}
-		j.Debits += row.Debits
-		j.Credits += row.Credits
-		off[row.Entity+"\x1f"+row.Currency] += row.Closing
-	}
-	for _, cents := range off {
-		j.Balanced = j.Balanced && cents == 0
-	}
-	return j, nil
-}
-
 // work is a month's checklist as it stands, with all that was signed.
 type work struct {
 	month    period.Month
@@ -292,7 +105,12 @@ func (c *Closing) working(tx *db.Tx, cal *calendar, m period.Month, through time
 	if w.facts, err = c.facts(tx, m, through); err != nil {
 		return nil, err
 	}
-	now := closing.Now{Facts: w.facts, Digests: map[closing.Step][]byte{}, Waived: map[closing.Step]bool{}, Shut: w.standing.State.Shut()}
+	if w.standing.State.Shut() {
+		if err := laterFacts(tx, m, w.facts); err != nil {
+			return nil, err
+		}
+	}
+	now := closing.Now{Facts: w.facts, Digests: map[closing.Step][]byte{}, Waived: map[closing.Step]bool{}, Shut: w.standing.State.Shut(), Closed: w.standing.State == period.StateClosed}
 	for step, f := range w.facts {
 		if w.bytes[step], err = f.Canonical(m); err != nil {
 			return nil, err
@@ -323,7 +141,10 @@ func (c *Closing) working(tx *db.Tx, cal *calendar, m period.Month, through time
 		}
 	}
 	w.steps = now.Work()
-	w.blocks = closing.Open(w.steps)
+	if w.standing.State == period.StateClosed {
+		return w, nil
+	}
+	w.blocks = closing.Open(w.steps, w.stage())
 	waiting, err := c.openChanges(tx, m)
 	if err != nil {
 		return nil, err
@@ -334,6 +155,14 @@ func (c *Closing) working(tx *db.Tx, cal *calendar, m period.Month, through time
 		})
 	}
 	return w, nil
+}
+
+// stage is which steps a month has before it that may move on.
+func (w *work) stage() closing.Stage {
+	if w.standing.State.Shut() {
+		return closing.ToClose
+	}
+	return closing.ToLock
 }
 
 // witnessed tells whether somebody outside has seen the record of the month's last move.
@@ -388,19 +217,20 @@ func (c *Closing) openChanges(tx *db.Tx, m period.Month) ([]ChangeView, error) {
 
 const maxWaiting = 1000
 
-// closing refuses to sign anything of a month that is not closing.
-func (w *work) closing() error {
-	switch w.standing.State {
-	case period.StateClosing:
+// signable refuses to sign a step of a month that does not stand where it is asked for.
+func (w *work) signable(d *closing.Definition) error {
+	switch state := w.standing.State; {
+	case state == period.StateClosing && d.Stage == closing.ToLock, state == period.StateLocked && d.Stage == closing.ToClose:
 		return nil
-	case period.StateOpen:
+	case state == period.StateOpen:
 		return fault.New(fault.KindConflict, "period_open", w.month.String()+" is open: begin to close it first.")
-	case period.StateLocked, period.StateClosed:
+	case d.Stage == closing.ToClose && !state.Shut():
+		return fault.New(fault.KindConflict, "period_not_locked", w.month.String()+" is not locked: this step is signed when it is.")
 	}
 	return fault.New(fault.KindConflict, "period_closed", w.month.String()+" is "+string(w.standing.State)+": have it reopened to sign anything again.")
 }
 
-// Tend notes each signature of months that are closing which counts no more, because a figure
+// Tend notes each signature of months that are being closed which counts no more, because a figure
 // it rests on is another one. It tells how many.
 func (c *Closing) Tend(ctx context.Context, tenant id.Tenant) (int, error) {
 	through, err := flushedThrough(ctx, c.db)
@@ -415,7 +245,7 @@ func (c *Closing) Tend(ctx context.Context, tenant id.Tenant) (int, error) {
 		}
 		months = nil
 		for _, m := range cal.months {
-			if cal.at(m).State == period.StateClosing {
+			if state := cal.at(m).State; state == period.StateClosing || state == period.StateLocked {
 				months = append(months, m)
 			}
 		}

@@ -27,6 +27,9 @@ func (c *Closing) govern() {
 	c.changes.govern(changeClose, governed{checks: "close", floor: approval.FloorPair, lock: (*db.Tx).LockClosing, draft: c.draftMove(changeClose), apply: c.applyMove, impact: c.moveImpact})
 	c.changes.govern(changeReopen, governed{checks: "close", floor: approval.FloorPair, lock: (*db.Tx).LockClosing, draft: c.draftMove(changeReopen), apply: c.applyMove, impact: c.moveImpact})
 	c.changes.govern(changeWaiver, governed{checks: "close", floor: approval.FloorPair, lock: (*db.Tx).LockClosing, draft: c.draftWaiver, apply: c.applyWaiver, impact: c.waiverImpact})
+	c.changes.govern(changeMateriality, governed{
+		checks: "close", floor: approval.FloorSecond, revisable: true, lock: (*db.Tx).LockCloseTerms, draft: c.draftMateriality, apply: c.applyMateriality, impact: c.materialityImpact,
+	})
 }
 
 // periodAsk is what a maker sends; to is said only where a month is shut.
@@ -158,6 +161,10 @@ func StepWords(step closing.Step) string {
 		return "Usage complete"
 	case closing.StepPrices:
 		return "Everything priced"
+	case closing.StepReconciled:
+		return "Days reconciled"
+	case closing.StepUnexplained:
+		return "Unexplained below materiality"
 	case closing.StepInvoice:
 		return "Invoice entered"
 	case closing.StepAllocation:
@@ -174,6 +181,10 @@ func StepWords(step closing.Step) string {
 		return "Journal approved"
 	case closing.StepLock:
 		return "Month locked"
+	case closing.StepExported:
+		return "Exported and acknowledged"
+	case closing.StepPacket:
+		return "Packet delivered"
 	case closing.StepCheckpoint:
 		return "Checkpoint witnessed"
 	}
@@ -183,7 +194,7 @@ func StepWords(step closing.Step) string {
 // document is what a change says of a move.
 func (m *move) document(to period.State) periodDocument {
 	usage := m.facts[closing.StepUsage].Figures
-	doc := periodDocument{Period: m.month.String(), From: string(m.standing.State), To: string(to), Revision: m.after.Revision, Figures: m.figuresDigest()}
+	doc := periodDocument{Period: m.month.String(), From: string(m.standing.State), To: string(to), Revision: m.after.Revision, Figures: m.figuresDigest(to)}
 	for _, f := range usage {
 		switch f.Name {
 		case "requests":
@@ -195,10 +206,14 @@ func (m *move) document(to period.State) periodDocument {
 	return doc
 }
 
-// figuresDigest is one digest of every step's figures.
-func (w *work) figuresDigest() string {
+// figuresDigest is one digest of the figures of every step that a move rests on. What comes up
+// about a month after it was locked is not of what is signed to close it.
+func (w *work) figuresDigest(to period.State) string {
 	var all []byte
 	for _, d := range closing.Definitions() {
+		if to == period.StateClosed && d.Stage != closing.ToClose {
+			continue
+		}
 		if b, there := w.bytes[d.Step]; there {
 			digest := closing.Digest(b)
 			all = append(all, digest[:]...)
@@ -325,7 +340,9 @@ func (c *Closing) waivable(tx *db.Tx, doc *waiverDocument) error {
 	if !slices.Contains(cal.months, month) {
 		return ErrPeriodAbsent
 	}
-	if stands := cal.at(month); stands.State.Shut() || stands.Revision != doc.Revision {
+	stands := cal.at(month)
+	late := stands.State.Shut() && d.Stage == closing.ToLock
+	if late || stands.State == period.StateClosed || stands.Revision != doc.Revision {
 		return errPeriodMoved
 	}
 	waived, err := tx.Waivers(month, doc.Revision)

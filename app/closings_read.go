@@ -122,8 +122,9 @@ func (c *Closing) Months(ctx context.Context, who Actor) ([]PeriodView, error) {
 			if i == listedMonths {
 				break
 			}
-			w := &work{month: m, standing: cal.at(m), steps: (&closing.Now{}).Work()}
-			if w.standing.State == period.StateClosing { // of the others the state says it all
+			w := &work{month: m, standing: cal.at(m)}
+			w.steps = (&closing.Now{Shut: w.standing.State.Shut(), Closed: w.standing.State == period.StateClosed}).Work()
+			if w.standing.State == period.StateClosing || w.standing.State == period.StateLocked { // of the others the state says it all
 				if w, err = c.working(tx, cal, m, through); err != nil {
 					return err
 				}
@@ -152,9 +153,7 @@ func (c *Closing) periodView(tx *db.Tx, cal *calendar, w *work) (PeriodView, err
 	if view.Charges, err = money.SumOfPico(row.ChargePico); err != nil {
 		return view, err
 	}
-	if view.Over, view.All = closing.Progress(w.steps); w.standing.State.Shut() {
-		view.Over = view.All
-	}
+	view.Over, view.All = closing.Progress(w.steps)
 	for i := range w.steps {
 		if due := w.steps[i].Due(w.month); due.After(view.Due) {
 			view.Due = due

@@ -56,7 +56,7 @@ func (c *Closing) Sign(ctx context.Context, who Actor, s Signing) error {
 		if err != nil {
 			return err
 		}
-		if err := w.closing(); err != nil {
+		if err := w.signable(&d); err != nil {
 			return err
 		}
 		if s.Part == closing.Reviewed {
@@ -184,13 +184,13 @@ func (c *Closing) TakeBack(ctx context.Context, who Actor, m period.Month, place
 		if err != nil {
 			return err
 		}
-		if err := w.closing(); err != nil {
-			return err
-		}
 		for i := range w.steps {
 			s := &w.steps[i]
 			if place == 0 || (s.Prepared != place && s.Reviewed != place) || w.signed[place-1].PersonID != who.Person {
 				continue
+			}
+			if err := w.signable(&s.Definition); err != nil {
+				return err
 			}
 			if err := w.fall(tx, place, "withdrawn", who.ID(), reason); err != nil {
 				return err

@@ -52,6 +52,7 @@ func acknowledged(tx *db.Tx, of *ExportCase) ([]Acknowledged, error) {
 // posted_on, a line for each.
 type AcknowledgeAsk struct {
 	System   string
+	Month    period.Month // whose documents they are; zero: any
 	File     []byte
 	Corrects bool // some of them are acknowledged already, otherwise
 }
@@ -75,50 +76,67 @@ type acknowledgment struct {
 // Acknowledge keeps the ids that a system gave to documents, all of a file or none: where
 // a line is wrong it says so by line and column, and nothing is kept.
 func (x *Exports) Acknowledge(ctx context.Context, who Actor, ask AcknowledgeAsk) ([]erp.Flaw, error) {
+	_, flaws, err := x.acknowledge(ctx, who, ask, "")
+	return flaws, err
+}
+
+func (x *Exports) acknowledge(ctx context.Context, who Actor, ask AcknowledgeAsk, once string) (kept KeptFile, flaws []erp.Flaw, err error) {
 	if err := x.changes.allowed(who, changeAcknowledged); err != nil {
-		return nil, err
+		return kept, nil, err
 	}
 	rows, flaws := erp.ReadTable(AcknowledgeHeads(), len(AcknowledgeHeads()), ask.File, maxAcknowledged)
 	if len(flaws) == 0 && len(rows) == 0 {
 		flaws = []erp.Flaw{{Line: 1, Message: "The file has no line below its heads."}}
 	}
 	if len(flaws) > 0 {
-		return flaws, nil
+		return kept, flaws, nil
 	}
-	err := x.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+	err = x.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		if err := tx.LockExports(); err != nil {
 			return err
 		}
-		known, err := readAcknowledging(tx, ask)
-		if err != nil {
-			return err
-		}
-		var said []acknowledgment
-		for i := range rows {
-			flaws = append(flaws, known.take(&rows[i], tx.Now)...)
-			c := rows[i].Cells
-			said = append(said, acknowledgment{c[0], c[1], c[2]})
-		}
-		if len(flaws) > 0 {
-			return nil
-		}
-		digest := sha256.Sum256(ask.File)
-		payload := map[string]any{"system": ask.System, "acknowledgments": said, "file_sha256": hex.EncodeToString(digest[:]), "corrects": ask.Corrects}
-		_, err = x.changes.change(tx, who, proposal{kind: changeAcknowledged, payload: payload, reason: "Ids in " + ask.System}, func(c approval.Change) error {
-			for i := range known.fresh {
-				known.fresh[i].ChangeID = c.ID
-			}
-			return tx.AddAcknowledgments(known.fresh)
-		})
+		var err error
+		kept, err = doOnce(tx, x.ring, who, once, "export.acknowledge", ask, func() (KeptFile, error) { return x.keepIDs(tx, who, ask, rows) })
 		return err
 	})
-	return flaws, err
+	flaws, err = withoutFlaws(err)
+	return kept, flaws, err
+}
+
+// keepIDs keeps the ids of a file's lines, or says what is wrong with them.
+func (x *Exports) keepIDs(tx *db.Tx, who Actor, ask AcknowledgeAsk, rows []erp.TableRow) (KeptFile, error) {
+	kept := KeptFile{Lines: len(rows)}
+	known, err := readAcknowledging(tx, ask)
+	if err != nil {
+		return kept, err
+	}
+	var said []acknowledgment
+	var flaws []erp.Flaw
+	for i := range rows {
+		flaws = append(flaws, known.take(&rows[i], tx.Now)...)
+		c := rows[i].Cells
+		said = append(said, acknowledgment{c[0], c[1], c[2]})
+	}
+	if len(flaws) > 0 {
+		return kept, &flawedError{flaws}
+	}
+	digest := sha256.Sum256(ask.File)
+	payload := map[string]any{"system": ask.System, "acknowledgments": said, "file_sha256": hex.EncodeToString(digest[:]), "corrects": ask.Corrects}
+	_, err = x.changes.change(tx, who, proposal{kind: changeAcknowledged, payload: payload, reason: "Ids in " + ask.System}, func(c approval.Change) error {
+		kept.Change = c.ID
+		for i := range known.fresh {
+			known.fresh[i].ChangeID = c.ID
+		}
+		return tx.AddAcknowledgments(known.fresh)
+	})
+	return kept, err
 }
 
 // acknowledging is what lines of ids are held to.
 type acknowledging struct {
 	corrects  bool
 	system    string
+	month     period.Month
 	documents map[string]db.ExportDocumentRow // by every id they go by
 	said      map[string]db.AcknowledgmentRow // by document
 	ids       map[string]string               // the document of each of the system's ids
@@ -128,7 +146,7 @@ type acknowledging struct {
 
 func readAcknowledging(tx *db.Tx, ask AcknowledgeAsk) (*acknowledging, error) {
 	known := &acknowledging{
-		corrects: ask.Corrects, system: ask.System, documents: map[string]db.ExportDocumentRow{}, said: map[string]db.AcknowledgmentRow{}, ids: map[string]string{}, seen: map[string]int{},
+		corrects: ask.Corrects, system: ask.System, month: ask.Month, documents: map[string]db.ExportDocumentRow{}, said: map[string]db.AcknowledgmentRow{}, ids: map[string]string{}, seen: map[string]int{},
 	}
 	documents, err := tx.ExportDocuments(ask.System, maxExportDocuments)
 	if err != nil {
@@ -155,6 +173,8 @@ func (k *acknowledging) take(row *erp.TableRow, now time.Time) []erp.Flaw {
 	switch {
 	case !there:
 		return flawAt(row, 0, "%.90q is no journal that was exported to %s.", external, k.system)
+	case k.month != (period.Month{}) && period.MonthOf(document.PostingPeriod) != k.month:
+		return flawAt(row, 0, "%s is of %s, not of %s.", external, period.MonthOf(document.PostingPeriod), k.month)
 	case document.Draft:
 		return flawAt(row, 0, "%s is a draft: the month was not over, and it is nothing to import.", external)
 	case document.Superseded:

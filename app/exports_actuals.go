@@ -47,68 +47,79 @@ var errActualsNothing = fault.New(fault.KindConflict, "actuals_nothing_exported"
 // ImportActuals keeps what a general ledger says, all of a file or none: where a line is
 // wrong it says so by line and column, and nothing is kept.
 func (x *Exports) ImportActuals(ctx context.Context, who Actor, ask ActualsAsk) ([]erp.Flaw, error) {
+	_, flaws, err := x.importActuals(ctx, who, ask, "")
+	return flaws, err
+}
+
+func (x *Exports) importActuals(ctx context.Context, who Actor, ask ActualsAsk, once string) (kept KeptFile, flaws []erp.Flaw, err error) {
 	if err := x.changes.allowed(who, changeActuals); err != nil {
-		return nil, err
+		return kept, nil, err
 	}
 	debit, err := money.ParseCents(ask.Debit)
 	if err != nil {
-		return nil, fault.Invalid("debit_total", "actuals_total", "The report's debits are an amount such as 1234.50.")
+		return kept, nil, fault.Invalid("debit_total", "actuals_total", "The report's debits are an amount such as 1234.50.")
 	}
 	credit, err := money.ParseCents(ask.Credit)
 	if err != nil {
-		return nil, fault.Invalid("credit_total", "actuals_total", "The report's credits are an amount such as 1234.50.")
+		return kept, nil, fault.Invalid("credit_total", "actuals_total", "The report's credits are an amount such as 1234.50.")
 	}
 	rows, flaws := erp.ReadTable(ActualsHeads(), actualsNeeded, ask.File, maxActuals)
 	if len(flaws) > 0 {
-		return flaws, nil
+		return kept, flaws, nil
 	}
 	err = x.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
 		if err := tx.LockExports(); err != nil {
 			return err
 		}
-		held, err := tx.ExportedEntries(ask.System, ask.Month)
-		if err != nil {
-			return err
-		}
-		if len(held) == 0 {
-			return errActualsNothing
-		}
-		mapping, err := latestMapping(tx, ask.System)
-		if err != nil {
-			return err
-		}
-		read := readActuals(rows, &mapping, ask.Month)
-		flaws = append(flaws, read.flaws...)
-		if flaws = append(flaws, read.totals(debit, credit)...); len(flaws) > 0 {
-			return nil
-		}
-		return x.keepActuals(tx, who, ask, read)
+		var err error
+		kept, err = doOnce(tx, x.ring, who, once, "export.actuals", ask, func() (KeptFile, error) {
+			held, err := tx.ExportedEntries(ask.System, ask.Month)
+			if err != nil {
+				return KeptFile{}, err
+			}
+			if len(held) == 0 {
+				return KeptFile{}, errActualsNothing
+			}
+			mapping, err := latestMapping(tx, ask.System)
+			if err != nil {
+				return KeptFile{}, err
+			}
+			read := readActuals(rows, &mapping, ask.Month)
+			if wrong := slices.Concat(read.flaws, read.totals(debit, credit)); len(wrong) > 0 {
+				return KeptFile{}, &flawedError{wrong}
+			}
+			return x.keepActuals(tx, who, ask, read)
+		})
+		return err
 	})
-	return flaws, err
+	flaws, err = withoutFlaws(err)
+	return kept, flaws, err
 }
 
-func (x *Exports) keepActuals(tx *db.Tx, who Actor, ask ActualsAsk, read *actualsRead) error {
+func (x *Exports) keepActuals(tx *db.Tx, who Actor, ask ActualsAsk, read *actualsRead) (KeptFile, error) {
+	kept := KeptFile{Lines: len(read.lines)}
 	earlier, err := tx.Actuals(ask.System, ask.Month, 1)
 	if err != nil {
-		return err
+		return kept, err
 	}
 	place := 1
 	digest := sha256.Sum256(ask.File)
 	if len(earlier) > 0 {
 		place = earlier[0].Place + 1
 		if slices.Equal(earlier[0].Digest, digest[:]) {
-			return fault.Invalid("file", "actuals_same", "That very file was imported last.")
+			return kept, fault.Invalid("file", "actuals_same", "That very file was imported last.")
 		}
 	}
 	payload := map[string]any{
 		"system": ask.System, "period": ask.Month.String(), "file_sha256": hex.EncodeToString(digest[:]), "lines": len(read.lines), "debit": read.debit.String(), "credit": read.credit.String(),
 	}
 	_, err = x.changes.change(tx, who, proposal{kind: changeActuals, payload: payload, reason: "Actuals of " + ask.Month.String() + " from " + ask.System}, func(c approval.Change) error {
+		kept.Change = c.ID
 		return tx.AddActuals(&db.ActualsRow{
 			System: ask.System, PostingPeriod: ask.Month.Start(), Place: place, Content: ask.File, DebitCents: int64(read.debit), CreditCents: int64(read.credit), ChangeID: c.ID,
 		}, read.lines)
 	})
-	return err
+	return kept, err
 }
 
 // actualsRead is a file as far as it was read.
@@ -257,42 +268,48 @@ func (x *Exports) TieOut(ctx context.Context, who Actor, system string, month pe
 	if err := x.access.Check(who, "export", "read"); err != nil {
 		return out, err
 	}
-	err := x.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
-		if _, err := erp.ByName(system); err != nil {
-			return err
-		}
-		var err error
-		if out.State, err = tx.PeriodState(month); err != nil {
-			return err
-		}
-		postings, err := tx.ExportPostings(system, month)
-		if err != nil {
-			return err
-		}
-		imports, err := tx.Actuals(system, month, maxImports)
-		if err != nil {
-			return err
-		}
-		for i := range imports {
-			r := &imports[i]
-			out.Imports = append(out.Imports, ActualsView{
-				Place: r.Place, Lines: r.Lines, Debit: money.Cents(r.DebitCents), Credit: money.Cents(r.CreditCents), SHA256: hex.EncodeToString(r.Digest), Change: r.ChangeID, RecordedAt: r.RecordedAt.UTC(),
-			})
-		}
-		t := &tying{out: &out, slug: "", documents: map[string]db.ExportDocumentRow{}, said: map[string]string{}}
-		if err := t.read(tx, system, month); err != nil {
-			return err
-		}
-		var lines []db.ActualLineRow
-		if len(imports) > 0 {
-			if lines, err = tx.ActualLines(system, month, imports[0].Place); err != nil {
-				return err
-			}
-		}
-		t.compare(postings, lines)
-		return nil
+	err := x.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) (err error) {
+		out, err = tieOut(tx, system, month)
+		return err
 	})
 	return out, err
+}
+
+func tieOut(tx *db.Tx, system string, month period.Month) (TieOut, error) {
+	out := TieOut{System: system, Month: month}
+	if _, err := erp.ByName(system); err != nil {
+		return out, err
+	}
+	var err error
+	if out.State, err = tx.PeriodState(month); err != nil {
+		return out, err
+	}
+	postings, err := tx.ExportPostings(system, month)
+	if err != nil {
+		return out, err
+	}
+	imports, err := tx.Actuals(system, month, maxImports)
+	if err != nil {
+		return out, err
+	}
+	for i := range imports {
+		r := &imports[i]
+		out.Imports = append(out.Imports, ActualsView{
+			Place: r.Place, Lines: r.Lines, Debit: money.Cents(r.DebitCents), Credit: money.Cents(r.CreditCents), SHA256: hex.EncodeToString(r.Digest), Change: r.ChangeID, RecordedAt: r.RecordedAt.UTC(),
+		})
+	}
+	t := &tying{out: &out, slug: "", documents: map[string]db.ExportDocumentRow{}, said: map[string]string{}}
+	if err := t.read(tx, system, month); err != nil {
+		return out, err
+	}
+	var lines []db.ActualLineRow
+	if len(imports) > 0 {
+		if lines, err = tx.ActualLines(system, month, imports[0].Place); err != nil {
+			return out, err
+		}
+	}
+	t.compare(postings, lines)
+	return out, nil
 }
 
 // tying compares exported with posted figures.

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +24,9 @@ const maxFocusRows = 200_000
 var errFocusRows = fault.New(fault.KindConflict, "focus_rows", fmt.Sprintf("The month has more than %d rows of charges, which is the most that one file holds.", maxFocusRows))
 
 // Focus is the charges of a month as FOCUS 1.2, in CSV or Parquet: those of days that are
-// posted. Billed costs are cents, by largest remainder, and sum to what is posted of them.
+// posted. Billed costs are cents, by largest remainder: of days that a booked invoice bills they
+// sum to it, with its tax, credits, fees and seats as rows of their own; of all others to what
+// is posted of them.
 func (x *Exports) Focus(ctx context.Context, who Actor, month period.Month, parquet bool) (Bundle, error) {
 	if err := x.access.Check(who, "export", "read"); err != nil {
 		return Bundle{}, err
@@ -78,7 +82,11 @@ func (x *Exports) focusOf(tx *db.Tx, who Actor, month period.Month) (*focus.Data
 		return nil, about, err
 	}
 	data := &focus.Dataset{Name: focusName(tenant.Slug, month, final(state))}
-	if err := f.fill(data, rows); err != nil {
+	bills, err := focusBills(tx, month)
+	if err != nil {
+		return nil, about, err
+	}
+	if err := f.fill(data, rows, bills); err != nil {
 		return nil, about, err
 	}
 	about.Tenant = tenant.Slug
@@ -87,6 +95,7 @@ func (x *Exports) focusOf(tx *db.Tx, who Actor, month period.Month) (*focus.Data
 		about.Filters[0].Value = "DRAFT"
 	}
 	about.ControlTotals = []export.Pair{{Name: "posted_total", Value: booked.Owed.String()}}
+	about.ControlTotals = append(about.ControlTotals, billedTotals(bills)...)
 	return data, about, logged(tx, &about)
 }
 
@@ -137,8 +146,9 @@ func (f *focusing) node(row *db.ChargeRow) (focusNode, error) {
 	return n, nil
 }
 
-// fill makes a month's rows, and divides what is billed among them.
-func (f *focusing) fill(data *focus.Dataset, rows []db.ChargeRow) error {
+// fill makes a month's rows, and divides what is billed among them: what an invoice bills is
+// its own, to the cent; all else is what is accrued.
+func (f *focusing) fill(data *focus.Dataset, rows []db.ChargeRow, bills []*focusBill) error {
 	exact := make([]money.Sum, 0, len(rows))
 	data.Rows = make([]focus.Row, 0, len(rows))
 	for i := range rows {
@@ -152,17 +162,55 @@ func (f *focusing) fill(data *focus.Dataset, rows []db.ChargeRow) error {
 		}
 		exact, data.Rows = append(exact, net), append(data.Rows, row)
 	}
-	billed, err := money.WholeCents(exact)
+	if err := f.accrue(data, rows, exact, bills); err != nil {
+		return err
+	}
+	for _, b := range bills {
+		if err := b.bill(f, data, rows, exact); err != nil {
+			return err
+		}
+	}
+	f.total(data, bills)
+	return nil
+}
+
+// accrue divides what is accrued among rows that no invoice bills.
+func (f *focusing) accrue(data *focus.Dataset, rows []db.ChargeRow, exact []money.Sum, bills []*focusBill) error {
+	var open []money.Sum
+	var places []int
+	for i := range rows {
+		if !slices.ContainsFunc(bills, func(b *focusBill) bool { return b.covers(&rows[i]) }) {
+			open, places = append(open, exact[i]), append(places, i)
+		}
+	}
+	billed, err := money.WholeCents(open)
 	if err != nil {
 		return err
 	}
-	var total money.Cents
-	for i := range billed {
-		data.Rows[i].BilledCost = focus.Scaled(int64(billed[i]), 2)
-		total += billed[i]
+	for n, i := range places {
+		data.Rows[i].BilledCost = focus.Scaled(int64(billed[n]), 2)
 	}
-	data.Invoices = []focus.Invoice{{Total: focus.Scaled(int64(total), 2)}}
 	return nil
+}
+
+// total says what is payable on each invoice that rows name, and what rows without one sum to.
+func (f *focusing) total(data *focus.Dataset, bills []*focusBill) {
+	payable := map[string]money.Cents{}
+	for _, b := range bills {
+		payable[b.row.Number] += b.total
+	}
+	named := map[string]focus.Decimal{}
+	for i := range data.Rows {
+		r := &data.Rows[i]
+		named[r.InvoiceID] = named[r.InvoiceID].Plus(r.BilledCost)
+	}
+	for _, number := range slices.Sorted(maps.Keys(named)) {
+		total := named[number]
+		if number != "" {
+			total = focus.Scaled(int64(payable[number]), 2)
+		}
+		data.Invoices = append(data.Invoices, focus.Invoice{ID: number, Total: total})
+	}
 }
 
 // The decimals of a million tokens, of a price of a million in pico-dollars, and of a part

@@ -89,3 +89,83 @@ func TestFocusIsTheMonthToTheCent(t *testing.T) {
 	_, err = h.exports.Focus(t.Context(), h.person(t, h.two, app.RoleFinanceAdmin, "other"), novemberBooks(), false)
 	require.Equal(t, "export_empty", fault.From(err).Code)
 }
+
+// focusSums re-reads a month's file: what is billed by invoice, and what else has to hold.
+func (h *house) focusSums(t *testing.T, who app.Actor, month period.Month) (billed map[string]string, categories map[string]int) {
+	t.Helper()
+	b, err := h.exports.Focus(t.Context(), who, month, false)
+	require.NoError(t, err)
+	again, err := h.exports.Focus(t.Context(), who, month, false)
+	require.NoError(t, err)
+	require.Equal(t, b.Content, again.Content, "byte for byte")
+	rows, err := csv.NewReader(strings.NewReader(string(b.Content))).ReadAll()
+	require.NoError(t, err)
+	at := func(row []string, name string) string { return row[slices.Index(rows[0], name)] }
+	sums := map[string]*big.Rat{}
+	categories = map[string]int{}
+	for _, row := range rows[1:] {
+		number := at(row, "InvoiceId")
+		if sums[number] == nil {
+			sums[number] = new(big.Rat)
+		}
+		sums[number].Add(sums[number], rational(t, at(row, "BilledCost")))
+		categories[at(row, "ChargeCategory")]++
+		if price := at(row, "ListUnitPrice"); price != "" {
+			product := new(big.Rat).Mul(rational(t, price), rational(t, at(row, "PricingQuantity")))
+			require.Zero(t, product.Cmp(rational(t, at(row, "ListCost"))))
+		}
+		if at(row, "ChargeCategory") == "Tax" {
+			require.Empty(t, at(row, "ListUnitPrice")+at(row, "SkuId"))
+		}
+	}
+	billed = map[string]string{}
+	for number, sum := range sums {
+		billed[number] = sum.FloatString(2)
+	}
+	return billed, categories
+}
+
+// TestFocusTiesToTheInvoice: rows of an invoice sum to it, by category; what is charged after
+// it was booked is on no invoice, and is what the books owe beside it.
+func TestFocusTiesToTheInvoice(t *testing.T) {
+	t.Parallel()
+	h, fin, cfo := closeOf(t)
+	books := period.MonthOf(october(1))
+	billed1, _ := h.focusSums(t, fin, books)
+	require.Equal(t, map[string]string{"": "0.90"}, billed1, "nothing is booked yet")
+	inv := h.enter(t, fin, billed("INV-1", [4]string{"usage", "Claude API", "5.93", ""}, [4]string{"discount", "contract", "-0.03", ""}, [4]string{"tax", "sales tax", "0.47", ""},
+		[4]string{"credit", "goodwill", "-0.31", ""}, [4]string{"seats", "20 seats", "600.07", "CC-3"}, [4]string{"commitment", "prepaid", "11.11", ""}, [4]string{"fee", "code execution", "0.13", ""}))
+	_, err := h.approveChange(t, cfo, h.propose(t, fin, app.AskAllocation(inv.ID, "as split")))
+	require.NoError(t, err)
+	sums, categories := h.focusSums(t, fin, books)
+	require.Equal(t, map[string]string{"INV-1": inv.Total.String()}, sums)
+	for _, category := range []string{"Usage", "Tax", "Credit", "Purchase", "Adjustment"} {
+		require.Positive(t, categories[category], category)
+	}
+
+	h.flush(t, h.one, h.one.event(time.Date(2026, 10, 2, 10, 0, 0, 0, time.UTC), "CC-2", costs(25_000)))
+	require.Equal(t, 1, h.accrue(t, h.one))
+	sums, _ = h.focusSums(t, fin, books)
+	require.Equal(t, inv.Total.String(), sums["INV-1"])
+	require.Equal(t, "0.10", sums[""])
+}
+
+// TestAnInvoiceAcrossMonthsIsTheSumOfTheirFiles.
+func TestAnInvoiceAcrossMonthsIsTheSumOfTheirFiles(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	h.flush(t, h.one, h.one.event(october(2), "CC-1", costs(100_000)), h.one.event(october(20), "CC-1", costs(100_000)), h.one.event(october(21), "CC-3", costs(33_333)),
+		h.one.event(november(2), "CC-1", costs(70_001)), h.one.event(november(3), "P-1", costs(50_000)))
+	h.accrue(t, h.one)
+	inv := h.enter(t, fin, billedFor("INV-7", "2026-10-15", "2026-11-08", [4]string{"usage", "Claude API", "1.03", ""}, [4]string{"tax", "sales tax", "0.11", ""}))
+	_, err := h.approveChange(t, cfo, h.propose(t, fin, app.AskAllocation(inv.ID, "as split")))
+	require.NoError(t, err)
+	first, _ := h.focusSums(t, fin, period.MonthOf(october(1)))
+	second, _ := h.focusSums(t, fin, novemberBooks())
+	require.Equal(t, "0.40", first[""], "before its cycle")
+	whole := new(big.Rat).Add(rational(t, first["INV-7"]), rational(t, second["INV-7"]))
+	require.Equal(t, inv.Total.String(), whole.FloatString(2))
+	require.NotEqual(t, "0.00", first["INV-7"])
+	require.NotEqual(t, "0.00", second["INV-7"])
+}

@@ -99,7 +99,12 @@ func allocate(tx *db.Tx, of id.Invoice) (*allocating, error) {
 	if err := a.charged(tx, tree, &in, &figures); err != nil {
 		return nil, err
 	}
-	a.match = invoice.Compare(&a.invoice, &figures)
+	if found, err := a.kept(tx); err != nil {
+		return nil, err
+	} else if !found {
+		a.match = invoice.Compare(&a.invoice, &figures)
+	}
+	a.match.Cover(a.parts)
 	if row.AllocationID != nil {
 		return a, a.booked(tx, *row.AllocationID)
 	}
@@ -169,6 +174,11 @@ func (a *allocating) charged(tx *db.Tx, tree *hierarchy.Tree, in *allocation.Inp
 	days, err := tx.ChargedDays(a.invoice.From, a.invoice.To)
 	if err != nil {
 		return err
+	}
+	if a.row.AllocationID == nil {
+		if f.Days, err = cycleDays(tx, a.invoice.From, a.invoice.To, days); err != nil {
+			return err
+		}
 	}
 	a.parts, err = invoice.Bridge(&a.invoice, func(from, to time.Time) money.Sum {
 		var sum money.Sum
@@ -350,7 +360,13 @@ func (v *Invoices) applyAllocation(tx *db.Tx, c approval.Change) error {
 	if hexDigest(canonical) != doc.Run {
 		return errOvertaken("allocation_moved", "Charges or rules have moved since this was proposed: the invoice is split in another way now. Propose it again.")
 	}
-	fresh := db.FreshAllocation{ID: id.NewAllocation(tx.Now), Invoice: a.row.InvoiceID, Run: &a.run, Ledger: a.match.Ledger, Canonical: canonical, Change: c.ID, Record: id.NewRecord(tx.Now)}
+	match, err := a.matchDocument()
+	if err != nil {
+		return err
+	}
+	fresh := db.FreshAllocation{
+		ID: id.NewAllocation(tx.Now), Invoice: a.row.InvoiceID, Run: &a.run, Ledger: a.match.Ledger, Canonical: canonical, Match: match, Change: c.ID, Record: id.NewRecord(tx.Now),
+	}
 	if len(a.lines) > 0 {
 		if fresh.Entry, err = a.book(tx, c.ID); err != nil {
 			return err
@@ -358,7 +374,7 @@ func (v *Invoices) applyAllocation(tx *db.Tx, c approval.Change) error {
 	}
 	detail := map[string]any{
 		"invoice": a.row.InvoiceID.String(), "number": a.invoice.Number, "total_cents": int64(a.invoice.Total), "unexplained_cents": int64(a.run.Residual), "ledger_pico": a.match.Ledger.Digits(),
-		"shares": len(a.run.Shares), "digest": doc.Run, "change": c.ID.String(), "entry": fresh.Entry.String(),
+		"shares": len(a.run.Shares), "digest": doc.Run, "match_digest": hexDigest(match), "change": c.ID.String(), "entry": fresh.Entry.String(),
 	}
 	if err := tx.AppendAudit(auditlog.Record{ID: fresh.Record, Action: "invoice.allocated", Actor: string(ActorSystem), Subject: a.row.InvoiceID.String(), Detail: detail}); err != nil {
 		return err

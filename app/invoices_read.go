@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -223,13 +222,7 @@ func (s *InvoiceShown) refused(tx *db.Tx, a *allocating) error {
 		s.Refused = fault.From(err)
 	}
 	var err error
-	var failed error
-	s.Posting, err = period.Posting(a.month(tx.Now), func(m period.Month) period.State {
-		state, err := tx.PeriodState(m)
-		failed = errors.Join(failed, err)
-		return state
-	})
-	if err := errors.Join(failed, err); err != nil {
+	if s.Posting, err = posted(tx, a.month(tx.Now)); err != nil {
 		return err
 	}
 	waiting, err := tx.Waiting([]string{changeAllocation}, maxWaitingAllocations)

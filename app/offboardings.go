@@ -43,6 +43,11 @@ func notGone(tx *db.Tx, kind string) error {
 	if err := tx.Changing(); err != nil { // what commits after the end would be ended by nobody
 		return err
 	}
+	return notLetGo(tx)
+}
+
+// notLetGo refuses a company that was offboarded.
+func notLetGo(tx *db.Tx) error {
 	_, gone, err := tx.Offboarding()
 	if err == nil && gone {
 		err = ErrTenantOffboarded

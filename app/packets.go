@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,12 +41,13 @@ type Packets struct {
 	log       *Log
 	ring      *secret.Keyring
 	rules     PacketRules
+	addresses *secret.Hasher // of recipients
 	counts    packetCounts
 }
 
 // NewPackets makes the area, and governs the kinds of changes about recipients.
 func NewPackets(d *db.DB, access *Access, changes *Changes, approvals *Approvals, members *Members, log *Log, ring *secret.Keyring, rules PacketRules) *Packets {
-	p := &Packets{db: d, access: access, changes: changes, approvals: approvals, members: members, log: log, ring: ring, rules: rules}
+	p := &Packets{db: d, access: access, changes: changes, approvals: approvals, members: members, log: log, ring: ring, rules: rules, addresses: ring.Hasher(purposeRecipientAddress)}
 	p.governRecipients()
 	return p
 }
@@ -147,13 +149,19 @@ func (p *Packets) build(ctx context.Context, tenant id.Tenant, by builder, month
 // revision says the same.
 func (p *Packets) attempt(ctx context.Context, tenant id.Tenant, by builder, month period.Month, scope *id.Node) (made id.Packet, fresh bool, err error) {
 	var figures *packet.Figures
-	var last db.PacketRow
-	var found bool
+	var last, corrected db.PacketRow
+	var found, corrects bool
 	if err := p.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		if figures, err = p.figures(tx, by, month, scope); err != nil {
 			return err
 		}
-		last, found, err = tx.LastPacket(month, scope)
+		if last, found, err = tx.LastPacket(month, scope); err != nil {
+			return err
+		}
+		corrected, corrects, err = p.correcting(tx, figures, scope)
 		return err
 	}); err != nil {
 		return made, false, err
@@ -166,8 +174,13 @@ func (p *Packets) attempt(ctx context.Context, tenant id.Tenant, by builder, mon
 		return last.PacketID, false, nil
 	}
 	figures.Revision = last.Revision + 1
+	since := &last
+	if corrects {
+		figures.Corrects = &packet.Corrected{Revision: corrected.Revision, Packet: corrected.PacketID.String(), Manifest: hex.EncodeToString(corrected.ManifestDigest)}
+		since = &corrected
+	}
 	if found {
-		if figures.Changes, err = changesSince(figures, &last); err != nil {
+		if figures.Changes, err = changesSince(figures, since); err != nil {
 			return made, false, err
 		}
 	}
@@ -230,7 +243,13 @@ func (p *Packets) keep(ctx context.Context, tenant id.Tenant, by builder, built 
 		files := make([]db.PacketFileRow, 0, len(built.Files))
 		for _, f := range built.Files {
 			sum := sha256.Sum256(f.Content)
-			files = append(files, db.PacketFileRow{Name: f.Name, Content: f.Content, ContentDigest: sum[:]})
+			file := db.PacketFileRow{Name: f.Name, Content: f.Content, ContentDigest: sum[:]}
+			if f.Kept != "" {
+				if err := keptIn(&file, f.Kept); err != nil {
+					return err
+				}
+			}
+			files = append(files, file)
 		}
 		return tx.AddPacket(row, files)
 	})
@@ -319,7 +338,11 @@ func archiveOf(tx *db.Tx, row *db.PacketRow, s *db.PacketSealRow) ([]byte, error
 	if err := json.Unmarshal(s.Keys, &seal.Keys); err != nil {
 		return nil, fmt.Errorf("read keys of a packet: %w", err)
 	}
-	return packet.Archive(row.RecordedAt, row.Manifest, files, seal)
+	archive, err := packet.Archive(row.RecordedAt, row.Manifest, files, seal)
+	if digest := sha256.Sum256(archive); err != nil || len(s.ArchiveDigest) == 0 || bytes.Equal(digest[:], s.ArchiveDigest) {
+		return archive, err
+	}
+	return packet.ArchiveCompressed(row.RecordedAt, row.Manifest, files, seal) // it was sealed before archives were stored
 }
 
 // Ask asks for a packet to be built now, as a job; what came of it is told by Asked.
@@ -333,6 +356,9 @@ func (p *Packets) Ask(ctx context.Context, who Actor, month period.Month, scope 
 	}
 	var ask id.Record
 	err = p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		if month.Start().After(tx.Now) {
 			return fault.Invalid("period", "period_future", "%s has not begun: there is nothing to tell of it.", month)
 		}

@@ -40,6 +40,7 @@ type PacketDispatch struct {
 	host                string
 	size                int64 // of the log, at the head that seals the packet
 	checkpoint          []byte
+	head                bool // what is sent holds the head: the whole archive does
 }
 
 // PacketLetter is what a mail with a packet says, in facts; how they are worded is not
@@ -52,11 +53,20 @@ type PacketLetter struct {
 	State      packet.State
 	Scope      string // a node's code; empty: the whole company
 	Facts      []PacketFact
-	Changes    []packet.Change // since the revision before
-	URL        string          // leads to the packet's page, after signing in
-	Expires    time.Time       // when the link leads there no more
+	Changes    []packet.Change   // since the revision before, or the one it corrects
+	Corrects   *packet.Corrected // nil: it takes no final revision's place
+	URL        string            // leads to the packet's page, after signing in
+	Expires    time.Time         // when the link leads there no more
 	Attached   []packet.File
 	LeftOut    string // why nothing is attached; empty: all that should be is
+}
+
+// Since is the revision that changes are told against.
+func (l *PacketLetter) Since() int {
+	if l.Corrects != nil {
+		return l.Corrects.Revision
+	}
+	return l.Revision - 1
 }
 
 // PacketFact is one line of a summary.
@@ -106,6 +116,9 @@ func (p *Packets) Send(ctx context.Context, who Actor, made id.Packet, recipient
 		return false, ErrNoPerson
 	}
 	err = p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		row, err := p.readable(tx, who, made)
 		if err != nil {
 			return err
@@ -212,7 +225,8 @@ func (p *Packets) step(tx *db.Tx, a *PacketDispatch, state notice.State, answer 
 }
 
 // Finish stores how an attempt ended; again says that another one is due. A packet that
-// somebody else's server took is a record, and a witness of the head that seals it.
+// somebody else's server took is a record; where it was the whole archive, they hold the head
+// that seals it, and are a witness of it.
 func (p *Packets) Finish(ctx context.Context, a *PacketDispatch, out notice.Outcome) (again bool, err error) {
 	state := out.State(a.tries)
 	err = p.db.InTenant(ctx, a.Tenant, func(tx *db.Tx) error {
@@ -223,6 +237,9 @@ func (p *Packets) Finish(ctx context.Context, a *PacketDispatch, out notice.Outc
 		detail := map[string]any{"packet": a.packet.String(), "kind": a.kind, "round": a.round, "log_size": a.size}
 		if err := tx.AppendAudit(auditlog.Record{Action: "packet.delivered", Actor: string(ActorSystem), Subject: a.Delivery.String(), Detail: detail}); err != nil {
 			return err
+		}
+		if !a.head {
+			return nil
 		}
 		return tx.AddWitness(db.WitnessRow{
 			Witness: "packets by " + a.kind, Kind: string(witness.Packet), Size: a.size, Seen: true, Receipt: a.checkpoint, Object: a.packet.String() + " " + packet.FileCheckpoint + ", " + a.Delivery.String(),
@@ -265,12 +282,22 @@ func (p *Packets) Counts() []PacketCount {
 // write fills in what an attempt sends; why says why there is nobody any more who should
 // have it.
 func (p *Packets) write(tx *db.Tx, d *db.PacketDeliveryRow, a *PacketDispatch) (why string, err error) {
+	if _, gone, err := tx.Offboarding(); err != nil || gone {
+		return "The company was offboarded.", err
+	}
 	r, err := recipientOf(tx, d.RecipientID)
 	if errors.Is(err, errRecipientAbsent) {
 		return "The recipient has ended.", nil
 	}
 	if err != nil {
 		return "", err
+	}
+	decided, err := tx.Change(r.ChangeID)
+	if err != nil {
+		return "", err
+	}
+	if same, err := p.asDecided(&r, decided.Payload); err != nil || !same {
+		return "The address that is kept is not the one that was decided on.", err
 	}
 	row, err := tx.Packet(d.PacketID)
 	if err != nil {
@@ -391,7 +418,7 @@ func (p *Packets) letter(tx *db.Tx, row *db.PacketRow, r *db.RecipientRow, a *Pa
 	case len(content.Content) > maxAttached:
 		l.LeftOut = "It is too large for a mail."
 	default:
-		l.Attached = []packet.File{content}
+		l.Attached, a.head = []packet.File{content}, r.Carries == CarriesArchive
 	}
 	a.Mail = l
 	return "", nil
@@ -412,7 +439,7 @@ func (l *PacketLetter) tell(row *db.PacketRow) error {
 	if err := json.Unmarshal(row.Manifest, &m); err != nil {
 		return fmt.Errorf("read packet %s: %w", row.PacketID, err)
 	}
-	l.Changes = m.Changes
+	l.Changes, l.Corrects = m.Changes, m.Corrects
 	add := func(name string, c money.Cents) { l.Facts = append(l.Facts, PacketFact{name, c.String() + " USD"}) }
 	add("Actual", s.Total.Display())
 	if s.Plan != nil {
@@ -436,19 +463,24 @@ type packetTelling struct {
 }
 
 type packetFacts struct {
-	Tenant   string       `json:"tenant"`
-	Packet   id.Packet    `json:"packet"`
-	Period   string       `json:"period"`
-	Revision int          `json:"revision"`
-	State    string       `json:"state"`
-	Scope    string       `json:"scope"`
-	Actual   string       `json:"actual_usd"`
-	Manifest string       `json:"manifest_sha256"`
-	Archive  string       `json:"archive_sha256"`
-	Bytes    int64        `json:"archive_bytes"`
-	Files    []packetFile `json:"files"`
-	Size     int64        `json:"log_size"`
-	URL      string       `json:"url"`
+	Tenant   string    `json:"tenant"`
+	Packet   id.Packet `json:"packet"`
+	Period   string    `json:"period"`
+	Revision int       `json:"revision"`
+	State    string    `json:"state"`
+	// Corrected says that it takes the place of the final revision in Corrects, and Changes what
+	// is otherwise than there.
+	Corrected bool              `json:"corrected"`
+	Corrects  *packet.Corrected `json:"corrects"`
+	Changes   []packet.Change   `json:"changes"`
+	Scope     string            `json:"scope"`
+	Actual    string            `json:"actual_usd"`
+	Manifest  string            `json:"manifest_sha256"`
+	Archive   string            `json:"archive_sha256"`
+	Bytes     int64             `json:"archive_bytes"`
+	Files     []packetFile      `json:"files"`
+	Size      int64             `json:"log_size"`
+	URL       string            `json:"url"`
 }
 
 type packetFile struct {
@@ -466,9 +498,13 @@ func (p *Packets) post(tx *db.Tx, row *db.PacketRow, s *db.PacketSealRow, r *db.
 	if err := json.Unmarshal(row.Snapshot, &snapshot); err != nil {
 		return fmt.Errorf("read packet %s: %w", row.PacketID, err)
 	}
+	var m packet.Manifest
+	if err := json.Unmarshal(row.Manifest, &m); err != nil {
+		return fmt.Errorf("read packet %s: %w", row.PacketID, err)
+	}
 	told := packetTelling{Type: "packet." + lower(row.State), Timestamp: a.Delivery.Time(), Data: packetFacts{
 		Tenant: tenant.Slug, Packet: row.PacketID, Period: period.MonthOf(row.Month).String(), Revision: row.Revision, State: row.State, Scope: row.ScopeCode, Actual: snapshot.Total.Display().String(),
-		Manifest: hex.EncodeToString(row.ManifestDigest), Archive: hex.EncodeToString(s.ArchiveDigest), Bytes: s.ArchiveBytes, Size: s.Size, URL: p.link(tenant.Slug, row.PacketID, a.Delivery),
+		Corrected: m.Corrected, Corrects: m.Corrects, Changes: m.Changes, Manifest: hex.EncodeToString(row.ManifestDigest), Archive: hex.EncodeToString(s.ArchiveDigest), Bytes: s.ArchiveBytes, Size: s.Size, URL: p.link(tenant.Slug, row.PacketID, a.Delivery),
 	}}
 	files, err := tx.PacketFiles(row.PacketID)
 	if err != nil {
@@ -514,6 +550,7 @@ func (p *Packets) object(row *db.PacketRow, r *db.RecipientRow, a *PacketDispatc
 	if at != "" {
 		at += "/"
 	}
+	a.head = r.Carries == CarriesArchive
 	a.Object = &PacketObject{
 		Endpoint: store.Endpoint, Region: store.Region, Bucket: store.Bucket, Key: at + period.MonthOf(row.Month).String() + "/" + content.Name, AccessKey: store.AccessKey, SecretKey: secret.NewText(string(key)),
 		LockDays: store.LockDays, Type: kind, Content: content.Content, SHA256: sha256.Sum256(content.Content),
@@ -530,6 +567,9 @@ func (p *Packets) Resend(ctx context.Context, who Actor, delivery id.Delivery) e
 		return ErrNoPerson
 	}
 	return p.db.InTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		if err := notLetGo(tx); err != nil {
+			return err
+		}
 		row, err := packetDelivery(tx, delivery)
 		if err != nil {
 			return err

@@ -41,7 +41,7 @@ func (p *Packets) figures(tx *db.Tx, by builder, month period.Month, scope *id.N
 	if scope != nil {
 		g.scope = []id.Node{*scope}
 	}
-	for _, step := range []func() error{g.company, g.hierarchy, g.charges, g.classes, g.days, g.movement, g.books, g.decisions, g.position} {
+	for _, step := range []func() error{g.company, g.hierarchy, g.charges, g.classes, g.days, g.movement, g.books, g.invoices, g.reconciled, g.checklist, g.elsewhere, g.commentaries, g.disputes, g.decisions, g.files, g.position} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -59,10 +59,10 @@ func (g *gathering) company() error {
 	if f.BooksState, err = g.tx.PeriodState(g.month); err != nil {
 		return err
 	}
-	if at, locked, err := g.tx.LockedAt(g.month); err != nil {
+	if at, locked, err := lockedSince(g.tx, g.month); err != nil {
 		return err
 	} else if locked {
-		g.asOf = at.UTC()
+		g.asOf = at
 	}
 	return nil
 }

@@ -35,8 +35,20 @@ type PacketView struct {
 	Bytes    int64  // of the archive
 	LogSize  int64  // at the head that seals it
 	Changes  []packet.Change
-	Controls []export.Pair
-	Files    []export.Manifest
+	Corrects *packet.Corrected // nil: it takes no final revision's place
+	// SupersededBy is the latest revision of the same month and scope; 0: this is it.
+	SupersededBy int
+	Controls     []export.Pair
+	Files        []export.Manifest
+	LeftOut      []packet.LeftOut
+}
+
+// Since is the revision that changes are told against.
+func (v *PacketView) Since() int {
+	if v.Corrects != nil {
+		return v.Corrects.Revision
+	}
+	return v.Revision - 1
 }
 
 // Sealed tells whether the log covers it, so that it can be downloaded and sent.
@@ -168,8 +180,12 @@ func (p *Packets) views(tx *db.Tx, rows []db.PacketRow) ([]PacketView, error) {
 		}
 		list = append(list, PacketView{
 			ID: r.PacketID, Month: period.MonthOf(r.Month), Scope: r.ScopeCode, Revision: r.Revision, State: packet.State(r.State), At: r.RecordedAt.UTC(), By: hands[r.Actor], Record: r.RecordID,
-			Manifest: hex.EncodeToString(r.ManifestDigest), Archive: hex.EncodeToString(r.ArchiveDigest), Bytes: r.ArchiveBytes, LogSize: r.Size, Changes: m.Changes, Controls: m.Controls, Files: m.Contents,
+			Manifest: hex.EncodeToString(r.ManifestDigest), Archive: hex.EncodeToString(r.ArchiveDigest), Bytes: r.ArchiveBytes, LogSize: r.Size, Changes: m.Changes, Corrects: m.Corrects, Controls: m.Controls, Files: m.Contents,
+			LeftOut: m.LeftOut,
 		})
+		if r.Latest > r.Revision {
+			list[i].SupersededBy = r.Latest
+		}
 	}
 	return list, nil
 }

@@ -62,12 +62,14 @@ type StoreAddr struct {
 	LockDays  int    `json:"lock_days,omitempty"` // in compliance mode, which nobody can shorten; 0: no lock
 }
 
-// recipientPayload is what a record of the log says of a recipient: never a whole address.
+// recipientPayload is what a record of the log says of a recipient: never a whole address, but a
+// keyed digest of it, which who decides decides about.
 type recipientPayload struct {
 	Recipient id.Recipient `json:"recipient"`
 	Kind      string       `json:"kind"`
 	Label     string       `json:"label"`
 	Host      string       `json:"host,omitempty"`
+	Address   string       `json:"address_hmac_sha256,omitempty"`
 	Member    string       `json:"member,omitempty"`
 	Scope     string       `json:"scope,omitempty"`
 	Carries   string       `json:"carries"`
@@ -84,20 +86,32 @@ const (
 )
 
 const (
-	maxRecipients     = 50  // live ones of a company
-	maxRecipientsList = 500 // those that ended among them
-	maxRecipientLabel = 80
-	maxDraftDay       = 28
-	maxLockDays       = 36_600
-	maxStoreText      = 200
+	maxRecipients        = 50  // live ones of a company
+	maxRecipientsWaiting = 50  // proposals that nobody has decided about
+	maxRecipientsList    = 500 // on the page: the live ones, and the newest of the others
+	maxRecipientLabel    = 80
+	maxDraftDay          = 28
+	maxLockDays          = 36_600
+	maxStoreText         = 200
 )
 
 var errRecipientsMany = fault.New(fault.KindConflict, "recipients_many", "There are fifty recipients already. End one first.")
 
+var errRecipientsWaiting = fault.New(fault.KindConflict, "recipients_waiting", "Fifty proposals of recipients wait for a decision already. Have some decided, or withdraw one.")
+
+// roomForRecipient refuses another recipient where there are as many as a company may have.
+func roomForRecipient(tx *db.Tx) error {
+	rows, err := tx.LiveRecipients(maxRecipients)
+	if err == nil && len(rows) >= maxRecipients {
+		err = errRecipientsMany
+	}
+	return err
+}
+
 // governRecipients registers the kinds of changes about who is sent packets. A second
 // person decides: it says who outside hears what everything cost.
 func (p *Packets) governRecipients() {
-	g := governed{checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockRecipients, draft: p.draftRecipient, apply: func(*db.Tx, approval.Change) error { return nil }, impact: recipientImpact}
+	g := governed{checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockRecipients, draft: p.draftRecipient, apply: p.applyRecipient, impact: recipientImpact, sealed: p.recipientSealed}
 	p.changes.govern(changeRecipient, g)
 	g.draft, g.apply, g.impact = p.draftRecipientEnd, p.applyRecipientEnd, recipientEndImpact
 	p.changes.govern(changeRecipientEnd, g)
@@ -113,12 +127,15 @@ func (p *Packets) draftRecipient(tx *db.Tx, _ Actor, payload []byte, _ time.Time
 	if err := want.check(); err != nil {
 		return draft{}, err
 	}
-	rows, err := tx.Recipients(maxRecipientsList)
+	if err := roomForRecipient(tx); err != nil {
+		return draft{}, err
+	}
+	waiting, err := tx.Waiting([]string{changeRecipient}, maxRecipientsWaiting)
 	if err != nil {
 		return draft{}, err
 	}
-	if live := slices.DeleteFunc(rows, func(r db.RecipientRow) bool { return !r.Live }); len(live) >= maxRecipients {
-		return draft{}, errRecipientsMany
+	if len(waiting) >= maxRecipientsWaiting {
+		return draft{}, errRecipientsWaiting
 	}
 	row := db.RecipientRow{
 		RecipientID: id.NewRecipient(tx.Now), Kind: want.Kind, Label: want.Label, ScopeCode: want.Scope, Carries: want.Carries, DraftHour: want.DraftHour, Final: want.Final,
@@ -132,8 +149,12 @@ func (p *Packets) draftRecipient(tx *db.Tx, _ Actor, payload []byte, _ time.Time
 	if err := p.address(tx, &want, &row); err != nil {
 		return draft{}, err
 	}
+	address, err := p.addressDigest(&row)
+	if err != nil {
+		return draft{}, err
+	}
 	said := recipientPayload{
-		Recipient: row.RecipientID, Kind: want.Kind, Label: want.Label, Host: row.Host, Member: want.Member, Scope: want.Scope, Carries: want.Carries, DraftDay: want.DraftDay, DraftHour: want.DraftHour, Final: want.Final,
+		Recipient: row.RecipientID, Kind: want.Kind, Label: want.Label, Host: row.Host, Address: address, Member: want.Member, Scope: want.Scope, Carries: want.Carries, DraftDay: want.DraftDay, DraftHour: want.DraftHour, Final: want.Final,
 	}
 	if want.Store != nil {
 		said.LockDays = want.Store.LockDays
@@ -381,16 +402,11 @@ var errRecipientAbsent = fault.New(fault.KindNotFound, "recipient_absent", "Ther
 
 // recipientOf finds a live recipient.
 func recipientOf(tx *db.Tx, recipient id.Recipient) (db.RecipientRow, error) {
-	rows, err := tx.Recipients(maxRecipientsList)
-	if err != nil {
-		return db.RecipientRow{}, err
+	row, found, err := tx.Recipient(recipient)
+	if err == nil && (!found || !row.Live) {
+		err = errRecipientAbsent
 	}
-	for i := range rows {
-		if rows[i].RecipientID == recipient && rows[i].Live {
-			return rows[i], nil
-		}
-	}
-	return db.RecipientRow{}, errRecipientAbsent
+	return row, err
 }
 
 // MadeRecipient is a recipient as its maker sees it, once.
@@ -423,7 +439,8 @@ type RecipientView struct {
 	Kind     string
 	Label    string
 	Host     string
-	Person   Hand // of a person
+	Sealed   []SealedFact // where they are; nothing of a person
+	Person   Hand         // of a person
 	Scope    string
 	Carries  string
 	Words    string // what they are sent, and when
@@ -437,7 +454,8 @@ type RecipientView struct {
 	LastSent time.Time // zero: nothing was
 }
 
-// Recipients lists who is sent packets, the newest first.
+// Recipients lists who is sent packets, and behind them who was or would be; the newest of each
+// first.
 func (p *Packets) Recipients(ctx context.Context, who Actor) ([]RecipientView, error) {
 	if err := p.access.Check(who, "recipient", "read"); err != nil {
 		return nil, err
@@ -460,7 +478,9 @@ func (p *Packets) Recipients(ctx context.Context, who Actor) ([]RecipientView, e
 			return err
 		}
 		for i := range rows {
-			list = append(list, recipientView(&rows[i], hands))
+			one := recipientView(&rows[i], hands)
+			one.Sealed = p.addressFacts(&rows[i])
+			list = append(list, one)
 		}
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tollbook/app/id"
+	"tollbook/app/job"
 	"tollbook/app/period"
 	"tollbook/db"
 )
@@ -18,6 +19,19 @@ type wanted struct {
 	recipient db.RecipientRow
 	month     period.Month
 	final     bool
+}
+
+// packetsDue asks for what recipients are due to be looked for; of a company that was let go,
+// nobody is sent anything any more.
+func packetsDue(tx *db.Tx) ([]db.Job, error) {
+	if _, gone, err := tx.Offboarding(); err != nil || gone {
+		return nil, err
+	}
+	rows, err := tx.LiveRecipients(1)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return []db.Job{job.SchedulePackets{Tenant: tx.Tenant.String()}}, nil
 }
 
 // Schedule builds and queues what recipients are due: drafts by their day and hour in the
@@ -73,7 +87,10 @@ func (p *Packets) send(ctx context.Context, tenant id.Tenant, w *wanted) (bool, 
 
 // wanted lists what is due and not queued.
 func (p *Packets) wanted(tx *db.Tx) ([]wanted, error) {
-	rows, err := tx.Recipients(maxRecipientsList)
+	if _, gone, err := tx.Offboarding(); err != nil || gone {
+		return nil, err
+	}
+	rows, err := tx.LiveRecipients(maxRecipients)
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +102,6 @@ func (p *Packets) wanted(tx *db.Tx) ([]wanted, error) {
 	var list []wanted
 	for i := range rows {
 		r := &rows[i]
-		if !r.Live || r.LiveAt == nil {
-			continue
-		}
 		draft, err := draftDue(tx, r, zone)
 		if err != nil {
 			return nil, err
@@ -136,7 +150,7 @@ func finalsDue(tx *db.Tx, r *db.RecipientRow) ([]wanted, error) {
 	var list []wanted
 	month := period.MonthOf(tx.Now)
 	for range finalMonths + 1 {
-		locked, found, err := tx.LockedAt(month)
+		locked, found, err := lockedSince(tx, month)
 		if err != nil {
 			return nil, err
 		}

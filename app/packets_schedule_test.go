@@ -1,14 +1,19 @@
 package app_test
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/approval"
+	"tollbook/app/closing"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/notice"
+	"tollbook/app/period"
 )
 
 // recipient proposes one as finance and decides about it as the controller.
@@ -60,6 +65,199 @@ func TestDraftsGoAtTheirHourAndFinalsAtClose(t *testing.T) {
 	h.closed(t, h.one)
 	require.Equal(t, want+", part 2026-11 FINAL3CC-3", h.scheduled(t, h.one))
 	require.Empty(t, h.scheduled(t, h.two), "the other company hears nothing")
+}
+
+// TestOneProposerDoesNotSilenceRecipients proposes more than may wait, and has many in the list that were
+// never approved: who was approved is sent the packet, and is on the page.
+func TestOneProposerDoesNotSilenceRecipients(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	want := app.RecipientAsk{Kind: app.RecipientMail, Label: "CFO", Address: "c@one.test", Carries: app.CarriesArchive, Final: true}
+	o.recipient(t, o.fin, o.cfo, want)
+	want.Label = "x"
+	var made app.MadeRecipient
+	for range 50 {
+		var err error
+		made, err = o.packets.AddRecipient(t.Context(), o.fin, want, "x")
+		require.NoError(t, err)
+		require.Equal(t, approval.StateProposed, made.State)
+	}
+	_, err := o.packets.AddRecipient(t.Context(), o.fin, want, "x")
+	require.Equal(t, "recipients_waiting", codeOf(err))
+	o.superuser(t, `insert into packet_recipient (tenant_id, recipient_id, kind, label, host, address_sealed, scope_code, carries, draft_hour, final, recorded_at, change_id)
+		select tenant_id, ('ffffffff-ffff-7fff-bfff-' || lpad(n::text, 12, '0'))::uuid, kind, label, host, address_sealed, scope_code, carries, draft_hour, final, recorded_at, change_id
+		from packet_recipient, generate_series(1, 600) n where change_id = $1`, made.ID)
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.Equal(t, "CFO 2026-10 FINAL1", o.scheduled(t, o.one))
+	list, err := o.packets.Recipients(t.Context(), o.fin)
+	require.NoError(t, err)
+	require.Equal(t, "CFO", list[0].Label)
+	require.True(t, list[0].Live)
+	delivery, err := id.ParseDelivery(o.text(t, `select 'dlv_' || replace(delivery_id::text, '-', '') from packet_delivery`))
+	require.NoError(t, err)
+	d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
+	require.NoError(t, err)
+	require.Equal(t, "c@one.test", d.Mail.To)
+}
+
+// TestWhoDecidesSeesWhereAPacketGoes proposes recipients that differ by what only their sealed address says: who
+// decides and who reads recipients see it, what is decided about covers it, and another address is sent nothing.
+func TestWhoDecidesSeesWhereAPacketGoes(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	bucket := &app.StoreAddr{Endpoint: "https://s3.test", Bucket: "books", Prefix: "theirs", AccessKey: "AKIDMALLORY"}
+	payloads := map[string]bool{}
+	for _, c := range []struct {
+		want  app.RecipientAsk
+		shown []app.SealedFact
+	}{
+		{app.RecipientAsk{Kind: app.RecipientMail, Address: "cfo@mail.test", Carries: app.CarriesArchive}, []app.SealedFact{{Name: "Mailbox", Value: "cfo@mail.test"}}},
+		{app.RecipientAsk{Kind: app.RecipientMail, Address: "mallory@mail.test", Carries: app.CarriesArchive}, []app.SealedFact{{Name: "Mailbox", Value: "mallory@mail.test"}}},
+		{app.RecipientAsk{Kind: app.RecipientWebhook, Address: "https://hook.test/mallory", Carries: app.CarriesLink}, []app.SealedFact{{Name: "Address", Value: "https://hook.test/mallory"}}},
+		{
+			app.RecipientAsk{Kind: app.RecipientS3, Store: bucket, Secret: "unmistakable", Carries: app.CarriesArchive},
+			[]app.SealedFact{{Name: "Endpoint", Value: "https://s3.test"}, {Name: "Bucket", Value: "books"}, {Name: "Prefix", Value: "theirs"}, {Name: "Access key", Value: "AKIDMALLORY"}},
+		},
+		{app.RecipientAsk{Kind: app.RecipientPerson, Member: o.cfo.Member.String(), Carries: app.CarriesLink}, nil},
+	} {
+		c.want.Label, c.want.Final = "CFO", true
+		made, err := o.packets.AddRecipient(t.Context(), o.fin, c.want, "the close")
+		require.NoError(t, err)
+		shown, err := o.approvals.Case(t.Context(), o.cfo, made.ID)
+		require.NoError(t, err)
+		require.Equal(t, c.shown, shown.Sealed)
+		list, err := o.packets.Recipients(t.Context(), o.fin)
+		require.NoError(t, err)
+		require.Equal(t, c.shown, list[0].Sealed)
+		kept := regexp.MustCompile(`rcp_[0-9a-f]{32}`).ReplaceAllString(string(shown.Payload), "")
+		require.False(t, payloads[kept], "another address is another digest")
+		require.NotContains(t, kept+shown.Impact.Sentence, "mallory", "what is kept in the clear names no address")
+		require.NotContains(t, kept, "unmistakable")
+		payloads[kept] = true
+	}
+	analyst := o.fpa
+	list, err := o.packets.Recipients(t.Context(), analyst)
+	require.ErrorIs(t, err, app.ErrNotAllowed)
+	require.Empty(t, list)
+
+	// The sealed address of another recipient is put in its place: nobody decides about it, and nothing is sent.
+	made, err := o.packets.AddRecipient(t.Context(), o.fin, app.RecipientAsk{Kind: app.RecipientMail, Label: "good", Address: "good@mail.test", Carries: app.CarriesLink, Final: true}, "x")
+	require.NoError(t, err)
+	swap := func(address string) {
+		recipient := o.text(t, `select 'rcp_' || replace(recipient_id::text, '-', '') from packet_recipient where label = 'good'`)
+		o.superuser(t, `update packet_recipient set address_sealed = $1 where label = 'good'`, o.ring.Seal("recipient-address", recipient, []byte(address)))
+	}
+	swap("mallory@mail.test")
+	_, err = o.approveChange(t, o.cfo, made.ChangeView)
+	require.Equal(t, "recipient_address_other", codeOf(err))
+	swap("good@mail.test")
+	_, err = o.approveChange(t, o.cfo, made.ChangeView)
+	require.NoError(t, err)
+	swap("mallory@mail.test")
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.Equal(t, "good 2026-10 FINAL1", o.scheduled(t, o.one))
+	delivery, err := id.ParseDelivery(o.text(t, `select 'dlv_' || replace(delivery_id::text, '-', '') from packet_delivery`))
+	require.NoError(t, err)
+	d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
+	require.NoError(t, err)
+	require.Nil(t, d)
+	require.Equal(t, "dropped The address that is kept is not the one that was decided on.", o.text(t, `select string_agg(state || ' ' || answer, ', ') from packet_step`))
+}
+
+// TestAFinalPacketGoesOnce locks a month and closes it later: no figure changed, and neither did the instant as of
+// which it is read.
+func TestAFinalPacketGoesOnce(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	o.recipient(t, o.fin, o.cfo, app.RecipientAsk{Kind: app.RecipientMail, Label: "CFO", Address: "c@one.test", Carries: app.CarriesArchive, Final: true})
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.Equal(t, "CFO 2026-10 FINAL1", o.scheduled(t, o.one))
+	o.clock.add(time.Hour)
+	require.NoError(t, o.nodes.Create(t.Context(), o.one.who, []app.NewNode{{Code: "CC-9", Name: "Later", Kind: "cost_center", ParentCode: "BU-1", Capitalization: "expense"}}, o.clock.now(), "later"))
+	o.clock.add(time.Hour)
+	require.NoError(t, o.shuts(t, o.october, period.StateClosed))
+	require.Equal(t, "CFO 2026-10 FINAL1", o.scheduled(t, o.one), "no figure changed")
+	latest, fresh, err := o.packets.Build(t.Context(), o.one.who, o.october, "")
+	require.NoError(t, err)
+	require.False(t, fresh, "what comes after the lock is not its")
+	_, files := o.archive(t, o.one.who, latest)
+	require.NotContains(t, o.printed(t, files), "CC-9")
+	// Reopened, corrected and locked again it is read as of the latest lock.
+	o.clock.add(time.Hour)
+	made := o.propose(t, o.fin, app.AskReopen(o.october, "late"))
+	_, err = o.approveChange(t, o.cfo, made)
+	require.NoError(t, err)
+	o.signAll(t, o.october)
+	o.clock.add(time.Hour)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	o.scheduled(t, o.one)
+	latest, _, err = o.packets.Build(t.Context(), o.one.who, o.october, "")
+	require.NoError(t, err)
+	_, files = o.archive(t, o.one.who, latest)
+	require.Contains(t, o.printed(t, files), "CC-9")
+}
+
+// TestAMessageAboutAPacketIsNoWitness takes a packet of a closed month to a system that is told of it, to who is
+// sent the summary, and at last to who is sent the archive: they alone hold a signed head.
+func TestAMessageAboutAPacketIsNoWitness(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	for _, want := range []app.RecipientAsk{
+		{Kind: app.RecipientWebhook, Label: "system", Address: "https://hook.one.test/x", Carries: app.CarriesLink},
+		{Kind: app.RecipientMail, Label: "summary", Address: "b@one.test", Carries: app.CarriesSummary},
+		{Kind: app.RecipientMail, Label: "archive", Address: "c@one.test", Carries: app.CarriesArchive},
+	} {
+		want.Final = true
+		o.recipient(t, o.fin, o.cfo, want)
+	}
+	o.begin(t, o.october)
+	o.signAll(t, o.october)
+	require.NoError(t, o.shuts(t, o.october, period.StateLocked))
+	require.NoError(t, o.shuts(t, o.october, period.StateClosed))
+	o.scheduled(t, o.one)
+	for _, c := range []struct {
+		label string
+		after closing.State
+	}{{"system", closing.Blocked}, {"summary", closing.Blocked}, {"archive", closing.Done}} {
+		delivery, err := id.ParseDelivery(o.text(t, `select 'dlv_' || replace(delivery_id::text, '-', '') from packet_delivery join packet_recipient using (tenant_id, recipient_id) where label = $1`, c.label))
+		require.NoError(t, err)
+		d, err := o.packets.Begin(t.Context(), o.one.tenant, delivery, 1)
+		require.NoError(t, err)
+		_, err = o.packets.Finish(t.Context(), d, notice.Outcome{Accepted: true, Answer: "taken"})
+		require.NoError(t, err)
+		require.Equal(t, c.after, o.step(t, o.october, closing.StepCheckpoint).State, c.label)
+	}
+}
+
+// TestACompanyHasFiftyRecipients decides about more than fifty that were proposed together.
+func TestACompanyHasFiftyRecipients(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	want := app.RecipientAsk{Kind: app.RecipientMail, Label: "x", Address: "x@one.test", Carries: app.CarriesLink, Final: true}
+	h.recipient(t, fin, cfo, want)
+	var waiting []app.MadeRecipient
+	for range 50 {
+		made, err := h.packets.AddRecipient(t.Context(), fin, want, "x")
+		require.NoError(t, err)
+		waiting = append(waiting, made)
+	}
+	for i := range waiting {
+		_, err := h.approveChange(t, cfo, waiting[i].ChangeView)
+		if i < 49 {
+			require.NoError(t, err)
+			continue
+		}
+		require.Equal(t, "recipients_many", codeOf(err))
+	}
+	_, err := h.packets.AddRecipient(t.Context(), fin, want, "x")
+	require.Equal(t, "recipients_many", codeOf(err))
 }
 
 func location(t *testing.T, name string) *time.Location {

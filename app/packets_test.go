@@ -3,6 +3,7 @@ package app_test
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/sha256"
 	"io"
 	"os/exec"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/export"
 	"tollbook/app/export/packet"
 	"tollbook/app/fault"
 	"tollbook/app/id"
@@ -93,7 +95,7 @@ func TestAPacketIsRebuiltOnlyWhenFiguresChanged(t *testing.T) {
 	require.True(t, fresh)
 	checked, _ := h.archive(t, h.one.who, second)
 	require.Equal(t, 2, checked.Manifest.Revision)
-	require.Contains(t, checked.Manifest.Changes, packet.Change{What: "BU-1", Before: "$0.51", After: "$1.51"})
+	require.Contains(t, checked.Manifest.Changes, packet.Change{Of: packet.OfNode, What: "BU-1", Before: "$0.51", After: "$1.51"})
 
 	h.clock.add(25 * 24 * time.Hour)
 	h.accrue(t, h.one)
@@ -116,6 +118,42 @@ func (h *house) closed(t *testing.T, c *company) {
 	t.Helper()
 	h.lock(t, c, period.MonthOf(november(1)))
 	h.exec(t, `update period set changed_at = $2 where tenant_id = $1 and month = '2026-11-01'`, c.tenant, h.clock.now())
+}
+
+// TestAPacketSealedWhenArchivesWereCompressed is made again as it was, and one whose bytes are not those that were
+// sealed is not given out.
+func TestAPacketSealedWhenArchivesWereCompressed(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.twoMonths(t, h.one)
+	made, _ := h.packet(t, h.one, "")
+	down, err := h.packets.Download(t.Context(), h.one.who, made, "")
+	require.NoError(t, err)
+	r, err := zip.NewReader(bytes.NewReader(down.Content), int64(len(down.Content)))
+	require.NoError(t, err)
+	var parts []export.Part
+	recorded, err := time.Parse(time.RFC3339, h.text(t, `select to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') from packet`))
+	require.NoError(t, err)
+	for _, f := range r.File {
+		in, err := f.Open()
+		require.NoError(t, err)
+		content, err := io.ReadAll(in)
+		require.NoError(t, err)
+		parts = append(parts, export.Part{Name: f.Name, At: recorded, Content: content})
+	}
+	before, err := export.Bind(parts)
+	require.NoError(t, err)
+	require.Less(t, len(before), len(down.Content))
+	digest := sha256.Sum256(before)
+	h.superuser(t, `update packet_seal set archive_digest = $1, archive_bytes = $2`, digest[:], len(before))
+	down, err = h.packets.Download(t.Context(), h.one.who, made, "")
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(before, down.Content))
+	h.archive(t, h.one.who, made)
+
+	h.superuser(t, `update packet_seal set archive_digest = sha256('another')`)
+	_, err = h.packets.Download(t.Context(), h.one.who, made, "")
+	require.Equal(t, "packet_changed", codeOf(err))
 }
 
 // TestAPartOfACompanyHoldsNothingElse looks for everything of the rest in every file.

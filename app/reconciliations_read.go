@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tollbook/app/fault"
 	"tollbook/app/hierarchy"
 	"tollbook/app/id"
 	"tollbook/app/money"
@@ -267,6 +268,15 @@ type Workbench struct {
 	CanAct     bool
 	CanReview  bool
 	PeriodOpen period.State
+	TrueUp     TrueUpOffer
+}
+
+// TrueUpOffer is what of a day waits to be trued up.
+type TrueUpOffer struct {
+	Requests int           // that broke off and were not trued up
+	Amount   money.Sum     // what the provider counted more of them
+	Can      bool          // somebody may propose it now
+	Waiting  []ChangeBrief // changes that would, while somebody decides
 }
 
 // ClassTotal is what the items of one class come to.
@@ -321,10 +331,52 @@ func (r *Reconciliations) Day(ctx context.Context, who Actor, day time.Time) (Wo
 		if w.Variances, err = r.variances(tx, &db.VarianceFilter{Day: day, Limit: maxVariances}); err != nil {
 			return err
 		}
-		return w.items(tx)
+		if err := w.items(tx); err != nil {
+			return err
+		}
+		return w.broken(tx)
 	})
 	return w, err
 }
+
+// broken says what of the day broke off and waits to be trued up.
+func (w *Workbench) broken(tx *db.Tx) error {
+	rows, err := tx.LooseStreams(w.Day, w.Day.Add(oneDay), MaxTrueUp)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	w.TrueUp.Requests = len(rows)
+	for i := range w.Totals {
+		if w.Totals[i].Class == reconcile.ClassAborted {
+			w.TrueUp.Amount.AddSum(&w.Totals[i].Amount)
+		}
+	}
+	waiting, err := tx.Waiting([]string{changeTrueUp}, maxWaitingTrueUps)
+	if err != nil {
+		return err
+	}
+	for i := range waiting {
+		c, err := changeView(&waiting[i])
+		if err != nil {
+			return err
+		}
+		var said trueUpDocument
+		if err := stored(c.Change, &said); err != nil {
+			return err
+		}
+		if said.Day == dateText(w.Day) {
+			w.TrueUp.Waiting = append(w.TrueUp.Waiting, ChangeBrief{c.ID, c.Number})
+		}
+	}
+	_, err = trueUp(tx, w.Day, posted)
+	if w.TrueUp.Can = err == nil && w.CanAct && len(w.TrueUp.Waiting) == 0; fault.KindOf(err) == fault.KindConflict || fault.KindOf(err) == fault.KindNotFound {
+		return nil // it says itself why not
+	}
+	return err
+}
+
+// maxWaitingTrueUps bounds how many are looked through.
+const maxWaitingTrueUps = 500
 
 // items reads the reconciling items with the codes that nodes had that day.
 func (w *Workbench) items(tx *db.Tx) error {

@@ -44,7 +44,7 @@ const (
 
 // adjusting are the kinds of changes that may settle a variance.
 func adjusting() []string {
-	return []string{changePrices, changeRetag, changeNode, changeKeyMove, changeReversal, changeBooks, changeUpstream, changeSource, changeKeyEnd}
+	return []string{changePrices, changeTrueUp, changeRetag, changeNode, changeKeyMove, changeReversal, changeBooks, changeUpstream, changeSource, changeKeyEnd}
 }
 
 // reviewsDay tells whether a step is a second person's.

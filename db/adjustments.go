@@ -22,6 +22,8 @@ const (
 	AdjustRetag AdjustmentKind = "retag" // somebody chose where it is charged
 	AdjustMove  AdjustmentKind = "move"  // the hierarchy was another one at its time
 	AdjustPrice AdjustmentKind = "price" // its price was provisional, and is known now
+	// AdjustTrueUp is of a stream that broke off: the provider counted what was not seen.
+	AdjustTrueUp AdjustmentKind = "true_up"
 )
 
 // LockAdjustments makes the transaction the only one that posts adjustments for the tenant,
@@ -91,7 +93,7 @@ const lyingColumns = `u.event_id, u.occurred_at, u.posting_period, u.key_id, u.d
 	coalesce(a.cache_write_1h_charge_pico, u.cache_write_1h_charge_pico) as cache_write_1h_charge_pico,
 	coalesce(a.cache_read_charge_pico, u.cache_read_charge_pico) as cache_read_charge_pico, coalesce(a.charge_pico, u.charge_pico) as charge_pico,
 	coalesce(a.sequence, 0) as sequence,
-	(select count(*) from adjustment m where m.tenant_id = u.tenant_id and m.occurred_at = u.occurred_at and m.event_id = u.event_id and m.kind <> 'price') as moves`
+	(select count(*) from adjustment m where m.tenant_id = u.tenant_id and m.occurred_at = u.occurred_at and m.event_id = u.event_id and m.kind not in ('price', 'true_up')) as moves`
 
 // latestAdjustment reads a request's latest adjustment beside it.
 const latestAdjustment = `left join lateral (select * from adjustment b where b.tenant_id = u.tenant_id and b.occurred_at = u.occurred_at and b.event_id = u.event_id
@@ -182,6 +184,18 @@ type Adjusted struct {
 	Was   *LyingRow
 	Now   attribution.Lying
 	Lines []attribution.Portion
+	// TrueUp is what of a day's reconciliation it is charged for, beyond what was measured.
+	TrueUp []TrueUp
+}
+
+// TrueUp is what of one reconciling item one request is charged for.
+type TrueUp struct {
+	Run         string `json:"run"` // the reconciliation, a UUID
+	Place       int    `json:"place"`
+	Quantity    int64  `json:"quantity"`
+	List        int64  `json:"list_pico"`
+	Amount      int64  `json:"amount_pico"`
+	DiscountBps int64  `json:"discount_bps"` // contracted that day
 }
 
 // sequence is the adjustment's place among those of its request, from 1.
@@ -215,7 +229,7 @@ const adjustChunk = 1000
 
 func (t *Tx) addAdjustments(b *AdjustmentBatch, list []Adjusted) error {
 	var at []time.Time
-	var events, keys, developers, models, states, placements, splits []string
+	var events, keys, developers, models, states, placements, splits, gains []string
 	var sequences, charges, deltas []int64
 	var classes [usage.ClassCount][]int64
 	for i := range list {
@@ -235,6 +249,15 @@ func (t *Tx) addAdjustments(b *AdjustmentBatch, list []Adjusted) error {
 		if !a.Was.DeveloperID.IsZero() {
 			developer = a.Was.DeveloperID.UUID()
 		}
+		gained := ""
+		if len(a.TrueUp) > 0 {
+			encoded, err := json.Marshal(a.TrueUp)
+			if err != nil {
+				return fmt.Errorf("encode true-up: %w", err)
+			}
+			gained = string(encoded)
+		}
+		gains = append(gains, gained)
 		keys, developers, models = append(keys, a.Was.KeyID.UUID()), append(developers, developer), append(models, a.Was.Model)
 		states, placements, splits = append(states, string(a.Now.State)), append(placements, placement), append(splits, split)
 		charges, deltas = append(charges, int64(a.Now.Charge)), append(deltas, a.delta())
@@ -243,12 +266,12 @@ func (t *Tx) addAdjustments(b *AdjustmentBatch, list []Adjusted) error {
 		}
 	}
 	return t.exec("add adjustments", `insert into adjustment (tenant_id, batch_id, kind, posting_period, recorded_at, occurred_at, event_id, sequence, day, key_id, developer_id, model, state,
-			placement_id, split, charge_pico, delta_pico, input_charge_pico, output_charge_pico, cache_write_5m_charge_pico, cache_write_1h_charge_pico, cache_read_charge_pico)
-		select $1, $2, $3, $4, $5, at, e::uuid, n, (at at time zone 'UTC')::date, k::uuid, nullif(d, '')::uuid, m, s, nullif(p, '')::uuid, nullif(x, '')::jsonb, c, f, c1, c2, c3, c4, c5
+			placement_id, split, charge_pico, delta_pico, input_charge_pico, output_charge_pico, cache_write_5m_charge_pico, cache_write_1h_charge_pico, cache_read_charge_pico, true_up)
+		select $1, $2, $3, $4, $5, at, e::uuid, n, (at at time zone 'UTC')::date, k::uuid, nullif(d, '')::uuid, m, s, nullif(p, '')::uuid, nullif(x, '')::jsonb, c, f, c1, c2, c3, c4, c5, nullif(g, '')::jsonb
 		from unnest($6::timestamptz[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[],
-			$17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[]) as u(at, e, n, k, d, m, s, p, x, c, f, c1, c2, c3, c4, c5)`,
+			$17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::text[]) as u(at, e, n, k, d, m, s, p, x, c, f, c1, c2, c3, c4, c5, g)`,
 		t.Tenant, b.ID, string(b.Kind), b.Posting.Start(), t.Now, at, events, sequences, keys, developers, models, states, placements, splits, charges, deltas,
-		classes[0], classes[1], classes[2], classes[3], classes[4])
+		classes[0], classes[1], classes[2], classes[3], classes[4], gains)
 }
 
 // parts are what arrives, as a split row has it.

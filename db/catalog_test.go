@@ -95,7 +95,7 @@ func appendOnly() []string {
 		"adjustment_batch", "adjustment", "adjustment_line", "adjustment_end", "request_selection", "books_version", "journal_entry", "journal_line",
 		"account_mapping", "journal_export", "journal_export_entry", "journal_export_file", "journal_export_posting", "export_acknowledgment", "gl_actuals", "gl_actual_line",
 		"sharing_version", "invoice", "invoice_line", "invoice_paper", "allocation", "allocation_share",
-		"period_move", "close_sign_off", "close_fall", "close_waiver", "close_freeze", "close_figure",
+		"period_move", "close_sign_off", "close_fall", "close_waiver", "close_freeze", "close_figure", "materiality_version", "holiday_version", "holiday",
 		"saved_view", "saved_view_removal", "tag_declaration", "tenant_profile", "tenant_state", "upstream_test", "founding", "logo", "branding",
 		"policy_version", "change_revision", "change_terms", "change_vote", "change_remark", "change_attachment", "change_document", "delegation", "delegation_end", "erasure",
 		"tolerance_version", "reconciliation", "reconciliation_item", "reconciliation_sign_off", "variance", "variance_step", "spend_elsewhere", "spend_elsewhere_line",

@@ -141,6 +141,19 @@ func (t *Tx) ExportedEntries(system string, m period.Month) ([]ExportedEntryRow,
 	return rows, err
 }
 
+// Unexported counts the entries of a month that a system should have and no export that stands
+// holds, an entry once for each entity that it has lines of.
+func (t *Tx) Unexported(system string, m period.Month) (int, error) {
+	var n int
+	_, err := t.row("count unexported entries", []any{&n}, `select count(*) from (select distinct e.entry_id, l.entity from journal_entry e
+			join journal_line l on l.tenant_id = e.tenant_id and l.entry_id = e.entry_id and l.cents <> 0
+			where e.tenant_id = $1 and e.posting_period = $3 and e.treatment <> 'showback') own
+		where not exists (select from journal_export x join journal_export_entry i on i.tenant_id = x.tenant_id and i.export_id = x.export_id
+			where x.tenant_id = $1 and x.system = $2 and x.posting_period = $3 and x.entity = own.entity and not x.draft and i.entry_id = own.entry_id
+				and not exists (select from journal_export s where s.tenant_id = x.tenant_id and s.supersedes = x.export_id))`, t.Tenant, system, m.Start())
+	return n, err
+}
+
 // ExportEntries lists the entries of one export by number.
 func (t *Tx) ExportEntries(export id.Export) ([]ExportedEntryRow, error) {
 	var rows []ExportedEntryRow

@@ -266,6 +266,7 @@ type FreshAllocation struct {
 	Run       *allocation.Run
 	Ledger    money.Sum
 	Canonical []byte
+	Match     []byte // how the invoice compared with report and ledger
 	Change    id.Change
 	Record    id.Record
 }
@@ -278,9 +279,9 @@ func (t *Tx) AddAllocation(f *FreshAllocation) error {
 	if !f.Entry.IsZero() {
 		entry = f.Entry
 	}
-	if err := t.exec("add allocation", `insert into allocation (tenant_id, allocation_id, invoice_id, entry_id, total_cents, residual_cents, ledger_pico, shares, canonical, digest, change_id, record_id, recorded_at)
-		values ($1, $2, $3, $4, $5, $6, $7::numeric, $8, $9, $10, $11, $12, $13)`,
-		t.Tenant, f.ID, f.Invoice, entry, int64(f.Run.Total()), int64(f.Run.Residual), f.Ledger.Digits(), len(f.Run.Shares), f.Canonical, digest[:], f.Change, f.Record, t.Now); err != nil {
+	if err := t.exec("add allocation", `insert into allocation (tenant_id, allocation_id, invoice_id, entry_id, total_cents, residual_cents, ledger_pico, shares, canonical, digest, match_document, change_id, record_id, recorded_at)
+		values ($1, $2, $3, $4, $5, $6, $7::numeric, $8, $9, $10, $11, $12, $13, $14)`,
+		t.Tenant, f.ID, f.Invoice, entry, int64(f.Run.Total()), int64(f.Run.Residual), f.Ledger.Digits(), len(f.Run.Shares), f.Canonical, digest[:], f.Match, f.Change, f.Record, t.Now); err != nil {
 		return err
 	}
 	var places, of, cents []int64

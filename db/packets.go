@@ -23,18 +23,23 @@ type PacketRow struct {
 	RecordID       id.Record
 	Actor          string
 	RecordedAt     time.Time
+	Latest         int // revision of the same month and scope
 	// Of the seal; zero while there is none.
 	ArchiveDigest []byte
 	ArchiveBytes  int64
 	Size          int64 // of the log, at the head that seals it
 }
 
-// PacketFileRow is one file of a packet.
+// PacketFileRow is one file of a packet: its own bytes, or those of a file that was exported
+// and is kept there.
 type PacketFileRow struct {
 	Name          string
 	Content       []byte
 	ContentDigest []byte
 	Bytes         int64
+	Export        id.Export // where they are kept; zero: here
+	ExportPlace   int
+	Sidecar       bool // the manifest beside the exported file
 }
 
 // PacketSealRow is what the log says of a packet.
@@ -62,8 +67,13 @@ func (t *Tx) AddPacket(r *PacketRow, files []PacketFileRow) error {
 		return err
 	}
 	for i := range files {
-		if err := t.exec("add file of a packet", `insert into packet_file (tenant_id, packet_id, place, name, content, content_digest) values ($1, $2, $3, $4, $5, $6)`,
-			t.Tenant, r.PacketID, i+1, files[i].Name, files[i].Content, files[i].ContentDigest); err != nil {
+		f := &files[i]
+		var content, export, place any = f.Content, nil, nil
+		if !f.Export.IsZero() {
+			content, export, place = nil, f.Export, f.ExportPlace
+		}
+		if err := t.exec("add file of a packet", `insert into packet_file (tenant_id, packet_id, place, name, content, content_digest, export_id, export_place, sidecar) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			t.Tenant, r.PacketID, i+1, f.Name, content, f.ContentDigest, export, place, f.Sidecar); err != nil {
 			return err
 		}
 	}
@@ -79,7 +89,7 @@ func (t *Tx) SealPacket(packet id.Packet, s *PacketSealRow) (bool, error) {
 }
 
 const packetColumns = `select p.packet_id, p.month, p.scope_node_id, p.scope_code, p.revision, p.state, p.figures_digest, p.manifest, p.manifest_digest, p.snapshot, p.record_id, p.actor, p.recorded_at,
-	s.archive_digest, coalesce(s.archive_bytes, 0) as archive_bytes, coalesce(s.size, 0) as size
+	(select max(n.revision) from packet n where n.tenant_id = p.tenant_id and n.month = p.month and n.scope_node_id is not distinct from p.scope_node_id) as latest, s.archive_digest, coalesce(s.archive_bytes, 0) as archive_bytes, coalesce(s.size, 0) as size
 	from packet p left join packet_seal s on s.tenant_id = p.tenant_id and s.packet_id = p.packet_id`
 
 // ErrPacketAbsent reports a packet that is not there.
@@ -109,6 +119,18 @@ func (t *Tx) LastPacket(m period.Month, scope *id.Node) (PacketRow, bool, error)
 	return rows[0], true, nil
 }
 
+// LastFinalPacket reads the latest final revision of a month and scope that was stored before
+// an instant; found is false when there is none.
+func (t *Tx) LastFinalPacket(m period.Month, scope *id.Node, before time.Time) (PacketRow, bool, error) {
+	var rows []PacketRow
+	err := t.scan("read latest final packet", &rows, packetColumns+` where p.tenant_id = ? and p.month = ? and p.scope_node_id is not distinct from ?::uuid and p.state = 'FINAL' and p.recorded_at < ?
+		order by p.revision desc limit 1`, t.Tenant, m.Start(), scope, before)
+	if err != nil || len(rows) == 0 {
+		return PacketRow{}, false, err
+	}
+	return rows[0], true, nil
+}
+
 // PacketFilter chooses packets.
 type PacketFilter struct {
 	Month  period.Month // zero: all
@@ -131,17 +153,23 @@ func (t *Tx) Packets(f PacketFilter) ([]PacketRow, error) {
 	return rows, err
 }
 
+// packetBytes are a file's, wherever they are kept, and packetFiles the files of one packet.
+const (
+	packetBytes = `coalesce(f.content, case when f.sidecar then x.manifest else x.content end)`
+	packetFiles = `from packet_file f left join journal_export_file x on x.tenant_id = f.tenant_id and x.export_id = f.export_id and x.place = f.export_place where f.tenant_id = ? and f.packet_id = ?`
+)
+
 // PacketFiles lists the files of a packet in their order, without their content.
 func (t *Tx) PacketFiles(packet id.Packet) ([]PacketFileRow, error) {
 	var rows []PacketFileRow
-	err := t.scan("list files of a packet", &rows, `select name, content_digest, length(content)::bigint as bytes from packet_file where tenant_id = ? and packet_id = ? order by place`, t.Tenant, packet)
+	err := t.scan("list files of a packet", &rows, `select f.name, f.content_digest, length(`+packetBytes+`)::bigint as bytes `+packetFiles+` order by f.place`, t.Tenant, packet)
 	return rows, err
 }
 
 // PacketContent reads the files of a packet in their order; of one name, where one is given.
 func (t *Tx) PacketContent(packet id.Packet, name string) ([]PacketFileRow, error) {
 	var rows []PacketFileRow
-	err := t.scan("read files of a packet", &rows, `select name, content, content_digest, length(content)::bigint as bytes from packet_file where tenant_id = ? and packet_id = ? and (? = '' or name = ?) order by place`,
+	err := t.scan("read files of a packet", &rows, `select f.name, `+packetBytes+` as content, f.content_digest, length(`+packetBytes+`)::bigint as bytes `+packetFiles+` and (? = '' or f.name = ?) order by f.place`,
 		t.Tenant, packet, name, name)
 	return rows, err
 }
@@ -201,6 +229,44 @@ func (t *Tx) Decided(kinds []string, from, to time.Time, also id.Change, limit i
 	return rows, err
 }
 
+// SignerRow is who gave a signature of a month's close.
+type SignerRow struct {
+	Place    int
+	MemberID id.Member
+	Issuer   string
+	Subject  string
+	Roles    string // at the time, separated by commas
+}
+
+// Signers lists who signed steps of a month's close, by the places of their signatures.
+func (t *Tx) Signers(m period.Month, limit int) ([]SignerRow, error) {
+	var rows []SignerRow
+	err := t.scan("list signers", &rows, `select s.place, s.member_id, m.issuer, m.subject,
+			coalesce((select string_agg(distinct r.role, ',' order by r.role) from member_role r where r.tenant_id = s.tenant_id and r.member_id = s.member_id
+				and r.effective_from <= s.signed_at and (r.effective_to is null or r.effective_to > s.signed_at)), '') as roles
+		from close_sign_off s join member m on m.tenant_id = s.tenant_id and m.member_id = s.member_id where s.tenant_id = ? and s.month = ? order by s.place limit ?`, t.Tenant, m.Start(), limit)
+	return rows, err
+}
+
+// MoveNumberRow is a move of a month, with the number of the change that made it.
+type MoveNumberRow struct {
+	FromState string
+	ToState   string
+	Revision  int
+	Number    int64
+	Actor     string
+	Reason    string
+	MovedAt   time.Time
+}
+
+// MoveNumbers lists a month's moves, the earliest first.
+func (t *Tx) MoveNumbers(m period.Month, limit int) ([]MoveNumberRow, error) {
+	var rows []MoveNumberRow
+	err := t.scan("list moves by number", &rows, `select v.from_state, v.to_state, v.revision, c.number, v.actor, v.reason, v.moved_at from period_move v
+		join change c on c.tenant_id = v.tenant_id and c.change_id = v.change_id where v.tenant_id = ? and v.month = ? order by v.place limit ?`, t.Tenant, m.Start(), limit)
+	return rows, err
+}
+
 // RecipientRow is somebody who is sent packets.
 type RecipientRow struct {
 	RecipientID   id.Recipient
@@ -246,19 +312,39 @@ func (t *Tx) EndRecipient(recipient id.Recipient, change id.Change) (bool, error
 	return t.row("end recipient", []any{&one}, `insert into packet_recipient_end (tenant_id, recipient_id, ended_at, change_id) values ($1, $2, $3, $4) on conflict do nothing returning 1`, t.Tenant, recipient, t.Now, change)
 }
 
-// Recipients lists who is sent packets, the newest first, those that were never approved
-// among them.
-func (t *Tx) Recipients(limit int) ([]RecipientRow, error) {
-	var rows []RecipientRow
-	err := t.scan("list recipients", &rows, `select r.recipient_id, r.kind, r.label, r.member_id, m.person_id, r.host, r.address_sealed, r.secret_sealed, r.scope_node_id, r.scope_code, r.carries, r.draft_day,
+const recipientSelect = `select r.recipient_id, r.kind, r.label, r.member_id, m.person_id, r.host, r.address_sealed, r.secret_sealed, r.scope_node_id, r.scope_code, r.carries, r.draft_day,
 			r.draft_hour, r.final, r.recorded_at, r.change_id, c.number, c.maker, c.reason, last.state, (e.ended_at is null and last.state = 'applied') as live,
 			case when last.state = 'applied' then last.moved_at end as live_at, e.ended_at
 		from packet_recipient r join change c on c.tenant_id = r.tenant_id and c.change_id = r.change_id
 		join lateral (select v.state, v.moved_at from change_move v where v.tenant_id = r.tenant_id and v.change_id = r.change_id order by v.place desc limit 1) last on true
 		left join member m on m.tenant_id = r.tenant_id and m.member_id = r.member_id
 		left join packet_recipient_end e on e.tenant_id = r.tenant_id and e.recipient_id = r.recipient_id
-		where r.tenant_id = ? order by r.recipient_id desc limit ?`, t.Tenant, limit)
+		where r.tenant_id = ?`
+
+// Recipients lists who is or was proposed to be sent packets: who is comes first, and the newest
+// of each first.
+func (t *Tx) Recipients(limit int) ([]RecipientRow, error) {
+	var rows []RecipientRow
+	err := t.scan("list recipients", &rows, recipientSelect+` order by live desc, r.recipient_id desc limit ?`, t.Tenant, limit)
 	return rows, err
+}
+
+// LiveRecipients lists who is sent packets, the newest first: however many others were
+// proposed, they are not among them.
+func (t *Tx) LiveRecipients(limit int) ([]RecipientRow, error) {
+	var rows []RecipientRow
+	err := t.scan("list live recipients", &rows, recipientSelect+` and e.ended_at is null and last.state = 'applied' order by r.recipient_id desc limit ?`, t.Tenant, limit)
+	return rows, err
+}
+
+// Recipient finds who is, was or would be sent packets; found is false when nobody was proposed.
+func (t *Tx) Recipient(recipient id.Recipient) (RecipientRow, bool, error) {
+	var rows []RecipientRow
+	err := t.scan("read recipient", &rows, recipientSelect+` and r.recipient_id = ?`, t.Tenant, recipient)
+	if err != nil || len(rows) == 0 {
+		return RecipientRow{}, false, err
+	}
+	return rows[0], true, nil
 }
 
 // PacketDeliveryRow is one packet to one recipient, with how it stands.
@@ -375,8 +461,10 @@ func (t *Tx) PacketAsk(record id.Record) (PacketAskRow, bool, error) {
 	return rows[0], true, nil
 }
 
-// LockedAt is since when the books of a month are locked; found is false while they are not.
+// LockedAt is since when the books of a month are locked; found is false while they are not. When
+// they are closed after, that is no other instant.
 func (t *Tx) LockedAt(m period.Month) (at time.Time, found bool, err error) {
-	found, err = t.row("read period", []any{&at}, `select changed_at from period where tenant_id = $1 and month = $2 and state in ('locked', 'closed')`, t.Tenant, m.Start())
+	found, err = t.row("read period", []any{&at}, `select coalesce((select v.moved_at from period_move v where v.tenant_id = p.tenant_id and v.month = p.month and v.to_state = 'locked' order by v.place desc limit 1), p.changed_at)
+		from period p where p.tenant_id = $1 and p.month = $2 and shut(p.state)`, t.Tenant, m.Start())
 	return at, found, err
 }

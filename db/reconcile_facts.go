@@ -6,21 +6,23 @@ import (
 	"tollbook/app/id"
 	"tollbook/app/money"
 	"tollbook/app/reconcile"
+	"tollbook/app/usage"
 )
 
 // measured reads the requests of a span as they lie now, one row a meter: what the provider
 // counts, at the rates we charged. A refusal before any output, an error and an open request
 // are charged nothing and counted by nobody. Where an adjustment settled a price, the list
-// amount follows from the net one. Billed turns behind an answer stand under their own model.
+// amount follows from the net one. Billed turns behind an answer stand under their own model;
+// what a true-up added is in the cell whose item it is of, and not in the request's own.
 const measured = `with lying as (
 		select u.*, a.sequence, coalesce(a.state, u.state) as now_state, coalesce(u.model_served, u.model_requested) as now_model,
 			case when a.sequence is null then u.placement_id else a.placement_id end as now_placement, case when a.sequence is null then u.split else a.split end as now_split,
-			coalesce(a.charge_pico, u.charge_pico) as now_charge, array[coalesce(a.input_charge_pico, u.input_charge_pico), coalesce(a.output_charge_pico, u.output_charge_pico),
-				coalesce(a.cache_write_5m_charge_pico, u.cache_write_5m_charge_pico), coalesce(a.cache_write_1h_charge_pico, u.cache_write_1h_charge_pico),
-				coalesce(a.cache_read_charge_pico, u.cache_read_charge_pico)] as now_classes
-		from usage_event u ` + latestAdjustment + ` where u.tenant_id = ? and u.occurred_at >= ? and u.occurred_at < ?
+			coalesce(a.charge_pico, u.charge_pico) - g.charge as now_charge, array[coalesce(a.input_charge_pico, u.input_charge_pico) - g.input, coalesce(a.output_charge_pico, u.output_charge_pico) - g.output,
+				coalesce(a.cache_write_5m_charge_pico, u.cache_write_5m_charge_pico) - g.write_5m, coalesce(a.cache_write_1h_charge_pico, u.cache_write_1h_charge_pico) - g.write_1h,
+				coalesce(a.cache_read_charge_pico, u.cache_read_charge_pico) - g.read] as now_classes, g.gains
+		from usage_event u ` + latestAdjustment + gained + ` where u.tenant_id = ? and u.occurred_at >= ? and u.occurred_at < ?
 	), metered as (
-		select l.event_id, l.now_model as model, l.now_state, l.tier, l.speed, l.geography, l.now_placement, l.now_split, l.discount_bps, m.meter, m.quantity, m.rate::numeric as rate, m.was, m.charge
+		select l.event_id, l.now_model as model, l.now_state, l.tier, l.speed, l.geography, l.now_placement, l.now_split, l.discount_bps, m.meter, m.quantity, m.rate::numeric as rate, m.was, m.charge, null::numeric as given
 		from lying l cross join lateral (values ('input', l.input_tokens, l.input_rate_pico, l.input_charge_pico, l.now_classes[1]),
 			('output', l.output_tokens, l.output_rate_pico, l.output_charge_pico, l.now_classes[2]), ('cache_write_5m', l.cache_write_5m_tokens, l.cache_write_5m_rate_pico, l.cache_write_5m_charge_pico, l.now_classes[3]),
 			('cache_write_1h', l.cache_write_1h_tokens, l.cache_write_1h_rate_pico, l.cache_write_1h_charge_pico, l.now_classes[4]), ('cache_read', l.cache_read_tokens, l.cache_read_rate_pico, l.cache_read_charge_pico, l.now_classes[5]))
@@ -28,18 +30,69 @@ const measured = `with lying as (
 		where m.quantity <> 0 and (m.rate <> 0 or m.charge <> 0)
 		union all
 		select l.event_id, coalesce(j->>'model', l.now_model), l.now_state, l.tier, l.speed, l.geography, l.now_placement, l.now_split, l.discount_bps, regexp_replace(j->>'class', '^.*/', ''), (j->>'quantity')::bigint,
-			(j->>'rate_pico')::numeric, (j->>'amount_pico')::bigint, (j->>'amount_pico')::bigint
+			(j->>'rate_pico')::numeric, (j->>'amount_pico')::bigint, (j->>'amount_pico')::bigint, null
 		from lying l cross join lateral jsonb_array_elements(l.lines) j where (j->>'amount_pico')::bigint <> 0 or (j->>'rate_pico')::numeric <> 0
 		union all
-		select l.event_id, l.now_model, l.now_state, l.tier, l.speed, l.geography, l.now_placement, l.now_split, l.discount_bps, 'web_search', 0, 0, 0, r.rest
+		select l.event_id, l.now_model, l.now_state, l.tier, l.speed, l.geography, l.now_placement, l.now_split, l.discount_bps, 'web_search', 0, 0, 0, r.rest, null
 		from lying l cross join lateral (select l.now_charge - (select sum(c) from unnest(l.now_classes) c) - coalesce((select sum((j->>'amount_pico')::bigint) from jsonb_array_elements(l.lines) j), 0) as rest) r
 		where l.sequence is not null and r.rest <> 0
 		union all
-		select l.event_id, l.now_model, l.now_state, l.tier, l.speed, l.geography, l.now_placement, l.now_split, l.discount_bps, 'requests', 1, 0, 0, 0
+		select l.event_id, l.now_model, l.now_state, l.tier, l.speed, l.geography, l.now_placement, l.now_split, l.discount_bps, 'requests', 1, 0, 0, 0, null
 		from lying l where l.http_status < 300 and l.now_state not in ('error', 'open') and (l.list_pico <> 0 or l.now_charge <> 0)
+		union all
+		select l.event_id, i.model, l.now_state, i.tier, i.speed, i.geography, l.now_placement, l.now_split, (g->>'discount_bps')::bigint, i.meter, (g->>'quantity')::bigint,
+			0, (g->>'amount_pico')::bigint, (g->>'amount_pico')::bigint, (g->>'list_pico')::numeric
+		from lying l cross join lateral jsonb_array_elements(l.gains) g
+		join reconciliation_item i on i.tenant_id = l.tenant_id and i.run_id = (g->>'run')::uuid and i.place = (g->>'place')::integer
 	), listed as (
-		select *, case when was = charge then quantity * rate else div(charge * 10000::numeric, greatest(10000 - discount_bps, 1)) end as list from metered
+		select *, case when given is not null then given when was = charge then quantity * rate else div(charge * 10000::numeric, greatest(10000 - discount_bps, 1)) end as list from metered
 	) `
+
+// gained sums what true-ups added to a request u, by meter, whatever came after them.
+const gained = ` cross join lateral (select coalesce(sum(v), 0)::bigint as charge, coalesce(sum(v) filter (where meter = 'input'), 0)::bigint as input, coalesce(sum(v) filter (where meter = 'output'), 0)::bigint as output,
+		coalesce(sum(v) filter (where meter = 'cache_write_5m'), 0)::bigint as write_5m, coalesce(sum(v) filter (where meter = 'cache_write_1h'), 0)::bigint as write_1h,
+		coalesce(sum(v) filter (where meter = 'cache_read'), 0)::bigint as read, jsonb_agg(e) as gains
+	from (select e, (e->>'amount_pico')::bigint as v, i.meter from adjustment b cross join lateral jsonb_array_elements(b.true_up) e
+		join reconciliation_item i on i.tenant_id = b.tenant_id and i.run_id = (e->>'run')::uuid and i.place = (e->>'place')::integer
+		where a.sequence is not null and b.tenant_id = u.tenant_id and b.occurred_at = u.occurred_at and b.event_id = u.event_id) x) g`
+
+// truedUp tells of a request u that what it broke off at is settled, wherever that was posted.
+const truedUp = `exists (select from adjustment k where k.tenant_id = u.tenant_id and k.occurred_at = u.occurred_at and k.event_id = u.event_id and k.kind = 'true_up')`
+
+// brokenOff keeps requests u, with their latest adjustment a, that ended without their final
+// usage and were not trued up.
+const brokenOff = `coalesce(a.state, u.state) in ('incomplete', 'estimated', 'open') and not ` + truedUp
+
+// StreamRow is a request that ended without its final usage, as it lies now.
+type StreamRow struct {
+	LyingRow
+
+	Tier      string
+	Speed     string
+	Geography string
+}
+
+// Stream is the row as a reconciliation takes it.
+func (r *StreamRow) Stream() reconcile.Stream {
+	held := map[reconcile.Meter]int64{
+		reconcile.MeterRequests: 1, reconcile.MeterInput: r.InputTokens, reconcile.MeterOutput: r.OutputTokens, reconcile.MeterCacheWrite5m: r.CacheWrite5mTokens,
+		reconcile.MeterCacheWrite1h: r.CacheWrite1hTokens, reconcile.MeterCacheRead: r.CacheReadTokens,
+	}
+	counted := r.InputTokens + r.OutputTokens + r.CacheWrite5mTokens + r.CacheWrite1hTokens + r.CacheReadTokens
+	return reconcile.Stream{
+		Group: reconcile.Group{Surface: reconcile.SurfaceGateway, Model: r.Model, Tier: r.Tier, Speed: r.Speed, Geography: r.Geography}.Plain(),
+		Blind: r.State == string(usage.StateOpen) || counted == 0, Held: held,
+	}
+}
+
+// LooseStreams lists the requests of a span that ended without their final usage and were not
+// trued up, oldest first: at most so many.
+func (t *Tx) LooseStreams(from, to time.Time, limit int) ([]StreamRow, error) {
+	var rows []StreamRow
+	err := t.scan("list unfinished requests", &rows, `select `+lyingColumns+`, coalesce(u.tier, '') as tier, coalesce(u.speed, '') as speed, coalesce(u.geography, '') as geography
+		from usage_event u `+latestAdjustment+` where u.tenant_id = ? and u.occurred_at >= ? and u.occurred_at < ? and `+brokenOff+` order by u.occurred_at, u.event_id limit ?`, t.Tenant, from, to, limit)
+	return rows, err
+}
 
 // FactRow is what we measured in one cell of a span.
 type FactRow struct {
@@ -134,6 +187,6 @@ func (t *Tx) LooseRequests(from, to time.Time) ([]LooseRow, error) {
 			or u.input_tokens + u.output_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens + u.cache_read_tokens = 0 as blind) b
 		join placement p on p.tenant_id = u.tenant_id and p.placement_id = coalesce(case when a.sequence is null then u.placement_id else a.placement_id end,
 			regexp_replace((case when a.sequence is null then u.split else a.split end)->0->>'placement', '^plc_', '')::uuid)
-		where u.tenant_id = ? and u.occurred_at >= ? and u.occurred_at < ? and coalesce(a.state, u.state) in ('incomplete', 'estimated', 'open') group by 1, 2 order by 1, 2`, t.Tenant, from, to)
+		where u.tenant_id = ? and u.occurred_at >= ? and u.occurred_at < ? and `+brokenOff+` group by 1, 2 order by 1, 2`, t.Tenant, from, to)
 	return rows, err
 }

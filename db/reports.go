@@ -128,7 +128,8 @@ func (t *Tx) ProveMonth(m period.Month) (Control, error) {
 // not what their lines add up to. A split request counts at its first part. The classes of a
 // day, placement and model must sum to what the placements' rollup has. Rules are credited
 // with what they placed when it came, whatever was moved later. Tokens and errors, which
-// adjustments only move between placements, are compared by day, key and model.
+// adjustments only move between placements, are compared by day, key and model: a true-up that
+// is posted to a month without the request leaves a row with neither.
 const compareRollups = `with recorded as (
 		select u.occurred_at, u.event_id, (u.occurred_at at time zone 'UTC')::date as day, coalesce(u.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id,
 			u.key_id, coalesce(u.model_served, u.model_requested) as model, u.developer_id,
@@ -152,12 +153,19 @@ const compareRollups = `with recorded as (
 			sum(input_tokens) as input, sum(output_tokens) as output, sum(cache_write_5m_tokens) as write_5m, sum(cache_write_1h_tokens) as write_1h, sum(cache_read_tokens) as read
 		from usage_event where tenant_id = $1 and posting_period = $2 and occurred_at < $3 group by 1, 2, 3
 	), latest as (
-		select distinct on (occurred_at, event_id) * from adjustment where tenant_id = $1 and posting_period = $2 order by occurred_at, event_id, sequence desc
+		select distinct on (a.occurred_at, a.event_id) a.* from (select distinct occurred_at, event_id from adjustment where tenant_id = $1 and posting_period = $2) n
+		join adjustment a on a.tenant_id = $1 and a.occurred_at = n.occurred_at and a.event_id = n.event_id
+		join usage_event u on u.tenant_id = $1 and u.occurred_at = n.occurred_at and u.event_id = n.event_id order by a.occurred_at, a.event_id, a.sequence desc
+	), everywhere as (
+		select u.occurred_at, u.event_id, coalesce(u.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id, coalesce((s.part->>'amount_pico')::numeric, u.charge_pico) as pico
+		from latest n join usage_event u on u.tenant_id = $1 and u.occurred_at = n.occurred_at and u.event_id = n.event_id left join lateral jsonb_array_elements(u.split) as s(part) on true
+		union all
+		select l.occurred_at, l.event_id, l.placement_id, l.charge_pico::numeric from latest n join adjustment_line l on l.tenant_id = $1 and l.occurred_at = n.occurred_at and l.event_id = n.event_id
 	), lying as (
 		select a.occurred_at, a.event_id, coalesce(a.placement_id, right(s.part->>'placement', 32)::uuid) as placement_id, sum(coalesce((s.part->>'amount_pico')::numeric, a.charge_pico)) as pico
 		from latest a left join lateral jsonb_array_elements(a.split) as s(part) on true group by 1, 2, 3
 	), summed as (
-		select occurred_at, event_id, placement_id, sum(pico) as pico from part where (occurred_at, event_id) in (select occurred_at, event_id from latest) group by 1, 2, 3
+		select occurred_at, event_id, placement_id, sum(pico) as pico from everywhere group by 1, 2, 3
 	)
 	select (select count(*) from placed p full join (select * from rollup_placement_day where tenant_id = $1 and posting_period = $2) r
 			using (day, placement_id, key_id, model) where p.pico is distinct from r.charge_pico or p.counts is distinct from r.requests)
@@ -172,7 +180,8 @@ const compareRollups = `with recorded as (
 		+ (select count(*) from counted e full join (select day, key_id, model, sum(errors) as errors, sum(input_tokens) as input, sum(output_tokens) as output,
 				sum(cache_write_5m_tokens) as write_5m, sum(cache_write_1h_tokens) as write_1h, sum(cache_read_tokens) as read
 				from rollup_placement_day where tenant_id = $1 and posting_period = $2 group by 1, 2, 3) r using (day, key_id, model)
-			where (e.errors, e.input, e.output, e.write_5m, e.write_1h, e.read) is distinct from (r.errors, r.input, r.output, r.write_5m, r.write_1h, r.read))`
+			where (coalesce(e.errors, 0), coalesce(e.input, 0), coalesce(e.output, 0), coalesce(e.write_5m, 0), coalesce(e.write_1h, 0), coalesce(e.read, 0))
+				is distinct from (coalesce(r.errors, 0), coalesce(r.input, 0), coalesce(r.output, 0), coalesce(r.write_5m, 0), coalesce(r.write_1h, 0), coalesce(r.read, 0)))`
 
 // BookMonth is a month that something was posted to.
 type BookMonth struct {

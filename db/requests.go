@@ -402,7 +402,7 @@ func (f *UsageFilter) narrow(tenant id.Tenant, s *statement) {
 }
 
 // settled says whether an adjustment made the price of a request final.
-const settled = `exists (select from adjustment a where a.tenant_id = u.tenant_id and a.occurred_at = u.occurred_at and a.event_id = u.event_id and a.kind = 'price' and a.state = 'complete')`
+const settled = `exists (select from adjustment a where a.tenant_id = u.tenant_id and a.occurred_at = u.occurred_at and a.event_id = u.event_id and a.kind in ('price', 'true_up') and a.state = 'complete')`
 
 // narrowRarely adds the conditions that no index of usage_event answers alone.
 func (f *UsageFilter) narrowRarely(tenant id.Tenant, s *statement) {

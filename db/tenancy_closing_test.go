@@ -9,6 +9,7 @@ import (
 	"tollbook/app/auditlog"
 	"tollbook/app/id"
 	"tollbook/app/period"
+	"tollbook/app/reconcile"
 	"tollbook/db"
 )
 
@@ -43,6 +44,16 @@ func (s *scene) closing(t *testing.T, tx *db.Tx) {
 	require.NoError(t, tx.AddWaiver(s.shut(), 1, "suspense", s.change.ID))
 	head, canonical, figures := s.frozen(1, s.node)
 	require.NoError(t, tx.AddFreeze(s.shut(), head, canonical, figures))
+	require.NoError(t, tx.AddMateriality(s.materiality(s.change.ID)))
+	require.NoError(t, tx.AddHolidays(s.holidays(), tx.Now, s.change.ID))
+}
+
+func (s *scene) materiality(change id.Change) *db.MaterialityRow {
+	return &db.MaterialityRow{MonthCents: 500, NodeCents: 100, EffectiveFrom: s.month.Start(), ChangeID: change}
+}
+
+func (s *scene) holidays() []db.HolidayRow {
+	return []db.HolidayRow{{Day: s.month.Start(), Name: s.mark("holiday")}}
 }
 
 func readingClosing() map[string]query {
@@ -87,6 +98,12 @@ func readingClosing() map[string]query {
 			canonical, _, err := tx.FrozenBytes(mine.shut(), 1)
 			return string(canonical), err
 		}},
+		"Materialities": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Materialities(10) }},
+		"HolidayLists":  {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.HolidayLists(10) }},
+		"Holidays":      {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Holidays(10) }},
+		"DayItems": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			return tx.DayItems(mine.month, []reconcile.Class{reconcile.ClassFee})
+		}},
 		"Outside": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			seen, err := tx.Outside(theirs.change.ID)
 			if seen {
@@ -99,8 +116,15 @@ func readingClosing() map[string]query {
 
 func writingClosing() map[string]query {
 	return map[string]query{
-		"LockClosing": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockClosing()) }},
-		"HoldPeriod":  {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.HoldPeriod(theirs.shut()) }},
+		"LockClosing":    {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockClosing()) }},
+		"HoldPeriod":     {harmless, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.HoldPeriod(theirs.shut()) }},
+		"LockCloseTerms": {harmless, func(tx *db.Tx, _, _ *scene) (any, error) { return onlyError(tx.LockCloseTerms()) }},
+		"AddMateriality": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddMateriality(mine.materiality(theirs.change.ID)))
+		}},
+		"AddHolidays": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			return onlyError(tx.AddHolidays(mine.holidays(), tx.Now, theirs.change.ID))
+		}},
 		"AddPeriodMove": {refused, func(tx *db.Tx, mine, theirs *scene) (any, error) {
 			return onlyError(tx.AddPeriodMove(mine.move(2, "closing", "locked", theirs.change.ID)))
 		}},

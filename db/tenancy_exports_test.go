@@ -72,6 +72,7 @@ func readingExports() map[string]query {
 			}
 			return row, err
 		}},
+		"Unexported":      {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.Unexported("netsuite", mine.month) }},
 		"ExportedEntries": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.ExportedEntries("netsuite", mine.over()) }},
 		"ExportEntries":   {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.ExportEntries(theirs.export) }},
 		"ExportFiles":     {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.ExportFiles(theirs.export) }},

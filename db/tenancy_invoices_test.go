@@ -31,7 +31,7 @@ func (s *scene) freshRun(tx *db.Tx, of id.Invoice, node id.Node, change id.Chang
 		Leaves: []allocation.Leaf{{Node: node, Code: s.mark("code"), Path: []string{s.mark("code")}, Entity: s.mark("entity"), Capitalization: "expense"}},
 		Shares: []allocation.Share{{Amount: 100}}, Borne: []money.Cents{100},
 	}
-	return &db.FreshAllocation{ID: id.NewAllocation(tx.Now), Invoice: of, Run: run, Canonical: []byte(s.mark("run")), Change: change, Record: id.NewRecord(tx.Now)}
+	return &db.FreshAllocation{ID: id.NewAllocation(tx.Now), Invoice: of, Run: run, Canonical: []byte(s.mark("run")), Match: []byte(s.mark("match")), Change: change, Record: id.NewRecord(tx.Now)}
 }
 
 func (s *scene) invoices(t *testing.T, tx *db.Tx) {
@@ -77,10 +77,23 @@ func readingInvoices() map[string]query {
 			}
 			return len(days), err
 		}},
-		"AccruedOver": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.AccruedOver(from(mine), until(mine), 0) }},
-		"Shares":      {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Shares(theirs.allocation, 50) }},
-		"SharingAt":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.SharingAt(tx.Now); return text(rows), err }},
-		"Sharing":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Sharing(50); return text(rows), err }},
+		"AccruedOver":     {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.AccruedOver(from(mine), until(mine), 0) }},
+		"AllocationMatch": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.AllocationMatch(theirs.allocation) }},
+		"AccruedAfter": {absent, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			return tx.AccruedAfter(mine.month.Start(), mine.month.End(), mine.month, 1<<40)
+		}},
+		"CostDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.CostDays(mine.month.Start(), mine.month.End()) }},
+		"ItemDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.ItemDays(mine.month.Start(), mine.month.End()) }},
+		"AdjustedDays": {harmless, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			days, err := tx.AdjustedDays(mine.month.Start(), mine.month.End())
+			if len(days) != 0 {
+				err = errors.Join(errors.New("not one's own adjustments, which move and add nothing"), err)
+			}
+			return onlyError(err)
+		}},
+		"Shares":    {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Shares(theirs.allocation, 50) }},
+		"SharingAt": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.SharingAt(tx.Now); return text(rows), err }},
+		"Sharing":   {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Sharing(50); return text(rows), err }},
 	}
 }
 

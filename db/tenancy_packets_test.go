@@ -63,6 +63,15 @@ func readingPackets() map[string]query {
 			}
 			return nil, err
 		}},
+		"LastFinalPacket": {absent, func(tx *db.Tx, mine, theirs *scene) (any, error) {
+			_, found, err := tx.LastFinalPacket(mine.month, &theirs.node, tx.Now.Add(time.Hour))
+			if found {
+				err = errors.Join(errors.New("another's packet"), err)
+			}
+			return nil, err
+		}},
+		"Signers":     {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.Signers(mine.shut(), 50) }},
+		"MoveNumbers": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.MoveNumbers(mine.shut(), 50) }},
 		"Packets": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			rows, err := tx.Packets(db.PacketFilter{Limit: 50})
 			return text(rows), err
@@ -81,6 +90,14 @@ func readingPackets() map[string]query {
 			return tx.Decided([]string{theirs.change.Kind}, time.Time{}, tx.Now.Add(time.Hour), theirs.change.ID, 50)
 		}},
 		"Recipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Recipients(50); return text(rows), err }},
+		"LiveRecipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.LiveRecipients(50); return text(rows), err }},
+		"Recipient": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
+			_, found, err := tx.Recipient(theirs.recipient)
+			if found {
+				err = errors.Join(errors.New("another's recipient"), err)
+			}
+			return nil, err
+		}},
 		"PacketDeliveries": {own, func(tx *db.Tx, _, _ *scene) (any, error) {
 			return tx.PacketDeliveries(db.PacketDeliveryFilter{Limit: 50})
 		}},

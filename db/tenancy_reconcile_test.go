@@ -83,6 +83,9 @@ func readingReconciliation() map[string]query {
 		"LooseRequests": {absent, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			return tx.LooseRequests(mine.month.Start(), mine.month.End())
 		}},
+		"LooseStreams": {absent, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			return tx.LooseStreams(mine.month.Start(), mine.month.End(), 50)
+		}},
 		"LastRun": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			row, found, err := tx.LastRun(mine.month.Start())
 			if !found || row.RunID != mine.run || row.Open != 1 {

@@ -36,7 +36,7 @@ func plainBytes() []string {
 		"provider_page.content", "provider_page.content_sha256", "provider_pull_end.pages_digest", "provider_pull_end.digest",
 		"account_mapping.document", "account_mapping.digest", "journal_export.digest", "journal_export_file.content", "journal_export_file.digest", "journal_export_file.manifest",
 		"gl_actuals.content", "gl_actuals.digest",
-		"sharing_version.rules", "invoice.canonical", "invoice.digest", "invoice_paper.sha256", "invoice_paper.content", "allocation.canonical", "allocation.digest",
+		"sharing_version.rules", "invoice.canonical", "invoice.digest", "invoice_paper.sha256", "invoice_paper.content", "allocation.canonical", "allocation.digest", "allocation.match_document",
 		"close_sign_off.facts", "close_sign_off.digest", "close_fall.facts", "close_freeze.canonical", "close_freeze.digest",
 		"packet.figures_digest", "packet.manifest", "packet.manifest_digest", "packet.snapshot", "packet_file.content", "packet_file.content_digest",
 		"packet_seal.record", "packet_seal.proof", "packet_seal.checkpoint", "packet_seal.keys", "packet_seal.archive_digest", "packet_delivery.content_digest",

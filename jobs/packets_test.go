@@ -130,7 +130,7 @@ func TestAPacketGoesToEveryKindOfRecipient(t *testing.T) {
 	h.arrived(t, 4)
 	require.Equal(t, "4", h.text(t, `select count(*) from packet_step where state = 'accepted'`))
 	require.Equal(t, "4", h.text(t, `select count(*) from audit_record where action = 'packet.delivered'`))
-	require.Equal(t, "4", h.text(t, `select count(*) from audit_witness where kind = 'packet' and seen`))
+	require.Equal(t, "packets by mail, packets by s3", h.text(t, `select string_agg(witness, ', ' order by witness) from audit_witness where kind = 'packet' and seen`), "who was sent the whole archive holds a head")
 
 	digest := h.text(t, `select encode(archive_digest, 'hex') from packet_seal`)
 	month := time.Now().UTC().AddDate(0, 0, 1-time.Now().UTC().Day()).AddDate(0, -1, 0).Format("2006-01")

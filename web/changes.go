@@ -160,6 +160,9 @@ func (w *Web) inboxRow(v *visit, r *app.InboxRow) changeRow {
 		row.NotBulk = "for " + r.For[0].Name
 		row.Waits += "; you, for " + r.For[0].Name
 	}
+	if row.Choice != "" && r.Kind == "packet_recipient" {
+		row.Choice, row.NotBulk = "", "says on its page where packets go"
+	}
 	return row
 }
 

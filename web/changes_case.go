@@ -135,6 +135,9 @@ func (w *Web) casePage(v *visit, status int, forms caseForms) error {
 	if view.Content, view.Prices, err = w.caseContent(v, c, view.Content); err != nil {
 		return err
 	}
+	for i, s := range shown.Sealed { // where something goes is read before what
+		view.Content = slices.Insert(view.Content, i, fieldDiff{Name: s.Name, Is: []string{s.Value}})
+	}
 	view.Policy = policyLink(v, &c.Terms)
 	if c.Open() && !c.Terms.ExpiresAt.IsZero() {
 		view.Due = dueWords(c.Terms.ExpiresAt, now)

@@ -11,6 +11,7 @@ import (
 	"tollbook/app/fault"
 	"tollbook/app/money"
 	"tollbook/app/period"
+	"tollbook/app/reconcile"
 	"tollbook/web/ui"
 )
 
@@ -21,6 +22,8 @@ func (w *Web) closePages() []Route {
 	return []Route{
 		w.page(http.MethodGet, closePath, w.showCloses, "period", "read"),
 		w.page(http.MethodGet, closePath+".csv", w.exportCloses, "period", "read"),
+		w.page(http.MethodGet, materialityPath, w.askMateriality, "materiality", "propose"),
+		w.page(http.MethodPost, materialityPath, w.proposeMateriality, "materiality", "propose"),
 		w.page(http.MethodGet, closePath+"/:period", w.showClose, "period", "read"),
 		w.page(http.MethodGet, closePath+"/:period/steps.csv", w.exportClose, "period", "read"),
 		w.page(http.MethodPost, closePath+"/:period/move", w.proposeMove, "period", "propose"),
@@ -32,8 +35,10 @@ func (w *Web) closePages() []Route {
 }
 
 type closesView struct {
-	Frame ui.Frame
-	Rows  []app.PeriodView
+	Frame       ui.Frame
+	Rows        []app.PeriodView
+	Materiality string // in force, in words
+	MayPropose  bool   // another
 }
 
 func (w *Web) showCloses(v *visit) error {
@@ -41,7 +46,11 @@ func (w *Web) showCloses(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := &closesView{Frame: v.frame("Close"), Rows: rows}
+	terms, err := w.areas.Closing.Materiality(v.Request().Context(), v.who)
+	if err != nil {
+		return err
+	}
+	view := &closesView{Frame: v.frame("Close"), Rows: rows, Materiality: app.MaterialityWords(terms.Materiality), MayPropose: v.may("materiality", "propose")}
 	if err := closesSheet(rows).prints(v, &view.Frame, closePath+".csv", "close-"+v.slug+".csv"); err != nil {
 		return err
 	}
@@ -121,6 +130,9 @@ func blockLink(m period.Month, b *closing.Block) link {
 	if change, is := strings.CutPrefix(b.Code, "change:"); is {
 		return link{"Decide about it", "/changes/" + change}
 	}
+	if day, is := strings.CutPrefix(b.Code, closing.DayBlock); is {
+		return link{"The day", reconciliationPath + "/" + day}
+	}
 	from, to := ui.Date(m.Start()), ui.Date(m.End())
 	span := "/requests?from=" + from + "&to=" + to
 	switch b.Code {
@@ -130,8 +142,16 @@ func blockLink(m period.Month, b *closing.Block) link {
 		return link{"The requests", span + "&state=unpriced"}
 	case "unposted", "wrong", "owed", "unbalanced":
 		return link{"The journal", "/journal?period=" + m.String()}
-	case "unallocated":
+	case "unallocated", "residual":
 		return link{"The invoices", invoicesPath}
+	case "unexported", "unacknowledged":
+		return link{"The exports", "/exports?period=" + m.String()}
+	case "undelivered":
+		return link{"The packets", packetsPath + "?period=" + m.String()}
+	case "days":
+		return link{"The days", calendarURL(reconciliationPath, m)}
+	case "unknown":
+		return link{"The variances", varianceQuery{State: app.Unresolved, Class: string(reconcile.ClassUnknown), Period: m.String()}.url(variancesPath)}
 	case "unsigned", "unreviewed":
 		return link{"Sign it", stepURL(m, b.Step)}
 	}
@@ -149,6 +169,10 @@ func stepMends(m period.Month, step closing.Step) link {
 		return link{"Requests of the month", "/requests?from=" + from + "&to=" + to}
 	case closing.StepPrices:
 		return link{"Price book", "/prices"}
+	case closing.StepReconciled:
+		return link{"Days of the month", calendarURL(reconciliationPath, m)}
+	case closing.StepUnexplained:
+		return link{"Variances of the month", varianceQuery{State: "", Period: m.String()}.url(variancesPath)}
 	case closing.StepInvoice, closing.StepAllocation:
 		return link{"Invoices", invoicesPath}
 	case closing.StepSuspense:
@@ -159,6 +183,10 @@ func stepMends(m period.Month, step closing.Step) link {
 		return link{"Chargeback of the month", "/?period=" + m.String()}
 	case closing.StepApproved:
 		return link{"Trial balance", "/journal/trial-balance?period=" + m.String()}
+	case closing.StepExported:
+		return link{"Exports of the month", "/exports?period=" + m.String()}
+	case closing.StepPacket:
+		return link{"Packets of the month", packetsPath + "?period=" + m.String()}
 	case closing.StepLock, closing.StepCheckpoint:
 	}
 	return link{"The audit log", "/log"}
@@ -171,6 +199,12 @@ func figureName(name string) string {
 		"repriced_usd": "Price adjustments", "suspense_usd": "In suspense", "days_accrued": "Days accrued", "accrued_basis_usd": "Accrued, exactly", "accrued_usd": "Accrued, in cents",
 		"capitalized_usd": "Capitalized", "expensed_usd": "Expensed", "capitalized_nodes": "Nodes capitalized", "without_evidence": "Without a document", "entries": "Entries",
 		"invoices": "Invoices", "invoiced_usd": "Invoiced", "unbilled_days": "Days no invoice bills", "invoices_sha256": "SHA-256 over the invoices", "allocated": "Allocated", "unexplained_usd": "Unexplained",
+		"days_reconciled": "Days reconciled", "days_within_tolerance": "Of them within tolerance", "days_with_exceptions": "Of them with exceptions", "days_provisional": "Days provisional",
+		"days_without_report": "Days without a report", "variances_open": "Variances not resolved", "days_signed": "Days signed by two", "difference_usd": "Provider’s reports less charges",
+		"coverage": "Traffic that passed the gateway", "materiality_usd": "Material, in all", "node_materiality_usd": "Material, at one node", "unknown_usd": "Unknown, of the days", "invoice_residual_usd": "Unexplained, of invoices",
+		"largest_node": "Most at a node", "largest_node_usd": "At that node", "explained_unknown_usd": "Explained, of what was unknown", "rounding_usd": "Rounding",
+		"journals_exported": "Journals exported", "journals_acknowledged": "Of them acknowledged", "entries_not_exported": "Entries in no file", "systems": "Systems that take the journal",
+		"ledger_findings": "Differences with the general ledger", "exports_sha256": "SHA-256 over the exports", "recipients": "Recipients of final packets", "packets_delivered": "Of them reached",
 		"debits_usd": "Debits", "credits_usd": "Credits", "entries_sha256": "SHA-256 over the entries",
 	}
 	if w, there := words[name]; there {
@@ -297,8 +331,12 @@ func closeFigures(c *app.CloseView) []figure {
 	progress.Tag = &tag
 	charges := figure{Label: "Charges", Value: ui.Dollars(&c.Charges), URL: "/?period=" + c.Month.String(), Notes: []link{{Label: ui.Plural(c.Requests, "request")}}}
 	blocks := figure{Label: "In the way", Value: strconv.Itoa(len(c.Blocks)), URL: "#blocks", Notes: []link{{Label: "of locking the month"}}}
-	if c.Standing.State.Shut() {
-		blocks = figure{Label: "In the way", Value: "0", Notes: []link{{Label: "it is locked"}}}
+	switch c.Standing.State {
+	case period.StateLocked:
+		blocks.Notes[0].Label = "of closing it"
+	case period.StateClosed:
+		blocks = figure{Label: "In the way", Value: "0", Notes: []link{{Label: "it is closed"}}}
+	case period.StateOpen, period.StateClosing:
 	}
 	list := []figure{progress, charges, blocks}
 	if len(c.Freezes) > 0 {
@@ -331,7 +369,7 @@ func closeActions(c *app.CloseView) (next, reopen *closeAction) {
 	}
 	if next != nil {
 		next.Refused = c.Cause
-		if len(c.Blocks) > 0 && c.Standing.State == period.StateClosing && next.Refused == "" {
+		if len(c.Blocks) > 0 && c.Standing.State != period.StateOpen && next.Refused == "" {
 			next.Refused = ui.Plural(int64(len(c.Blocks)), "thing") + " in the way, named on this page."
 		}
 	}
@@ -429,24 +467,36 @@ func (w *Web) closeStepPage(v *visit, status int, form closeForm) error {
 	view.Title = app.StepWords(s.Step)
 	view.Frame = v.frame(view.Title + ", " + monthName(found.Month))
 	view.Mends = stepMends(found.Month, s.Step)
-	if found.Standing.State == period.StateClosing {
-		switch {
-		case s.State == closing.Ready && v.may("close", "propose"):
-			view.Part = closing.Prepared
-		case s.State == closing.Signed && v.may(s.Reviewer, "approve") && !s.Preparer.Mine:
-			view.Part = closing.Reviewed
-		}
-		for _, sign := range []*app.SignView{s.Preparer, s.Checker} {
-			if sign != nil && sign.Mine {
-				view.TakeBack = append(view.TakeBack, *sign)
-			}
-		}
-	}
-	view.MayWaive = s.Waivable && !s.State.Over() && !found.Standing.State.Shut() && v.may("period", "propose")
+	view.offers(v)
 	if len(s.Fallen) > 0 && s.Fell {
 		view.Former = differing(s.Fallen[0].Figures, s.Facts.Figures)
 	}
 	return render(v, status, closeStepPageOf(view))
+}
+
+// offers says what this person may do about the step.
+func (p *closeStepView) offers(v *visit) {
+	s, state := p.Step, p.Close.Standing.State
+	if signable(p.Close, s) {
+		switch {
+		case s.State == closing.Ready && v.may("close", "propose"):
+			p.Part = closing.Prepared
+		case s.State == closing.Signed && v.may(s.Reviewer, "approve") && !s.Preparer.Mine:
+			p.Part = closing.Reviewed
+		}
+		for _, sign := range []*app.SignView{s.Preparer, s.Checker} {
+			if sign != nil && sign.Mine {
+				p.TakeBack = append(p.TakeBack, *sign)
+			}
+		}
+	}
+	asked := !state.Shut() || (state == period.StateLocked && s.Stage == closing.ToClose)
+	p.MayWaive = s.Waivable && !s.State.Over() && asked && v.may("period", "propose")
+}
+
+// signable tells whether a month stands where a step of it is signed.
+func signable(c *app.CloseView, s *app.CloseStep) bool {
+	return c.Standing.State == period.StateClosing && s.Stage == closing.ToLock || c.Standing.State == period.StateLocked && s.Stage == closing.ToClose
 }
 
 // differing pairs what was signed with what is.

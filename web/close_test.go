@@ -50,6 +50,10 @@ func TestClosePages(t *testing.T) {
 		{name: "the month that is not over", role: app.RoleFinanceAdmin, target: "/close/2026-11", status: 200, must: []string{"is not over"}},
 		{name: "a step", role: app.RoleAnalyst, target: "/close/2026-10/usage", status: 200, must: []string{"Usage complete", "The month is open", "Days with usage", "Requests of the month"}},
 		{name: "the step of the lock", role: app.RoleAnalyst, target: "/close/2026-10/lock", status: 200, must: []string{"It is what locking the month does"}},
+		{name: "what is unexplained", role: app.RoleAuditor, target: "/close/2026-10/unexplained", status: 200, must: []string{"Material, in all", "$50.00", "Variances of the month"}},
+		{name: "the days", role: app.RoleAuditor, target: "/close/2026-10/reconciliation", status: 200, must: []string{"Days reconciled", "Variances not resolved", "Days of the month"}},
+		{name: "the materiality", role: app.RoleController, target: "/close/materiality", status: 200, must: []string{`value="50.00"`, `value="10.00"`, "$50.00 in all, or $10.00 at one node"}},
+		{name: "who may not ask for another", role: app.RoleAnalyst, target: "/close/materiality", status: 403},
 		{name: "no step", role: app.RoleAnalyst, target: "/close/2026-10/bribe", status: 404},
 		{name: "a month of which the books have nothing", role: app.RoleAnalyst, target: "/close/2020-01", status: 404},
 		{name: "no month", role: app.RoleAnalyst, target: "/close/soon", status: 404},
@@ -69,6 +73,26 @@ func TestClosePages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMaterialityIsProposedAndDecided: what was typed wrong comes back, and a second person decides.
+func TestMaterialityIsProposedAndDecided(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	send := func(role app.Role, month, node string) answer {
+		return w.post(t, w.one, role, "/close/materiality", url.Values{"month": {month}, "node": {node}, "days_signed": {"1"}, "reason": {"as agreed"}})
+	}
+	require.Equal(t, 403, send(app.RoleAuditor, "100.00", "20.00").status)
+	got := send(app.RoleFinanceAdmin, "plenty", "20.00")
+	require.Equal(t, 422, got.status)
+	require.Contains(t, got.body, `value="plenty"`)
+	require.Equal(t, 422, send(app.RoleFinanceAdmin, "10.00", "20.00").status, "a node’s is above the month’s")
+	got = send(app.RoleFinanceAdmin, "100.00", "20.00")
+	require.Equal(t, 303, got.status, got.body)
+	require.Contains(t, w.see(t, w.one, app.RoleController, "/close").body, "$50.00 in all", "nobody has decided")
+	w.decide(t, app.RoleController, got.header.Get("Location"))
+	require.Contains(t, w.see(t, w.one, app.RoleAuditor, "/close").body, "$100.00 in all, or $20.00 at one node, each day signed by two")
+	require.Contains(t, w.see(t, w.two, app.RoleFinanceAdmin, "/close").body, "$50.00 in all")
 }
 
 var seenDigest = regexp.MustCompile(`name="seen" value="([0-9a-f]{64})"`)
@@ -109,7 +133,7 @@ func TestAMonthIsClosedOnItsPages(t *testing.T) {
 	w.decide(t, app.RoleController, got.header.Get("Location"))
 	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/allocation").body, "it is disputed")
 	for _, d := range closing.Definitions() {
-		if d.Signed() && d.Step != closing.StepAllocation {
+		if d.Signed() && d.Stage == closing.ToLock && d.Step != closing.StepAllocation {
 			step := strings.ReplaceAll(string(d.Step), "_", "-")
 			require.Equal(t, 303, w.signs(t, app.RoleFinanceAdmin, step, "prepared", "looked at").status, step)
 			page := w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/"+step)
@@ -119,7 +143,20 @@ func TestAMonthIsClosedOnItsPages(t *testing.T) {
 	}
 	month := w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10")
 	require.Contains(t, month.body, "the month can be locked")
+	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/exported").body, "It is signed when the month is locked")
 	for _, to := range []string{"locked", "closed"} {
+		if to == "closed" {
+			require.Equal(t, 409, move(app.RoleFinanceAdmin, to, "too early").status)
+			page := w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10")
+			for _, text := range []string{"In the way", "of closing October 2026", `href="/close/2026-10/exported"`} {
+				require.Contains(t, page.body, text)
+			}
+			require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/exported").body, "3 entries of the month are in no file for ")
+			got = w.post(t, w.one, app.RoleFinanceAdmin, "/close/2026-10/waive", url.Values{"step": {"exported"}, "reason": {"posted by hand"}})
+			require.Equal(t, 303, got.status, got.body)
+			w.decide(t, app.RoleController, got.header.Get("Location"))
+			require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10").body, "the month can be closed")
+		}
 		got = move(app.RoleFinanceAdmin, to, "month end")
 		require.Equal(t, 303, got.status, got.body)
 		require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, "/close/2026-10").body, "waits for a decision")

@@ -22,6 +22,10 @@ func stepMeans(step closing.Step) string {
 		return "Every gateway has delivered every request of the month, and none of them may still change."
 	case closing.StepPrices:
 		return "Every request has the price of the book that held for it."
+	case closing.StepReconciled:
+		return "Every day was held against what the provider reports, is final, and has no variance that nobody resolved. Days without a report have a reason that somebody of finance signs."
+	case closing.StepUnexplained:
+		return "What nobody can explain is not material, in all and at each node. What was explained as unknown, or is rounding, is reviewed by who signs closes."
 	case closing.StepInvoice:
 		return "The provider’s invoice for the month is entered and held against the ledger. Where it is late, what was used stays accrued, and somebody signs so."
 	case closing.StepAllocation:
@@ -38,10 +42,29 @@ func stepMeans(step closing.Step) string {
 		return "Two persons answer for the month’s entries, the second of whom signs closes."
 	case closing.StepLock:
 		return "The month takes no charge, no adjustment and no entry."
+	case closing.StepExported:
+		return "Every entry of the month is in a file that finance’s own system took, each with the id it has there, and the general ledger says what was exported."
+	case closing.StepPacket:
+		return "The final packet has reached everybody who is due it."
 	case closing.StepCheckpoint:
 		return "A witness outside has seen a head of the audit log that covers the last move of the month."
 	}
 	return ""
+}
+
+// nextMove and closesTo are what a month that is not closed is about to be.
+func nextMove(c *app.CloseView) string {
+	if c.Standing.State == period.StateLocked {
+		return "closing"
+	}
+	return "locking"
+}
+
+func closesTo(c *app.CloseView) string {
+	if c.Standing.State == period.StateLocked {
+		return "closed"
+	}
+	return "locked"
 }
 
 // keyFigures are the first few of a step, for a row.
@@ -65,8 +88,12 @@ func unsignable(v *closeStepView) string {
 		return "Nobody signs this step: its figures say it all."
 	case v.Close.Standing.State == period.StateOpen:
 		return "The month is open. Begin to close it first."
-	case v.Close.Standing.State.Shut():
-		return "The month is " + string(v.Close.Standing.State) + ": nothing of it is signed any more."
+	case v.Step.State == closing.Waived:
+		return "It is left out."
+	case v.Step.Stage == closing.ToClose && !v.Close.Standing.State.Shut():
+		return "It is signed when the month is locked."
+	case !signable(v.Close, v.Step):
+		return "The month is " + string(v.Close.Standing.State) + ": nothing of this step is signed any more."
 	}
 	switch v.Step.State {
 	case closing.Done:

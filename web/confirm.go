@@ -61,6 +61,9 @@ func (w *Web) confirmPage(v *visit, status int, form confirmForm) error {
 		return err
 	}
 	view := &confirmView{Frame: v.frame("Approve and confirm"), Case: shown, What: changedWords(&shown.ChangeView), Form: form}
+	if len(shown.Sealed) > 0 {
+		view.What += " " + sealedWords(shown.Sealed) + "."
+	}
 	switch {
 	case !shown.Open():
 		view.Why = "It is " + string(shown.State) + " already: nobody decides about it any more."
@@ -107,6 +110,15 @@ func changedWords(c *app.ChangeView) string {
 		return c.Impact.Sentence
 	}
 	return ui.Words(c.Kind)
+}
+
+// sealedWords is what is kept sealed beside a change's content, in a line.
+func sealedWords(list []app.SealedFact) string {
+	words := make([]string, 0, len(list))
+	for _, s := range list {
+		words = append(words, s.Name+" "+s.Value)
+	}
+	return strings.Join(words, ", ")
 }
 
 // sendToIssuer stores the decision and sends the person to their issuer with its digest.

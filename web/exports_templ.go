@@ -2224,7 +2224,7 @@ func focusPanel(v *exportsView) templ.Component {
 			templ_7745c5c3_Var115 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 183, "<section class=\"panel\" aria-labelledby=\"focus\"><header><h2 id=\"focus\">FOCUS 1.2</h2><span class=\"sub\">charges for FinOps tools, not for the books</span></header><p class=\"body\">A row for each day, model, token class, price and node, checked against the specification’s rules. BilledCost is in cents and sums to what is posted of the month’s charges; a day that is not posted yet is left out. InvoiceId stays empty: invoices are not joined to these rows yet.</p><p class=\"body\"><a class=\"btn\" href=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 183, "<section class=\"panel\" aria-labelledby=\"focus\"><header><h2 id=\"focus\">FOCUS 1.2</h2><span class=\"sub\">charges for FinOps tools, not for the books</span></header><p class=\"body\">A row for each day, model, token class, price and node, checked against the specification’s rules. BilledCost is in cents. Rows of days that a booked invoice bills name it (InvoiceId) and sum to it, with its tax, credits, fees and seats as rows of their own; all others sum to what is posted of the month’s charges. A day that is not posted yet is left out.</p><p class=\"body\"><a class=\"btn\" href=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

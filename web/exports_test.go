@@ -128,6 +128,8 @@ func TestAMissingMappingIsMendedAndTheFileImported(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, kept.status, kept.body)
 	require.Contains(t, w.see(t, w.one, app.RoleAuditor, export).body, "JE-1")
 
+	w.acknowledgedByAPI(t, "TB-acme-202611-US01-1")
+
 	tie := url.Values{"period": {"2026-11"}, "system": {"netsuite"}, "debit_total": {"1.00"}, "credit_total": {"0.00"}, "file": {"entity,account,period,debit,credit\nHolding,expense,2026-11,2.00,\n"}}
 	refused := w.post(t, w.one, app.RoleFinanceAdmin, "/exports/tie-out", tie)
 	require.Equal(t, http.StatusUnprocessableEntity, refused.status, refused.body)
@@ -137,6 +139,37 @@ func TestAMissingMappingIsMendedAndTheFileImported(t *testing.T) {
 	got = w.see(t, w.one, app.RoleAuditor, "/exports/tie-out?period=2026-11&system=netsuite")
 	require.Contains(t, got.body, "Exceptions")
 	require.Contains(t, got.body, "the account differs from what was exported")
+}
+
+// acknowledgedByAPI corrects an id that was kept, once, and ties the month out by the API.
+func (w *world) acknowledgedByAPI(t *testing.T, journal string) {
+	t.Helper()
+	ids := func(period, id, corrects, once string) answer {
+		body := `{"system":"netsuite","corrects":` + corrects + `,"acknowledgments":[{"external_id":"` + journal + `","erp_id":"` + id + `","posted_on":"2026-11-20"}]}`
+		return w.call(w.one, app.RoleServiceAccount, "/periods/"+period+"/acknowledgments", body, "Idempotency-Key", once)
+	}
+	again := ids("2026-11", "JE-2", "false", "a")
+	require.Equal(t, 400, again.status, again.body)
+	require.Equal(t, "finance_file", again.json(t)["code"])
+	require.Contains(t, again.body, "is acknowledged already, as JE-1")
+	require.Contains(t, ids("2026-10", "JE-2", "true", "b").body, "is of 2026-11, not of 2026-10")
+	first := ids("2026-11", "JE-2", "true", "c")
+	require.Equal(t, 201, first.status, first.body)
+	second := ids("2026-11", "JE-2", "true", "c")
+	require.Equal(t, first.json(t)["change"], second.json(t)["change"], "once")
+	require.Equal(t, "idempotency_mismatch", ids("2026-11", "JE-3", "true", "c").json(t)["code"])
+	require.Equal(t, 403, w.call(w.one, app.RoleAuditor, "/periods/2026-11/acknowledgments", `{"system":"netsuite","acknowledgments":[]}`).status)
+
+	actuals := func(debit, once string) answer {
+		return w.call(w.one, app.RoleServiceAccount, "/periods/2026-11/actuals", `{"system":"netsuite","debit_total":"`+debit+`","credit_total":"0.00","file":"entity,account,period,debit,credit\nHolding,expense,2026-11,3.00,\n"}`, "Idempotency-Key", once)
+	}
+	require.Contains(t, actuals("1.00", "d").body, "Debits sum to 3.00; the report says 1.00")
+	kept := actuals("3.00", "e")
+	require.Equal(t, 201, kept.status, kept.body)
+	require.EqualValues(t, 1, kept.json(t)["lines"])
+	require.Equal(t, kept.body, actuals("3.00", "e").body)
+	require.Equal(t, "actuals_same", actuals("3.00", "f").json(t)["code"])
+	require.Equal(t, "actuals_nothing_exported", w.call(w.two, app.RoleServiceAccount, "/periods/2026-11/actuals", `{"system":"netsuite","debit_total":"0.00","credit_total":"0.00","file":"entity,account,period,debit,credit\nHolding,expense,2026-11,3.00,\n"}`).json(t)["code"])
 }
 
 func TestTheLayoutOfWorkdayIsEdited(t *testing.T) {

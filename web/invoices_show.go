@@ -12,6 +12,7 @@ import (
 	"tollbook/app/id"
 	"tollbook/app/invoice"
 	"tollbook/app/money"
+	"tollbook/app/reconcile"
 	"tollbook/app/secret"
 	"tollbook/web/ui"
 )
@@ -73,7 +74,7 @@ func invoiceFigures(s *app.InvoiceShown) []figure {
 	figures := []figure{
 		{Label: "Invoice", Value: dollarCents(s.Total), Notes: []link{{Label: ui.Plural(int64(len(s.Lines)), "line") + ", with tax"}}},
 		{Label: "Ledger for its days", Value: ui.Dollars(&m.Ledger), URL: "/requests?from=" + ui.Date(s.From) + "&to=" + ui.Date(s.To), Notes: []link{{Label: "exact charges of the requests"}}},
-		{Label: "Difference", Value: ui.Dollars(&difference), Notes: []link{{Label: "before anything is explained"}}},
+		{Label: "Difference", Value: ui.Dollars(&difference), Notes: differenceNotes(m)},
 		{Label: "Unexplained", Value: ui.Dollars(&after), Notes: []link{{Label: "booked apart, until somebody explains it"}}},
 	}
 	if after.Sign() == 0 {
@@ -82,6 +83,15 @@ func invoiceFigures(s *app.InvoiceShown) []figure {
 		figures[3].Tag = &figureTag{ui.ToneWarn, "!", "to be explained"}
 	}
 	return figures
+}
+
+// differenceNotes says what the difference was before requests were adjusted, and is after.
+func differenceNotes(m *invoice.Match) []link {
+	if m.Adjusted.Sign() == 0 {
+		return []link{{Label: "before and after adjustment: none was made", URL: "#match"}}
+	}
+	before := m.Before()
+	return []link{{Label: "after adjustment; " + ui.Dollars(&before) + " before", URL: "#days"}}
 }
 
 func sharesFile(s *app.InvoiceShown) string {
@@ -159,6 +169,9 @@ func matchWords(c invoice.Class) string {
 		return "Discounts"
 	case invoice.ClassUnknown:
 		return "Unexplained"
+	}
+	if reconcile.Class(c).Known() {
+		return reasonWords(reconcile.Class(c))
 	}
 	return ui.Words(string(c))
 }

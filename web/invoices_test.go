@@ -26,7 +26,7 @@ func TestInvoicePages(t *testing.T) {
 		{name: "the list", role: app.RoleAuditor, target: "/invoices", status: 200, must: []string{w.one.slug + "-0041", "2026-10-01 – 2026-10-31", "14.34", "to be allocated", "/invoices.csv"}, not: []string{"Enter an invoice"}},
 		{name: "a month that none bills", role: app.RoleFinanceAdmin, target: "/invoices?period=2026-03", status: 200, must: []string{"No invoice bills days of 2026-03"}},
 		{name: "as a file", role: app.RoleAnalyst, target: "/invoices.csv", status: 200, must: []string{w.one.slug + "-0041", "entered"}},
-		{name: "one", role: app.RoleController, target: one, status: 200, must: []string{"Invoice against ledger", "Per ledger", "Tax", "Who would bear it", "Propose to book it", "SUSPENSE", "Payable", w.one.slug + ".pdf"}},
+		{name: "one", role: app.RoleController, target: one, status: 200, must: []string{"Ledger, cost report and invoice", "Per ledger", "Tax", "Who would bear it", "Propose to book it", "SUSPENSE", "Payable", w.one.slug + ".pdf"}},
 		{name: "one, to look at", role: app.RoleAuditor, target: one, status: 200, must: []string{"Its record in the audit log"}, not: []string{"Propose to book it"}},
 		{name: "its shares", role: app.RoleAuditor, target: one + "/shares.csv", status: 200, must: []string{"weight,amount_usd", "sales tax"}},
 		{name: "its paper", role: app.RoleAuditor, target: one + "/paper", status: 200, must: []string{"%PDF-1.7 " + w.one.slug}},

@@ -163,7 +163,7 @@ func (w *Web) endRecipient(v *visit) error {
 func recipientsFile(v *visit) string { return "recipients-" + v.slug + ".csv" }
 
 func recipientsSheet(rows []app.RecipientView) *sheet {
-	out := newSheet("recipient", "label", "kind", "host", "person", "scope", "carries", "sent", "state", "live", "proposed_at", "proposed_by", "change", "ended_at")
+	out := newSheet("recipient", "label", "kind", "host", "address", "person", "scope", "carries", "sent", "state", "live", "proposed_at", "proposed_by", "change", "ended_at")
 	for i := range rows {
 		r := &rows[i]
 		ended := ""
@@ -171,7 +171,7 @@ func recipientsSheet(rows []app.RecipientView) *sheet {
 			ended = r.EndedAt.Format(time.RFC3339Nano)
 		}
 		_ = out.Write([]string{
-			r.ID.String(), cell(r.Label), r.Kind, cell(r.Host), cell(r.Person.Name), cell(r.Scope), r.Carries, cell(r.Words), string(r.State), strconv.FormatBool(r.Live), r.Since.Format(time.RFC3339Nano), cell(r.By.Name),
+			r.ID.String(), cell(r.Label), r.Kind, cell(r.Host), cell(sealedWords(r.Sealed)), cell(r.Person.Name), cell(r.Scope), r.Carries, cell(r.Words), string(r.State), strconv.FormatBool(r.Live), r.Since.Format(time.RFC3339Nano), cell(r.By.Name),
 			number(r.Number), ended,
 		})
 	}

@@ -35,6 +35,7 @@ func (w *Web) reconciliationPages() []Route {
 		w.page(http.MethodGet, "/reconciliation/:day", w.showDay, "reconciliation", "read"),
 		w.page(http.MethodGet, "/reconciliation/:day/items.csv", w.exportDay, "reconciliation", "read"),
 		w.page(http.MethodPost, "/reconciliation/:day/sign", w.signDay, "reconciliation", "propose"),
+		w.page(http.MethodPost, "/reconciliation/:day/true-up", w.proposeTrueUp, "reconciliation", "propose"),
 		w.page(http.MethodGet, variancesPath, w.showVariances, "reconciliation", "read"),
 		w.page(http.MethodGet, "/variances.csv", w.exportVariances, "reconciliation", "read"),
 		w.page(http.MethodGet, "/variances/:id", w.showVariance, "reconciliation", "read"),
@@ -335,4 +336,19 @@ func (w *Web) proposeTolerance(v *visit) error {
 		return err
 	}
 	return v.Redirect(http.StatusSeeOther, "/changes/"+made.ID.String())
+}
+
+// trueUpWords says what of a day broke off, and what the provider counted of it.
+func trueUpWords(o *app.TrueUpOffer) string {
+	words := ui.Plural(int64(o.Requests), "request") + " of this day ended without final usage"
+	if o.Requests == 0 {
+		return "No request of this day waits for a true-up."
+	}
+	switch o.Amount.Sign() {
+	case 0:
+		return words + ", and the provider counts just what was recorded."
+	case 1:
+		return words + ". The provider counted " + exactly(&o.Amount) + " more than was recorded of them."
+	}
+	return words + ". The provider counted less than was recorded of them: " + exactly(&o.Amount) + "."
 }

@@ -12,6 +12,7 @@ import (
 	"tollbook/app/fault"
 	"tollbook/app/period"
 	"tollbook/app/reconcile"
+	"tollbook/app/secret"
 	"tollbook/web/ui"
 )
 
@@ -27,6 +28,7 @@ type dayView struct {
 	Record          string
 	Usage, Cost     string // where each report was pulled; empty: not this person's
 	Sign            signForm
+	TrueUp          trueUpForm
 	CanPrepare      bool
 	CanReview       bool
 	Explained       bool // no variance of the day is open
@@ -41,6 +43,13 @@ type signForm struct {
 	Part, Note string
 }
 
+// trueUpForm is the proposal to true up what broke off, while it is written.
+type trueUpForm struct {
+	trouble
+
+	Reason, Once string
+}
+
 // itemsShown bounds the items on a page: the file has all of them.
 const itemsShown = 200
 
@@ -53,9 +62,9 @@ func (v *visit) theDay() (time.Time, error) {
 	return day, nil
 }
 
-func (w *Web) showDay(v *visit) error { return w.dayPage(v, http.StatusOK, signForm{}) }
+func (w *Web) showDay(v *visit) error { return w.dayPage(v, http.StatusOK, signForm{}, trueUpForm{}) }
 
-func (w *Web) dayPage(v *visit, status int, sign signForm) error {
+func (w *Web) dayPage(v *visit, status int, sign signForm, up trueUpForm) error {
 	day, err := v.theDay()
 	if err != nil {
 		return err
@@ -64,7 +73,10 @@ func (w *Web) dayPage(v *visit, status int, sign signForm) error {
 	if err != nil {
 		return err
 	}
-	view := &dayView{Bench: &b, Title: "Reconciliation of " + ui.Day(day), Sub: dayStateWords(b.State), Figures: dayFigures(&b), Earlier: dayURL(day.AddDate(0, 0, -1)), CSV: dayURL(day) + "/items.csv", Sign: sign}
+	view := &dayView{Bench: &b, Title: "Reconciliation of " + ui.Day(day), Sub: dayStateWords(b.State), Figures: dayFigures(&b), Earlier: dayURL(day.AddDate(0, 0, -1)), CSV: dayURL(day) + "/items.csv", Sign: sign, TrueUp: up}
+	if view.TrueUp.Once == "" {
+		view.TrueUp.Once = secret.Mint("form_").Reveal()
+	}
 	if later := day.AddDate(0, 0, 1); !later.After(w.cfg.Now()) {
 		view.Later = dayURL(later)
 	}
@@ -175,7 +187,25 @@ func (w *Web) signDay(v *visit) error {
 	}
 	said := fault.From(err)
 	f.Alert, f.Field = said.Message, said.Field
-	return w.dayPage(v, statusOf(kind), f)
+	return w.dayPage(v, statusOf(kind), f, trueUpForm{})
+}
+
+// proposeTrueUp asks to charge what the provider counted of a day's requests that broke off.
+func (w *Web) proposeTrueUp(v *visit) error {
+	if !v.may("reconciliation", "propose") {
+		return app.ErrNotAllowed
+	}
+	day, err := v.theDay()
+	if err != nil {
+		return err
+	}
+	f := trueUpForm{Reason: v.FormValue("reason"), Once: v.FormValue("once")}
+	made, err := w.areas.Approvals.Propose(v.Request().Context(), v.who, app.AskTrueUp(day, f.Reason), f.Once)
+	if status, said := retold(err); status != 0 {
+		f.trouble = trouble{said.Message, said.Field}
+		return w.dayPage(v, status, signForm{}, f)
+	}
+	return v.proposed(made, err, dayURL(day))
 }
 
 // cellWords says which cell an item is of, but for its meter.

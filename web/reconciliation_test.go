@@ -70,6 +70,20 @@ func TestReconciliationPages(t *testing.T) {
 	}
 }
 
+// TestWhatBrokeOffIsTruedUpAtItsDay: who may not propose it, and a day with nothing to true up.
+func TestWhatBrokeOffIsTruedUpAtItsDay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	day := "/reconciliation/" + reconciledDay
+	require.NotContains(t, w.see(t, w.one, app.RoleFinanceAdmin, day).body, "Requests that broke off", "there are none")
+	require.Equal(t, 403, w.post(t, w.one, app.RoleAnalyst, day+"/true-up", url.Values{"reason": {"x"}}).status)
+	got := w.post(t, w.one, app.RoleFinanceAdmin, day+"/true-up", url.Values{"reason": {"as the provider counted"}})
+	require.Equal(t, 409, got.status)
+	require.Contains(t, got.body, "Nothing of this day waits for a true-up")
+	require.Contains(t, got.body, "No request of this day waits for a true-up.")
+	require.Equal(t, 404, w.post(t, w.one, app.RoleFinanceAdmin, "/reconciliation/soon/true-up", url.Values{"reason": {"x"}}).status)
+}
+
 // TestAVarianceIsWorkedAtItsPage walks it as two people do.
 func TestAVarianceIsWorkedAtItsPage(t *testing.T) {
 	t.Parallel()

@@ -292,6 +292,8 @@ func adjustedWords(kind string) string {
 		return "Moved with the hierarchy"
 	case "price":
 		return "Price settled"
+	case "true_up":
+		return "Trued up"
 	}
 	return ui.Words(kind)
 }

@@ -73,8 +73,8 @@ func Portions(m *Measured, shares []usage.Share) ([]Portion, error) {
 	return out, nil
 }
 
-// minus is a portion that leaves.
-func (p *Portion) minus() Portion {
+// Leaving is a portion that leaves.
+func (p *Portion) Leaving() Portion {
 	out := Portion{Share: p.Share, Other: -p.Other, Charge: -p.Charge, Requests: -p.Requests, Errors: -p.Errors, Provisional: -p.Provisional}
 	for class := range usage.ClassCount {
 		out.Tokens[class], out.Classes[class] = -p.Tokens[class], -p.Classes[class]
@@ -106,7 +106,7 @@ func Restate(before, after *Lying) ([]Portion, error) {
 	}
 	lines := make([]Portion, 0, len(leaving)+len(arriving))
 	for i := range leaving {
-		lines = append(lines, leaving[i].minus())
+		lines = append(lines, leaving[i].Leaving())
 	}
 	return append(lines, arriving...), nil
 }

@@ -163,6 +163,7 @@ type Invoices struct {
 	Unbilled  int    // days of the month that no invoice of usage bills
 	Allocated int
 	Residual  money.Cents // that no rule and no figure of ours explains, of those that are allocated
+	Gross     money.Cents // the same without signs
 	Waiting   []string    // numbers of those that are not
 }
 

@@ -63,6 +63,7 @@ type Now struct {
 	Signatures []Signature     // of this revision, in their order
 	Waived     map[Step]bool
 	Shut       bool // the month is
+	Closed     bool // and closed
 	Witnessed  bool // somebody outside has seen that it is
 }
 
@@ -80,6 +81,12 @@ func (n *Now) Work() []Standing {
 	return list
 }
 
+// over tells whether a step's stage lies behind the month: what was signed for it stands, as
+// the month could not have moved on otherwise, and figures that come later are another month's.
+func (n *Now) over(d *Definition) bool {
+	return (d.Stage == ToLock && n.Shut) || (d.Stage == ToClose && n.Closed)
+}
+
 // signatures finds which still count: a preparation of the figures as they are, and a review
 // of that preparation by somebody else.
 func (n *Now) signatures(s *Standing) {
@@ -88,7 +95,7 @@ func (n *Now) signatures(s *Standing) {
 		if sign.Step != s.Step {
 			continue
 		}
-		counts := !sign.Fell && bytes.Equal(sign.Digest, n.Digests[s.Step])
+		counts := !sign.Fell && (n.over(&s.Definition) || bytes.Equal(sign.Digest, n.Digests[s.Step]))
 		if sign.Part == Reviewed {
 			of, there := prepared[sign.Of]
 			counts = counts && there && of.Person != sign.Person
@@ -101,7 +108,7 @@ func (n *Now) signatures(s *Standing) {
 			s.Reviewed = sign.Place
 		default:
 			s.Fell = true
-			if !sign.Fell {
+			if !sign.Fell && !n.over(&s.Definition) {
 				s.Falling = append(s.Falling, sign.Place)
 			}
 		}
@@ -111,10 +118,14 @@ func (n *Now) signatures(s *Standing) {
 
 func (n *Now) state(s *Standing, over map[Step]bool) State {
 	switch {
-	case s.Shuts:
+	case s.Stage == Shuts:
 		return n.shutting(s.Step)
 	case n.Waived[s.Step]:
 		return Waived
+	case n.over(&s.Definition):
+		return Done
+	case s.Stage == ToClose && !n.Shut:
+		return NotAsked
 	case slices.ContainsFunc(s.After, func(before Step) bool { return !over[before] }):
 		return Waiting
 	case len(s.Facts.Blocks) > 0:
@@ -137,13 +148,17 @@ func (n *Now) shutting(step Step) State {
 	return NotAsked
 }
 
-// Open are what keeps the month from being shut: each step that is asked for before and not
-// over, with what is in its way.
-func Open(list []Standing) []Block {
+// Open are what keeps the month from moving on: each step that is asked for before and not
+// over, with what is in its way. What is unexplained keeps a month from being closed, too, also
+// where it came up after it was locked.
+func Open(list []Standing, stage Stage) []Block {
 	var blocks []Block
 	for i := range list {
 		s := &list[i]
-		if s.Shuts || s.State.Over() {
+		if stage == ToClose && s.Step == StepUnexplained {
+			blocks = append(blocks, s.Facts.Blocks...)
+		}
+		if s.Stage != stage || s.State.Over() {
 			continue
 		}
 		blocks = append(blocks, s.Facts.Blocks...)
@@ -162,10 +177,11 @@ func Open(list []Standing) []Block {
 	return blocks
 }
 
-// Progress is how many of the steps that are asked for before a month is shut are over.
+// Progress is how many of the steps that somebody is asked for are over: those before a month
+// is locked, and from then on those before it is closed as well.
 func Progress(list []Standing) (over, all int) {
 	for i := range list {
-		if list[i].Shuts {
+		if list[i].Stage == Shuts || list[i].State == NotAsked {
 			continue
 		}
 		all++

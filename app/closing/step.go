@@ -13,17 +13,21 @@ type Step string
 
 // The steps.
 const (
-	StepUsage      Step = "usage"          // every day's usage is complete
-	StepPrices     Step = "prices"         // every request has its final price
-	StepInvoice    Step = "invoice"        // the provider's invoice is there, or what it would bill stays accrued
-	StepAllocation Step = "allocation"     // and it is split among nodes, and booked
-	StepSuspense   Step = "suspense"       // nothing is charged to nobody, or somebody says why
-	StepAccrual    Step = "accrual"        // what was used and is not invoiced is accrued
-	StepCapital    Step = "capitalization" // what is capitalized was looked at
-	StepJournal    Step = "journal"        // the entries are complete and balance
-	StepApproved   Step = "journal_review" // and somebody answers for them
-	StepLock       Step = "lock"           // the month takes nothing more
-	StepCheckpoint Step = "checkpoint"     // and somebody outside has seen so
+	StepUsage       Step = "usage"          // every day's usage is complete
+	StepPrices      Step = "prices"         // every request has its final price
+	StepReconciled  Step = "reconciliation" // every day was held against what the provider reports
+	StepInvoice     Step = "invoice"        // the provider's invoice is there, or what it would bill stays accrued
+	StepAllocation  Step = "allocation"     // and it is split among nodes, and booked
+	StepUnexplained Step = "unexplained"    // what nobody can say of it is not material
+	StepSuspense    Step = "suspense"       // nothing is charged to nobody, or somebody says why
+	StepAccrual     Step = "accrual"        // what was used and is not invoiced is accrued
+	StepCapital     Step = "capitalization" // what is capitalized was looked at
+	StepJournal     Step = "journal"        // the entries are complete and balance
+	StepApproved    Step = "journal_review" // and somebody answers for them
+	StepLock        Step = "lock"           // the month takes nothing more
+	StepExported    Step = "exported"       // finance's own systems have what was posted, and said so
+	StepPacket      Step = "packet"         // and everybody who is due it the packet
+	StepCheckpoint  Step = "checkpoint"     // and somebody outside has seen so
 )
 
 // Definition is a step as the checklist has it.
@@ -36,8 +40,18 @@ type Definition struct {
 	Workday  int    // of the month after, by whose end it is due
 	After    []Step // which have to be done before
 	Waivable bool   // it may not apply, where an approved change says so
-	Shuts    bool   // it is what shutting the month does, and is not asked for before
+	Stage    Stage
 }
+
+// Stage is when a step is asked for.
+type Stage int
+
+// The stages, in their order.
+const (
+	ToLock  Stage = iota // before the month is locked
+	Shuts                // it is what locking does, or follows from it: nobody is asked
+	ToClose              // between locking and closing it
+)
 
 // Definitions are the steps in their order.
 func Definitions() []Definition {
@@ -45,15 +59,19 @@ func Definitions() []Definition {
 	return []Definition{
 		{Step: StepUsage, Owner: finance, Reviewer: "finance", Workday: 1, Waivable: true},
 		{Step: StepPrices, Owner: finance, Reviewer: "finance", Workday: 1, After: []Step{StepUsage}},
+		{Step: StepReconciled, Owner: finance, Reviewer: "finance", Workday: 2, After: []Step{StepUsage}, Waivable: true},
 		{Step: StepInvoice, Owner: finance, Reviewer: "finance", Workday: 3, After: []Step{StepUsage}, Waivable: true},
 		{Step: StepSuspense, Owner: finance, Reviewer: "finance", Workday: 2, After: []Step{StepUsage}, Waivable: true},
 		{Step: StepAccrual, Owner: finance, Reviewer: "finance", Workday: 3, After: []Step{StepPrices}},
 		{Step: StepAllocation, Owner: finance, Reviewer: "close", Workday: 3, After: []Step{StepInvoice, StepAccrual}, Waivable: true},
+		{Step: StepUnexplained, Owner: finance, Reviewer: "close", Workday: 3, After: []Step{StepReconciled, StepAllocation}},
 		{Step: StepCapital, Owner: controller, Reviewer: "finance", Workday: 3, After: []Step{StepSuspense}, Waivable: true},
 		{Step: StepJournal, Owner: product, Workday: 4, After: []Step{StepAccrual, StepAllocation}},
-		{Step: StepApproved, Owner: controller, Reviewer: "close", Workday: 4, After: []Step{StepJournal, StepCapital}},
-		{Step: StepLock, Owner: controller, Workday: 5, After: []Step{StepApproved}, Shuts: true},
-		{Step: StepCheckpoint, Owner: product, Workday: 5, After: []Step{StepLock}, Shuts: true},
+		{Step: StepApproved, Owner: controller, Reviewer: "close", Workday: 4, After: []Step{StepJournal, StepCapital, StepUnexplained}},
+		{Step: StepLock, Owner: controller, Workday: 5, After: []Step{StepApproved}, Stage: Shuts},
+		{Step: StepExported, Owner: finance, Reviewer: "close", Workday: 6, After: []Step{StepLock}, Waivable: true, Stage: ToClose},
+		{Step: StepPacket, Owner: product, Workday: 6, After: []Step{StepLock}, Waivable: true, Stage: ToClose},
+		{Step: StepCheckpoint, Owner: product, Workday: 5, After: []Step{StepLock}, Stage: Shuts},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"net/url"
@@ -199,6 +200,34 @@ type Part struct {
 	At      time.Time
 	Content []byte
 }
+
+// Store puts parts into an archive as Bind does, but none is compressed: the same parts are the
+// same bytes, whatever a later release of the compressor makes of them.
+func Store(parts []Part) ([]byte, error) {
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	for _, part := range parts {
+		size := uint64(len(part.Content))
+		header := &zip.FileHeader{
+			Name: part.Name, Method: zip.Store, CreatorVersion: storedVersion, ReaderVersion: storedVersion, CRC32: crc32.ChecksumIEEE(part.Content), CompressedSize64: size, UncompressedSize64: size,
+		}
+		header.SetModTime(part.At.UTC())  //nolint:staticcheck // what is written raw takes its time from these fields alone
+		entry, err := w.CreateRaw(header) // with its size before it: readers of streams need that where nothing is compressed
+		if err != nil {
+			return nil, fmt.Errorf("archive %s: %w", part.Name, err)
+		}
+		if _, err := entry.Write(part.Content); err != nil {
+			return nil, fmt.Errorf("archive %s: %w", part.Name, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("close archive: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// storedVersion is that of the format of archives which stored parts need, 2.0.
+const storedVersion = 20
 
 // Bind puts parts into an archive, in their order.
 func Bind(parts []Part) ([]byte, error) {

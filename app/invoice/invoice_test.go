@@ -127,8 +127,8 @@ func sum(pico string) money.Sum {
 func TestAMatchNamesEveryDifference(t *testing.T) {
 	t.Parallel()
 	i := october()
-	bypass := invoice.Item{Class: "bypass", Amount: sum("2.004"), Why: "requests beside the gateway"}
-	m := invoice.Compare(&i, &invoice.Figures{Ledger: sum("98.001234567891"), Items: []invoice.Item{bypass}})
+	day := reported("98.001234567891", "100.005234567891", invoice.Item{Class: "bypass", Amount: sum("2.004")})
+	m := invoice.Compare(&i, &invoice.Figures{Ledger: sum("98.001234567891"), Days: []invoice.Day{day}})
 	got := map[invoice.Class]string{}
 	for n := range m.Items {
 		got[m.Items[n].Class] = m.Items[n].Amount.String()
@@ -176,10 +176,11 @@ func TestItemsAddUp(t *testing.T) {
 		require.NoError(r, i.Check())
 		f := invoice.Figures{}
 		f.Ledger.Add(money.Pico(rapid.Int64Range(0, 300_000_000_000_000).Draw(r, "ledger")))
-		for range rapid.IntRange(0, 3).Draw(r, "items") {
-			one := invoice.Item{Class: rapid.SampledFrom([]invoice.Class{"bypass", invoice.ClassFee, invoice.ClassCredit}).Draw(r, "class")}
-			one.Amount.Add(money.Pico(rapid.Int64Range(-10_000_000_000_000, 10_000_000_000_000).Draw(r, "pico")))
-			f.Items = append(f.Items, one)
+		f.Ledger = money.Sum{}
+		for n := range rapid.IntRange(0, 40).Draw(r, "days") {
+			d := drawnDay(r, i.From.AddDate(0, 0, n))
+			f.Ledger.AddSum(&d.Ledger)
+			f.Days = append(f.Days, d)
 		}
 		m := invoice.Compare(&i, &f)
 		var total money.Sum
@@ -188,7 +189,85 @@ func TestItemsAddUp(t *testing.T) {
 		}
 		want := m.Difference()
 		require.Zero(r, total.Cmp(&want))
+		before := m.Before()
+		before.SubSum(&m.Adjusted)
+		require.Zero(r, before.Cmp(&want))
+		for n := range m.Items {
+			var days money.Sum
+			for k := range m.Items[n].Days {
+				days.AddSum(&m.Items[n].Days[k].Amount)
+			}
+			require.True(r, len(m.Items[n].Days) == 0 || days.Cmp(&m.Items[n].Amount) == 0, "an item is its days")
+		}
 	})
+}
+
+// drawnDay is any day: with a report or none, and items that come to anything.
+func drawnDay(r *rapid.T, day time.Time) invoice.Day {
+	pico := func(name string) (s money.Sum) {
+		s.Add(money.Pico(rapid.Int64Range(-10_000_000_000_000, 300_000_000_000_000).Draw(r, name)))
+		return s
+	}
+	d := invoice.Day{Day: day, Ledger: pico("ledger"), Adjusted: pico("adjusted")}
+	if rapid.Bool().Draw(r, "reported") {
+		report := pico("report")
+		d.Report, d.Partial = &report, rapid.Bool().Draw(r, "partial")
+		for range rapid.IntRange(0, 3).Draw(r, "items") {
+			d.Items = append(d.Items, invoice.Item{Class: rapid.SampledFrom([]invoice.Class{"bypass", "unknown", "late", invoice.ClassFee, "credit_or_discount"}).Draw(r, "class"), Amount: pico("item")})
+		}
+	}
+	return d
+}
+
+// reported is the first of October as ledger, report and reconciliation have it.
+func reported(ledger, report string, items ...invoice.Item) invoice.Day {
+	r := sum(report)
+	return invoice.Day{Day: on("2026-10-01"), Ledger: sum(ledger), Report: &r, Items: items}
+}
+
+// TestReportAndLedgerAreMatchedBeforeTheInvoice: what the days' reconciliation left unknown is
+// no rounding of the invoice, and a credit that the report has is not counted twice.
+func TestReportAndLedgerAreMatchedBeforeTheInvoice(t *testing.T) {
+	t.Parallel()
+	i := october()
+	i.Lines, i.Total = []invoice.Line{{Kind: invoice.Usage, Description: "Claude API", Amount: 100_00}}, 100_00
+	require.NoError(t, i.Check())
+	said := func(day invoice.Day) map[string]string {
+		m := invoice.Compare(&i, &invoice.Figures{Ledger: day.Ledger, Days: []invoice.Day{day}})
+		list := map[string]string{}
+		for n := range m.Items {
+			list[string(m.Items[n].Class)+" "+m.Items[n].Why] = m.Items[n].Amount.String()
+		}
+		return list
+	}
+	const days, cents = "unexplained between ledger and cost report, of days that their reconciliation does not explain", "rounding invoices are in cents, charges are not"
+	require.Equal(t, map[string]string{days: "0.002000000000", cents: "0.001000000000"}, said(reported("99.997", "99.999", invoice.Item{Class: "unknown", Amount: sum("0.002")})))
+	require.Equal(t, map[string]string{days: "0.002000000000", cents: "0.001000000000"}, said(reported("99.997", "99.999")), "a day that nobody reconciled")
+	require.Equal(t, map[string]string{"credit named by the reconciliation of its days": "-3.000000000000"}, said(reported("103", "100", invoice.Item{Class: "credit_or_discount", Amount: sum("-3")})),
+		"the invoice is net of it")
+	require.Equal(t, map[string]string{"unexplained between cost report and invoice": "5.000000000000"}, said(reported("95", "95")))
+
+	i.Lines = append(i.Lines, invoice.Line{Kind: invoice.Credit, Description: "goodwill", Amount: -5_00})
+	i.Total = 95_00
+	require.Equal(t, map[string]string{"credit named by the reconciliation of its days": "-3.000000000000", "credit given back by the provider": "-2.000000000000"},
+		said(reported("100", "97", invoice.Item{Class: "credit_or_discount", Amount: sum("-3")})))
+}
+
+// TestABridgeSaysWhatTheReportCovers of each month, by days.
+func TestABridgeSaysWhatTheReportCovers(t *testing.T) {
+	t.Parallel()
+	i := october()
+	i.From, i.To = on("2026-10-30"), on("2026-11-03")
+	whole, partial := sum("2"), sum("1")
+	m := invoice.Compare(&i, &invoice.Figures{Days: []invoice.Day{
+		{Day: on("2026-10-30"), Report: &whole}, {Day: on("2026-10-31"), Report: &partial, Partial: true}, {Day: on("2026-11-01")}, {Day: on("2026-11-02"), Report: &whole},
+	}})
+	parts, err := invoice.Bridge(&i, func(time.Time, time.Time) money.Sum { return sum("1") })
+	require.NoError(t, err)
+	m.Cover(parts)
+	require.Equal(t, []int{1, 1, 0, 1, 0, 1}, []int{parts[0].Whole, parts[0].Partial, parts[0].Missing, parts[1].Whole, parts[1].Partial, parts[1].Missing})
+	require.Equal(t, "3.000000000000", parts[0].Report.String())
+	require.Equal(t, "2.000000000000", parts[1].Report.String())
 }
 
 func TestACycleIsCutAtTheEndsOfMonths(t *testing.T) {

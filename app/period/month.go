@@ -15,6 +15,24 @@ func MonthOf(at time.Time) Month {
 	return Month{first: time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)}
 }
 
+// MarshalText implements encoding.TextMarshaler; the zero month is empty text.
+func (m Month) MarshalText() ([]byte, error) {
+	if m.first.IsZero() {
+		return nil, nil
+	}
+	return []byte(m.String()), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *Month) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 {
+		*m = Month{}
+		return nil
+	}
+	*m, err = ParseMonth(string(text))
+	return err
+}
+
 // ParseMonth reads YYYY-MM.
 func ParseMonth(text string) (Month, error) {
 	at, err := time.Parse("2006-01", text)

@@ -97,8 +97,8 @@ func plus(a, b *money.Sum) money.Sum {
 	return d
 }
 
-// magnitude is a sum without its sign.
-func magnitude(s *money.Sum) money.Sum {
+// Magnitude is a sum without its sign.
+func Magnitude(s *money.Sum) money.Sum {
 	var m money.Sum
 	if s.Sign() < 0 {
 		m.SubSum(s)

@@ -76,7 +76,7 @@ func (c *both) clamp(off *money.Sum) money.Sum {
 
 // price names what the list differs by though the quantities are the same.
 func (m *match) price(c *both, off *money.Sum, step func(part, *money.Sum)) {
-	size := magnitude(off)
+	size := Magnitude(off)
 	bound := pico(2 * c.fact.Derived)
 	switch {
 	case off.Sign() == 0:
@@ -101,7 +101,7 @@ func (m *match) unpriced(c *both, off *money.Sum, step func(part, *money.Sum)) {
 	if off.Sign() < 0 {
 		most = minus(&money.Sum{}, &c.fact.Unpriced)
 	}
-	if inside := magnitude(off); inside.Cmp(&c.fact.Unpriced) <= 0 {
+	if inside := Magnitude(off); inside.Cmp(&c.fact.Unpriced) <= 0 {
 		most = *off
 	}
 	step(part{class: ClassUnknownPrice, why: "We charged a provisional price; this is the provider’s less ours."}, &most)
@@ -122,7 +122,7 @@ func (m *match) discount(c *both, reached *money.Sum) {
 	if c.Surface != SurfaceGateway {
 		small = money.Sum{} // all of it is of what went past
 	}
-	if size := magnitude(&off); size.Cmp(&small) > 0 {
+	if size := Magnitude(&off); size.Cmp(&small) > 0 {
 		class, why := ClassCredit, "The amount is lower than the contracted discount of the list price makes it."
 		if off.Sign() > 0 {
 			why = "The amount is higher than the contracted discount of the list price makes it."
@@ -136,7 +136,7 @@ func (m *match) discount(c *both, reached *money.Sum) {
 	ours := c.expected(&c.fact.List)
 	ours = minus(&ours, &c.fact.Net)
 	bound := pico(c.fact.Requests)
-	if size := magnitude(&ours); size.Cmp(&bound) > 0 {
+	if size := Magnitude(&ours); size.Cmp(&bound) > 0 {
 		m.add(c, part{class: ClassUnknown, why: "Our charges are not the list price less the discount: more than rounding lies between."}, &money.Sum{}, ours)
 		ours = money.Sum{}
 	}
@@ -207,7 +207,7 @@ func divide(amount *money.Sum, weights []Charged) []Charged {
 	weights = merged(weights)
 	var whole money.Sum
 	for i := range weights {
-		size := magnitude(&weights[i].Amount)
+		size := Magnitude(&weights[i].Amount)
 		whole.AddSum(&size)
 	}
 	if whole.Sign() == 0 || amount.Sign() == 0 {
@@ -216,7 +216,7 @@ func divide(amount *money.Sum, weights []Charged) []Charged {
 	var upTo, given money.Sum
 	var shares []Charged
 	for i := range weights {
-		size := magnitude(&weights[i].Amount)
+		size := Magnitude(&weights[i].Amount)
 		upTo.AddSum(&size)
 		reached := amount.Share(&upTo, &whole)
 		if one := minus(&reached, &given); one.Sign() != 0 {
@@ -272,7 +272,7 @@ func (m *match) sum() {
 	for i := range r.Items {
 		if it := &r.Items[i]; it.Class == ClassUnknown {
 			r.Unexplained.AddSum(&it.Amount)
-			size := magnitude(&it.Amount)
+			size := Magnitude(&it.Amount)
 			r.Gross.AddSum(&size)
 		}
 	}

@@ -36,7 +36,7 @@ func (t Tolerance) Check() error {
 
 // Exceeds tells whether an amount is above either limit, beside what was charged.
 func (t Tolerance) Exceeds(amount, charged *money.Sum) bool {
-	size, base := magnitude(amount), magnitude(charged)
+	size, base := Magnitude(amount), Magnitude(charged)
 	var most money.Sum
 	most.AddCents(t.Absolute)
 	if size.Cmp(&most) > 0 {
@@ -117,7 +117,7 @@ func (r *Result) above(t Tolerance, charged *money.Sum) []Finding {
 			order = append(order, s)
 		}
 		found[s].Amount.AddSum(&it.Amount)
-		size := magnitude(&it.Amount)
+		size := Magnitude(&it.Amount)
 		gross[s].AddSum(&size)
 		if it.Cell.Meter.Tokens() {
 			found[s].Quantity += it.Quantity
@@ -148,7 +148,7 @@ func (r *Result) nodesAbove(t Tolerance) []Finding {
 		}
 		net = append(net, r.Items[i].Nodes...)
 		for _, n := range r.Items[i].Nodes {
-			gross = append(gross, Charged{n.Node, magnitude(&n.Amount)})
+			gross = append(gross, Charged{n.Node, Magnitude(&n.Amount)})
 		}
 	}
 	net, gross = merged(net), merged(gross)

@@ -84,7 +84,8 @@ func (v Variance) Take(s *Step) (Variance, error) {
 	}
 	switch s.Kind {
 	case StepFound:
-		if v.Standing == "" || v.Standing == StandingResolved || v.Amount.Cmp(&s.Amount) != 0 {
+		gone := v.Standing == StandingResolved && v.Amount.Sign() == 0
+		if v.Standing == "" || gone || v.Amount.Cmp(&s.Amount) != 0 {
 			v.Standing, v.WaitUntil, v.By = StandingOpen, time.Time{}, nil // what was said was about another amount
 		}
 		v.Amount, v.Quantity = s.Amount, s.Quantity

@@ -40,6 +40,12 @@ func TestAVarianceIsReviewedByASecondPerson(t *testing.T) {
 	require.ErrorIs(t, take(reconcile.Step{Kind: reconcile.StepExplained, Person: fin}), reconcile.ErrResolved)
 	require.NoError(t, take(reconcile.Step{Kind: reconcile.StepFound, Amount: sum(500)}))
 	require.Equal(t, reconcile.StandingOpen, v.Standing, "it came back")
+	require.NoError(t, take(reconcile.Step{Kind: reconcile.StepExplained, Person: fin}))
+	require.NoError(t, take(reconcile.Step{Kind: reconcile.StepAccepted, Person: cfo}))
+	require.NoError(t, take(reconcile.Step{Kind: reconcile.StepFound, Amount: sum(500)}))
+	require.Equal(t, reconcile.StandingResolved, v.Standing, "just this was explained, and agreed to")
+	require.NoError(t, take(reconcile.Step{Kind: reconcile.StepFound, Amount: sum(499)}))
+	require.Equal(t, reconcile.StandingOpen, v.Standing, "and not another amount")
 }
 
 // TestNoSequenceResolvesWhatOnePersonSaid: whatever is tried, in any order.

@@ -37,7 +37,7 @@ func NewHooks(private bool, within time.Duration, now func() time.Time) *Hooks {
 	return &Hooks{now: now, within: within, transport: &http.Transport{
 		// No proxy: it would resolve the name anew, and this client could not tell where to.
 		Proxy: nil, DialContext: dialer.DialContext, DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSHandshakeTimeout: hookDial,
-		MaxResponseHeaderBytes: 16 << 10,
+		MaxResponseHeaderBytes: 16 << 10, DisableCompression: true, // what is bounded is what is on the wire
 	}}
 }
 

@@ -43,9 +43,11 @@ type packetSheet struct {
 
 	Subject string
 	Lead    string
-	Action  string
-	Before  int // the revision before
-	Foot    string
+	// Corrected says what a corrected packet takes the place of; empty: it is none.
+	Corrected string
+	Action    string
+	Before    int // the revision that changes are told against
+	Foot      string
 }
 
 // wordPacket says what came, of which company, month, revision and state.
@@ -55,9 +57,12 @@ func wordPacket(l *app.PacketLetter) *packetSheet {
 		of = " of " + line(l.Scope)
 	}
 	month := l.Month.Start().Format("January 2006")
-	s := &packetSheet{PacketLetter: l, Before: l.Revision - 1, Action: "Open the packet (it asks you to sign in)"}
-	s.Subject = fmt.Sprintf("[%s] Close packet%s %s, revision %d, %s", line(l.Company), of, l.Month, l.Revision, l.State)
+	s := &packetSheet{PacketLetter: l, Before: l.Since(), Action: "Open the packet (it asks you to sign in)"}
+	s.Subject = fmt.Sprintf("[%s] Close packet%s %s, revision %d, %s", line(l.Company), of, l.Month, l.Revision, packet.Mark(l.State, l.Corrects != nil))
 	s.Lead = fmt.Sprintf("The close packet%s of %s for %s, revision %d: %s.", of, line(l.Company), month, l.Revision, stateWords(l.State))
+	if l.Corrects != nil {
+		s.Corrected = fmt.Sprintf("CORRECTED: it takes the place of revision %d, which you may hold. The manifest of that one has the SHA-256 %s.", l.Corrects.Revision, l.Corrects.Manifest)
+	}
 	s.Foot = fmt.Sprintf("The link leads to a page and works until %s. Whether what you hold is what was sealed, anybody can check offline: tollbook verify PACKET.zip. "+
 		"You are on the company’s list of recipients; whoever keeps it can take you off.", instant(l.Expires))
 	return s

@@ -106,6 +106,8 @@ func (a *API) table() []Endpoint {
 		get("/journal/:id", "journal", "read", "One entry with its lines.", a.showEntry),
 		get("/periods/:period", "export", "read", "A month of the books: its state, control totals, and how it stands with each system it is exported to.", a.showPeriod),
 		download("/periods/:period/exports/:system", "export", "read", "The files of a month for a system: one file, or an archive of all with their manifests. What is not exported yet is, if the token may.", a.exportPeriod),
+		post("/periods/:period/acknowledgments", "export", "propose", http.StatusCreated, "Keep the ids that a finance system gave to exported journals: all lines, or none.", a.acknowledge),
+		post("/periods/:period/actuals", "export", "propose", http.StatusCreated, "Keep what a general ledger says of a month, to tie it to what was exported: the whole file, or nothing.", a.importActuals),
 		get("/invoices", "invoice", "read", "What the provider billed, issued last first.", a.listInvoices),
 		get("/invoices/:id", "invoice", "read", "One invoice: against the ledger, and by who bears it.", a.showInvoice),
 		get("/reconciliations", "reconciliation", "read", "Days held against what the provider reports, with their differences.", a.listReconciliations),

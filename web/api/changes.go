@@ -236,7 +236,7 @@ func swingOf(s *approval.Swing) ChangeSwing {
 
 // NewChange proposes a change.
 type NewChange struct {
-	Kind          string          `json:"kind" doc:"Such as prices, node, rules, plan, retag, books, invoice, allocation, sharing, tolerance, account_mapping, period_close, policies. An unknown one is refused with all there are."`
+	Kind          string          `json:"kind" doc:"Such as prices, node, rules, plan, retag, true_up, books, invoice, allocation, sharing, tolerance, account_mapping, period_close, policies. An unknown one is refused with all there are."`
 	Payload       json.RawMessage `json:"payload" doc:"Of prices: {\"document\":\"text\"} or {\"discount_bps\":1234}. Of policies: Policies. Of others the schema with the kind in its name: NodesPayload, PeriodPayload, AccountMappingPayload."`
 	EffectiveFrom *Instant        `json:"effective_from,omitempty" doc:"A discount's first UTC day. Unless given: of a price book the first difference, of rules now, of others when decided; none in the past."`
 	Reason        string          `json:"reason" doc:"Recorded with the change."`

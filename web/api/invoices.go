@@ -41,6 +41,11 @@ type InvoiceCase struct {
 
 	LineList    []InvoiceLine   `json:"line_list"`
 	Ledger      string          `json:"ledger" format:"decimal" doc:"Exact charges of its days."`
+	Adjusted    string          `json:"adjusted" format:"decimal" doc:"Of them, what adjustments of requests came to: without these is the difference before adjustment."`
+	Report      *string         `json:"cost_report" format:"decimal" doc:"What the provider's cost report has of its days; null where it has none of them."`
+	DaysWhole   int             `json:"days_reported" doc:"Days that the cost report has whole."`
+	DaysPartial int             `json:"days_in_part" doc:"Days of which more may come."`
+	DaysMissing int             `json:"days_missing" doc:"Days without a cost report."`
 	Differences []InvoiceItem   `json:"differences" doc:"They add up to what the invoice has above the ledger, exactly."`
 	Bearers     []InvoiceBearer `json:"bearers" doc:"With what is unexplained they add up to the invoice."`
 	Refused     *string         `json:"refused" doc:"Why it cannot be booked now; null where it can or is."`
@@ -59,6 +64,14 @@ type InvoiceItem struct {
 	Class  string `json:"class"`
 	Amount string `json:"amount" format:"decimal"`
 	Why    string `json:"why"`
+	// Days are those that the reason lies on, where a reconciliation named it.
+	Days []InvoiceItemDay `json:"days"`
+}
+
+// InvoiceItemDay is what of a reason lies on one day.
+type InvoiceItemDay struct {
+	Day    string `json:"day" format:"date"`
+	Amount string `json:"amount" format:"decimal"`
 }
 
 // InvoiceBearer is what a node bears.
@@ -129,14 +142,24 @@ func (a *API) showInvoice(c *call, _ NoQuery) (InvoiceCase, error) {
 	if err != nil {
 		return InvoiceCase{}, err
 	}
-	out := InvoiceCase{Invoice: invoiceOf(&shown.InvoiceView), Ledger: shown.Match.Ledger.String(), LineList: []InvoiceLine{}, Differences: []InvoiceItem{}, Bearers: []InvoiceBearer{}}
+	out := InvoiceCase{
+		Invoice: invoiceOf(&shown.InvoiceView), Ledger: shown.Match.Ledger.String(), Adjusted: shown.Match.Adjusted.String(), LineList: []InvoiceLine{}, Differences: []InvoiceItem{}, Bearers: []InvoiceBearer{},
+	}
+	out.DaysWhole, out.DaysPartial, out.DaysMissing = shown.Match.Coverage()
+	if shown.Match.Report != nil {
+		out.Report = textOrNil(shown.Match.Report.String())
+	}
 	for i := range shown.Lines {
 		l := &shown.Lines[i]
 		out.LineList = append(out.LineList, InvoiceLine{Kind: string(l.Kind), Description: l.Description, Node: textOrNil(l.Node), Amount: l.Amount.String()})
 	}
 	for i := range shown.Match.Items {
 		d := &shown.Match.Items[i]
-		out.Differences = append(out.Differences, InvoiceItem{Class: string(d.Class), Amount: d.Amount.String(), Why: d.Why})
+		one := InvoiceItem{Class: string(d.Class), Amount: d.Amount.String(), Why: d.Why, Days: []InvoiceItemDay{}}
+		for k := range d.Days {
+			one.Days = append(one.Days, InvoiceItemDay{Day: d.Days[k].Day.Format(time.DateOnly), Amount: d.Days[k].Amount.String()})
+		}
+		out.Differences = append(out.Differences, one)
 	}
 	for i := range shown.Bearers {
 		b := &shown.Bearers[i]

@@ -235,7 +235,16 @@ type PeriodPayload struct {
 // WaiverPayload is what a change of kind close_waiver proposes.
 type WaiverPayload struct {
 	Period string `json:"period" doc:"YYYY-MM."`
-	Step   string `json:"step" enum:"usage,invoice,suspense,allocation,capitalization" doc:"Of the checklist: it does not apply to the month's present revision."`
+	Step   string `json:"step" enum:"usage,reconciliation,invoice,suspense,allocation,capitalization,exported,packet" doc:"Of the checklist: it does not apply to the month's present revision."`
+}
+
+// MaterialityPayload is what a change of kind materiality proposes: how much of a month may
+// stay unexplained when it is locked, and what else is asked of one.
+type MaterialityPayload struct {
+	Month      int64 `json:"month_cents" doc:"In all, without signs."`
+	Node       int64 `json:"node_cents" doc:"At any one node; at most as much as in all."`
+	DaysSigned bool  `json:"days_signed" doc:"Each day's reconciliation is signed by two."`
+	Answered   bool  `json:"commentary_answered" doc:"Commentary is answered wherever it was asked for; without it a reason is asked."`
 }
 
 // ReversalPayload is what a change of kind journal_reversal proposes.

@@ -26,7 +26,7 @@ type Period struct {
 	Systems  []PeriodSystem  `json:"systems" doc:"Those that the company exports to."`
 	Problems []PeriodProblem `json:"problems" doc:"What keeps it from being exported."`
 	Steps    []PeriodStep    `json:"steps" doc:"Of its close, in order."`
-	Blocks   []PeriodBlock   `json:"blocks" doc:"What keeps it from being locked."`
+	Blocks   []PeriodBlock   `json:"blocks" doc:"What keeps it from being locked, or once it is locked from being closed."`
 }
 
 // PeriodStep is one step of a month's close.
@@ -40,9 +40,10 @@ type PeriodStep struct {
 	Reviewed *Instant `json:"reviewed_at"`
 }
 
-// PeriodBlock is one thing in the way of locking a month.
+// PeriodBlock is one thing in the way of locking or closing a month.
 type PeriodBlock struct {
 	Step    *string `json:"step"`
+	Code    string  `json:"code" doc:"What it is about; of one day of the month: day: and its date."`
 	Message string  `json:"message"`
 }
 
@@ -61,7 +62,7 @@ func addClose(p *Period, view *app.CloseView) {
 		p.Steps = append(p.Steps, one)
 	}
 	for _, b := range view.Blocks {
-		p.Blocks = append(p.Blocks, PeriodBlock{Step: textOrNil(string(b.Step)), Message: b.Text})
+		p.Blocks = append(p.Blocks, PeriodBlock{Step: textOrNil(string(b.Step)), Code: b.Code, Message: b.Text})
 	}
 }
 

@@ -220,3 +220,9 @@ type TolerancePayload struct {
 	Absolute    int64 `json:"absolute_cents" doc:"At most so many cents apart."`
 	RelativeBps int64 `json:"relative_bps" doc:"And at most so many hundredths of a percent of the day's charges."`
 }
+
+// TrueUpPayload is what a change of kind true_up proposes: to charge what the provider counted
+// of a day's requests that ended without final usage, as its reconciliation that counts has it.
+type TrueUpPayload struct {
+	Day string `json:"day" format:"date"`
+}

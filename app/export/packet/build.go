@@ -2,6 +2,8 @@ package packet
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -63,7 +65,10 @@ type Manifest struct {
 	Controls    []export.Pair     `json:"control_totals"`
 	Contents    []export.Manifest `json:"contents"` // every file but this one and its seal
 	Decisions   []Decision        `json:"approvals"`
-	Changes     []Change          `json:"changed_since_last"` // null: the first revision
+	LeftOut     []LeftOut         `json:"left_out"` // what the packet has no room for, and where it is
+	Corrected   bool              `json:"corrected"`
+	Corrects    *Corrected        `json:"corrects"`           // null: it takes no final revision's place
+	Changes     []Change          `json:"changed_since_last"` // since the one it corrects, or the one before; null: the first revision
 	Sequence    export.Sequence   `json:"audit_sequence"`
 	Checkpoint  *Head             `json:"checkpoint"` // the latest head before this packet's own record
 	SealedBy    string            `json:"sealed_by"`
@@ -73,6 +78,7 @@ type Manifest struct {
 type File struct {
 	Name    string
 	Content []byte
+	Kept    string // where the bytes are stored already; empty: nowhere
 }
 
 // Built is a packet without its seal.
@@ -81,6 +87,8 @@ type Built struct {
 	Document []byte // the manifest's bytes: what the log's record holds the digest of
 	Files    []File // all in the manifest, in its order
 	Snapshot Snapshot
+
+	size int // bytes of the files
 }
 
 // part is a file of a packet, and what makes it.
@@ -88,15 +96,19 @@ type part struct {
 	name    string
 	report  string
 	version int
+	where   string // it is to be had, where the packet has no room for it; empty: it always has
 	// make returns no content where the packet has no such file.
 	make func(*Figures, []table) (content []byte, rows int, columns []string, controls []export.Pair, err error)
 }
 
-// parts are the files that are made here, in the order they are made: what a later part of
-// the product adds as a file of its own comes as an Attachment.
+// summaryVersion is that of how a summary is laid out.
+const summaryVersion = 2
+
+// parts are the files that are made here, in the order they are made: what another part of
+// the product makes comes as an Attachment.
 func parts() []part {
 	return []part{
-		{FileWorkbook, "chargeback workbook", 1, func(f *Figures, t []table) ([]byte, int, []string, []export.Pair, error) {
+		{FileWorkbook, "chargeback workbook", 2, "", func(f *Figures, t []table) ([]byte, int, []string, []export.Pair, error) {
 			content, rows, err := f.workbook(t)
 			sheets := []string{}
 			for i := range t {
@@ -104,21 +116,26 @@ func parts() []part {
 			}
 			return content, rows, sheets, f.settled.control(), err
 		}},
-		{FileJournal, "journal, neutral form", 1, func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
+		{FileJournal, "journal, neutral form", 1, "the page Journal of the month, as CSV", func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
 			if f.Books == nil {
 				return nil, 0, nil, nil, nil
 			}
 			content, rows, err := journalCSV(f.Books)
 			return content, rows, journalColumns(), journalControls(f.Books), err
 		}},
-		{FileCommentary, "commentary", 1, func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
-			if f.Commentary == "" {
+		{FileCommentary, "commentary", 1, "", func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
+			written := f.commentaryText()
+			if written == "" {
 				return nil, 0, nil, nil, nil
 			}
-			return []byte(f.Commentary), strings.Count(f.Commentary, "\n"), nil, nil, nil
+			return []byte(written), len(f.Comments), nil, nil, nil
 		}},
-		{FileVerify, "how to verify", 1, func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
+		{FileVerify, "how to verify", 2, "", func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
 			return []byte(f.verifyText()), 0, nil, nil, nil
+		}},
+		{FileFigures, "figures", 1, "nowhere else as one file: its tables are in " + FileWorkbook, func(f *Figures, _ []table) ([]byte, int, []string, []export.Pair, error) {
+			content, err := f.document()
+			return content, 1, nil, f.settled.control(), err
 		}},
 	}
 }
@@ -143,40 +160,78 @@ func Build(f *Figures) (*Built, error) {
 	if m.Decisions == nil {
 		m.Decisions = []Decision{}
 	}
+	m.LeftOut, m.Corrected, m.Corrects = append([]LeftOut{}, f.Absent...), f.Corrects != nil, f.Corrects
 	if !f.Scope.Whole() {
 		m.Scope = &f.Scope
 	}
-	add := func(name string, content []byte, of export.Manifest) {
-		out.Files = append(out.Files, File{name, content})
-		of.File = name
-		m.Contents = append(m.Contents, f.ipe(of).Of(content))
+	if err := out.fill(f, tables); err != nil {
+		return nil, err
 	}
-	for _, p := range parts() {
-		content, rows, columns, controls, err := p.make(f, tables)
-		if err != nil {
-			return nil, err
-		}
-		if content != nil {
-			add(p.name, content, export.Manifest{Report: p.report, ReportVersion: p.version, Rows: rows, Columns: columns, ControlTotals: controls})
-		}
-	}
-	for _, a := range f.Attachments {
-		add(a.Name, a.Content, export.Manifest{
-			Report: a.Report, ReportVersion: a.ReportVersion, Rows: a.Rows, Columns: a.Columns, ControlTotals: a.ControlTotals, Journals: a.Journals, Approvals: a.Approvals,
-		})
-	}
-	summary, pages, err := f.summary(tables, m.Contents) // last: it prints the digests of the others
+	out.sort()
+	summary, pages, err := f.summary(tables, m.Contents, m.LeftOut) // last: it prints the digests of the others
 	if err != nil {
 		return nil, err
 	}
-	add(FileSummary, summary, export.Manifest{Report: "close summary", ReportVersion: 1, Rows: pages, ControlTotals: f.settled.control()})
+	out.add(f, File{Name: FileSummary, Content: summary}, export.Manifest{Report: "close summary", ReportVersion: summaryVersion, Rows: pages, ControlTotals: f.settled.control()})
 	return out, out.finish(f)
+}
+
+func (b *Built) add(f *Figures, file File, of export.Manifest) {
+	b.Files = append(b.Files, file)
+	b.size += len(file.Content)
+	of.File = file.Name
+	b.Manifest.Contents = append(b.Manifest.Contents, f.ipe(of).Of(file.Content))
+}
+
+// room is kept for the summary, which is made last, and the seal.
+const (
+	roomBytes = 8 << 20
+	roomFiles = 2
+)
+
+// fits tells whether the packet has room for one more file.
+func (b *Built) fits(size int) bool {
+	return b.size+size <= MaxBytes-roomBytes && len(b.Files) < MaxFiles-roomFiles
+}
+
+// fill makes the files that fit, and names those that do not.
+func (b *Built) fill(f *Figures, tables []table) error {
+	for _, p := range parts() {
+		content, rows, columns, controls, err := p.make(f, tables)
+		if err != nil {
+			return err
+		}
+		of := export.Manifest{Report: p.report, ReportVersion: p.version, Rows: rows, Columns: columns, ControlTotals: controls}
+		switch {
+		case content == nil:
+		case p.where != "" && !b.fits(len(content)):
+			digest := sha256.Sum256(content)
+			b.Manifest.LeftOut = append(b.Manifest.LeftOut, LeftOut{p.name, p.report, len(content), hex.EncodeToString(digest[:]), p.where})
+		default:
+			b.add(f, File{Name: p.name, Content: content}, of)
+		}
+	}
+	for k := range f.Attachments {
+		a := &f.Attachments[k]
+		if !b.fits(a.Bytes) {
+			b.Manifest.LeftOut = append(b.Manifest.LeftOut, LeftOut{a.Name, a.Report, a.Bytes, a.SHA256, a.Where})
+			continue
+		}
+		b.add(f, File{a.Name, a.Content, a.Kept}, export.Manifest{
+			Report: a.Report, ReportVersion: a.ReportVersion, Rows: a.Rows, Columns: a.Columns, ControlTotals: a.ControlTotals, Journals: a.Journals, Approvals: a.Approvals,
+		})
+	}
+	return nil
+}
+
+func (b *Built) sort() {
+	slices.SortFunc(b.Files, func(a, c File) int { return cmp.Compare(a.Name, c.Name) })
+	slices.SortFunc(b.Manifest.Contents, func(a, c export.Manifest) int { return cmp.Compare(a.File, c.File) })
 }
 
 // finish puts everything in one order and encodes the manifest.
 func (b *Built) finish(f *Figures) error {
-	slices.SortFunc(b.Files, func(a, c File) int { return cmp.Compare(a.Name, c.Name) })
-	slices.SortFunc(b.Manifest.Contents, func(a, c export.Manifest) int { return cmp.Compare(a.File, c.File) })
+	b.sort()
 	size := 0
 	for i, file := range b.Files {
 		size += len(file.Content)
@@ -230,7 +285,7 @@ func (f *Figures) provenance() []export.Pair {
 	}
 	list := []export.Pair{
 		pair("Company", f.Paper()), pair("Tenant", f.Slug+" ("+f.TenantID+")"), pair("Period", monthName(f.Month)+" (UTC calendar month)"), pair("Books", booksWords(f.BooksState)), pair("Scope", scope),
-		pair("Packet", fmt.Sprintf("revision %d, %s", f.Revision, f.State())), pair("As of, run at", instant(f.At, f.Zone)), pair("Run by", runBy(f.RunBy)), pair("Code version", f.CodeVersion),
+		pair("Packet", fmt.Sprintf("revision %d, %s", f.Revision, f.Mark())), pair("As of, run at", instant(f.At, f.Zone)), pair("Run by", runBy(f.RunBy)), pair("Code version", f.CodeVersion),
 		pair("Audit log", fmt.Sprintf("records %d to %d", f.Sequence.First, f.Sequence.Last)),
 		pair("Sources", "charges and adjustments (rollups by placement, class and day), plan, journal, hierarchy"),
 	}
@@ -266,8 +321,18 @@ func StoryOf(keys []auditlog.PublicKey) ([]byte, error) {
 
 func keyLines(keys []string) []byte { return []byte(strings.Join(keys, "\n") + "\n") }
 
-// Archive is the packet as one zip: the same packet is the same bytes.
+// Archive is the packet as one zip: the same packet is the same bytes, in every release.
 func Archive(at time.Time, document []byte, files []File, seal *Seal) ([]byte, error) {
+	return archive(export.Store, at, document, files, seal)
+}
+
+// ArchiveCompressed is one that was sealed when archives were still compressed: the same bytes
+// as long as the compressor makes the same of them.
+func ArchiveCompressed(at time.Time, document []byte, files []File, seal *Seal) ([]byte, error) {
+	return archive(export.Bind, at, document, files, seal)
+}
+
+func archive(bind func([]export.Part) ([]byte, error), at time.Time, document []byte, files []File, seal *Seal) ([]byte, error) {
 	story, err := StoryOf(seal.Keys)
 	if err != nil {
 		return nil, err
@@ -277,14 +342,15 @@ func Archive(at time.Time, document []byte, files []File, seal *Seal) ([]byte, e
 		keys = append(keys, key.Verifier)
 	}
 	all := append(slices.Clone(files),
-		File{FileManifest, document}, File{FileRecord, seal.Record}, File{FileProof, seal.Proof}, File{FileCheckpoint, seal.Checkpoint}, File{FileKeys, keyLines(keys)}, File{FileKeyStory, story},
+		File{Name: FileManifest, Content: document}, File{Name: FileRecord, Content: seal.Record}, File{Name: FileProof, Content: seal.Proof}, File{Name: FileCheckpoint, Content: seal.Checkpoint},
+		File{Name: FileKeys, Content: keyLines(keys)}, File{Name: FileKeyStory, Content: story},
 	)
 	slices.SortFunc(all, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
 	parts := make([]export.Part, 0, len(all))
 	for _, file := range all {
 		parts = append(parts, export.Part{Name: file.Name, At: at.UTC().Truncate(time.Second), Content: file.Content})
 	}
-	return export.Bind(parts)
+	return bind(parts)
 }
 
 // verifyText says what is in the archive and how to check it.
@@ -305,6 +371,10 @@ func (f *Figures) verifyText() string {
 	say("%s is the log's record that this manifest was made, byte for byte as it was hashed: it holds the", FileRecord)
 	say("manifest's SHA-256. %s proves its place in the log under the signed head in %s", FileProof, FileCheckpoint)
 	say("(C2SP tlog-proof and tlog-checkpoint, RFC 6962 hashes). %s has the log's keys with what each signed of the next.", FileKeyStory)
+	say("")
+	say("It also makes every other file that Tollbook laid out again from %s and compares it, cell by cell and", FileFigures)
+	say("page by page; holds FOCUS to the charges and the invoices, files for finance systems to the journal's lines and to")
+	say("the manifests they came with, bills and the allocation to their invoices, and each day's items to its difference.")
 	say("")
 	say("By hand: sha256sum every file and compare with %s; sha256sum %s and compare with manifest_sha256 in", FileManifest, FileManifest)
 	say("%s; the rest is the proof.", FileRecord)

@@ -1,10 +1,12 @@
 package packet
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -118,19 +120,6 @@ type Control struct {
 	Difference money.Sum
 }
 
-// Attachment is a file that another part of the product made: it goes in as it is.
-type Attachment struct {
-	Name          string // in the archive
-	Report        string
-	ReportVersion int
-	Content       []byte
-	Rows          int
-	Columns       []string
-	ControlTotals []export.Pair
-	Journals      []string
-	Approvals     []string
-}
-
 // Books are the journal of a month; a packet of a part of the company has none.
 type Books struct {
 	Entries  []ledger.Entry // with their lines, the lowest number first
@@ -169,9 +158,22 @@ type Figures struct {
 	Movement                              Movement
 	Books                                 *Books
 	Decisions                             []Decision
-	Commentary                            string // Markdown; empty: there is none
+	Invoices                              []Invoice // issued for cycles that end in the month; nil for a part of the company
+	Shares                                []Share   // of those that are booked: in a part of the company, what its nodes bear
+	Reconciled                            []Reconciled
+	Variances                             []Variance
+	Simulated                             bool // what the provider reports comes from an address that is not the provider's
+	Steps                                 []Step
+	Moves                                 []Move // of the month's books, the earliest first
+	BooksRevision                         int    // of the month: it begins another one whenever it is reopened
+	Exported                              []Exported
+	Elsewhere                             []Spend
+	Comments                              []Comment
+	Disputes                              []Dispute
 	Attachments                           []Attachment
-	Changes                               []Change // since the revision before; nil: there is none
+	Absent                                []LeftOut  // files that could not be made of the month, with why instead of where
+	Changes                               []Change   // since the revision before; nil: there is none
+	Corrects                              *Corrected // nil: it takes no final revision's place
 
 	settled *settled
 }
@@ -193,7 +195,19 @@ func (f *Figures) Title() string {
 	if !f.Scope.Whole() {
 		of += " " + f.Scope.Code
 	}
-	return fmt.Sprintf("%s %s, revision %d, %s", of, f.Month, f.Revision, f.State())
+	return fmt.Sprintf("%s %s, revision %d, %s", of, f.Month, f.Revision, f.Mark())
+}
+
+// Mark is the state as papers carry it: a final packet that takes another one's place says
+// so.
+func (f *Figures) Mark() string { return Mark(f.State(), f.Corrects != nil) }
+
+// Mark is a state in words.
+func Mark(s State, corrected bool) string {
+	if corrected {
+		return string(s) + ", CORRECTED"
+	}
+	return string(s)
 }
 
 // settled is the figures in cents that add up.
@@ -227,6 +241,9 @@ func (f *Figures) settle() (*settled, error) {
 		return nil, err
 	}
 	if err := agree(&s.total, "day", days); err != nil {
+		return nil, err
+	}
+	if err := f.ties(); err != nil {
 		return nil, err
 	}
 	var leaves, before []money.Cents
@@ -270,8 +287,13 @@ func agree(total *money.Sum, by string, amounts []money.Sum) error {
 // Digest is what makes figures others than those before: all of them, but not when they were
 // read, by whom, how far the log had come, or what number the packet has.
 func (f *Figures) Digest() (string, error) {
+	if f.BooksState == period.StateClosed {
+		locked := *f
+		locked.BooksState = period.StateLocked // closing what is locked changes no figure
+		return locked.Digest()
+	}
 	same := *f
-	same.Revision, same.At, same.RunBy, same.Sequence, same.Head, same.CodeVersion, same.Changes, same.settled = 0, time.Time{}, export.RunBy{}, export.Sequence{}, nil, "", nil, nil
+	same.Revision, same.At, same.RunBy, same.Sequence, same.Head, same.CodeVersion, same.Changes, same.Corrects, same.settled = 0, time.Time{}, export.RunBy{}, export.Sequence{}, nil, "", nil, nil, nil
 	document, err := json.Marshal(same)
 	if err != nil {
 		return "", fmt.Errorf("encode figures: %w", err)
@@ -289,6 +311,8 @@ type Snapshot struct {
 	Plan     *money.Cents           `json:"plan_cents,omitempty"`
 	Accrued  *money.Cents           `json:"accrued_cents,omitempty"`
 	Entries  int                    `json:"entries"`
+	Numbers  []int64                `json:"entry_numbers,omitempty"`
+	Tables   map[string]string      `json:"tables,omitempty"` // control totals beyond those of charges, by table and name
 	Files    []string               `json:"files"`
 }
 
@@ -307,6 +331,21 @@ func (f *Figures) Snapshot() (Snapshot, error) {
 	}
 	if f.Books != nil {
 		out.Accrued, out.Entries = &f.Books.Accrued, len(f.Books.Entries)
+		for i := range f.Books.Entries {
+			out.Numbers = append(out.Numbers, f.Books.Entries[i].Number)
+		}
+	}
+	tables, err := f.tables()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	out.Tables = map[string]string{}
+	for i := range tables {
+		for _, c := range tables[i].controls {
+			if !slices.Contains(s.control(), c) {
+				out.Tables[tables[i].title+", "+totalWords(c.Name)] = c.Value
+			}
+		}
 	}
 	for _, a := range f.Attachments {
 		out.Files = append(out.Files, a.Name)
@@ -316,10 +355,17 @@ func (f *Figures) Snapshot() (Snapshot, error) {
 
 // Change is one thing that is otherwise than in the revision before.
 type Change struct {
+	Of     string `json:"of,omitempty"` // what it is about: a node, a table, or the packet as a whole where it is empty
 	What   string `json:"what"`
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
+
+// What a change is about, beside the packet as a whole.
+const (
+	OfNode  = "node"
+	OfTable = "table"
+)
 
 // maxChanges bounds the changes that are listed one by one.
 const maxChanges = 40
@@ -327,51 +373,95 @@ const maxChanges = 40
 // Since tells what these figures say otherwise than those of a revision before.
 func (s *Snapshot) Since(before *Snapshot) []Change {
 	list := []Change{}
-	add := func(what, was, is string) {
+	add := func(of, what, was, is string) {
 		if was != is {
-			list = append(list, Change{What: what, Before: was, After: is})
+			list = append(list, Change{Of: of, What: what, Before: was, After: is})
 		}
 	}
-	add("State", string(before.State), string(s.State))
-	add("Actual", dollars(before.Total.Display()), dollars(s.Total.Display()))
+	add("", "State", string(before.State), string(s.State))
+	add("", "Actual", dollars(before.Total.Display()), dollars(s.Total.Display()))
 	if before.Total.Display() == s.Total.Display() {
-		add("Actual, exact", before.Total.String(), s.Total.String())
+		add("", "Actual, exact", before.Total.String(), s.Total.String())
 	}
 	if before.Suspense != nil && s.Suspense != nil {
-		add("Suspense", dollars(before.Suspense.Display()), dollars(s.Suspense.Display()))
+		add("", "Suspense", dollars(before.Suspense.Display()), dollars(s.Suspense.Display()))
 	}
-	add("Plan of the month", maybe(before.Plan), maybe(s.Plan))
-	add("Accrued liability", maybe(before.Accrued), maybe(s.Accrued))
-	add("Journal entries", count(int64(before.Entries)), count(int64(s.Entries)))
-	add("Further files", strings.Join(before.Files, ", "), strings.Join(s.Files, ", "))
-	paths := []string{}
-	for path := range s.Nodes {
-		paths = append(paths, path)
+	add("", "Plan of the month", maybe(before.Plan), maybe(s.Plan))
+	add("", "Accrued liability", maybe(before.Accrued), maybe(s.Accrued))
+	add("", "Journal entries", count(int64(before.Entries)), count(int64(s.Entries)))
+	if before.Numbers != nil || before.Entries == 0 {
+		add("", "Entries added", "", listed(without(s.Numbers, before.Numbers)))
 	}
-	for path := range before.Nodes {
-		if _, there := s.Nodes[path]; !there {
-			paths = append(paths, path)
+	add("", "Files added", "", listed(without(s.Files, before.Files)))
+	add("", "Files that are gone", listed(without(before.Files, s.Files)), "")
+	for _, name := range slices.Sorted(maps.Keys(s.Tables)) {
+		if was, there := before.Tables[name]; there {
+			add(OfTable, name, was, s.Tables[name])
 		}
 	}
-	slices.Sort(paths)
 	more := 0
-	for _, path := range paths {
-		if before.Nodes[path] == s.Nodes[path] {
-			continue
-		}
+	for _, path := range s.moved(before) {
 		if len(list) >= maxChanges {
 			more++
 			continue
 		}
-		add(path, dollars(before.Nodes[path]), dollars(s.Nodes[path]))
+		add(OfNode, path, dollars(before.Nodes[path]), dollars(s.Nodes[path]))
 	}
 	if more > 0 {
-		list = append(list, Change{What: fmt.Sprintf("%d more nodes", more)})
+		list = append(list, Change{Of: OfNode, What: fmt.Sprintf("%d more nodes", more)})
 	}
 	if len(list) == 0 {
 		list = append(list, Change{What: "Details alone: no total of this list is another"})
 	}
 	return list
+}
+
+// moved are the paths of nodes that came to another amount, the largest difference first.
+func (s *Snapshot) moved(before *Snapshot) []string {
+	paths := map[string]money.Cents{}
+	for path := range s.Nodes {
+		paths[path] = abs(s.Nodes[path] - before.Nodes[path])
+	}
+	for path := range before.Nodes {
+		paths[path] = abs(s.Nodes[path] - before.Nodes[path])
+	}
+	maps.DeleteFunc(paths, func(_ string, difference money.Cents) bool { return difference == 0 })
+	return slices.SortedFunc(maps.Keys(paths), func(a, b string) int { return cmp.Or(cmp.Compare(paths[b], paths[a]), cmp.Compare(a, b)) })
+}
+
+// totalWords is the name of a control total as people read it.
+func totalWords(name string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(name, "_usd"), "_", " ")
+}
+
+// without are those of a list that another one lacks.
+func without[T comparable](list, other []T) (rest []T) {
+	there := map[T]bool{}
+	for _, one := range other {
+		there[one] = true
+	}
+	for _, one := range list {
+		if !there[one] {
+			rest = append(rest, one)
+		}
+	}
+	return rest
+}
+
+// maxListed bounds what a change names one by one.
+const maxListed = 12
+
+// listed are the first few of a list, and how many more.
+func listed[T any](list []T) string {
+	var words []string
+	for i, one := range list {
+		if i == maxListed {
+			words = append(words, fmt.Sprintf("%d more", len(list)-maxListed))
+			break
+		}
+		words = append(words, fmt.Sprint(one))
+	}
+	return strings.Join(words, ", ")
 }
 
 func maybe(c *money.Cents) string {

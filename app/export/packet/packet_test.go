@@ -187,12 +187,12 @@ func TestTheManifestNamesExactlyWhatIsThere(t *testing.T) {
 		}
 		return list
 	}
-	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "journal.csv", "summary.pdf"}, names(whole))
+	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "figures.json", "journal.csv", "summary.pdf"}, names(whole))
 	part := figures(t)
 	part.Books, part.Suspense, part.Control, part.Scope = nil, nil, nil, packet.Scope{Code: "ENG", Name: "Engineering"}
-	part.Commentary = "# 0042\n\nThe model was trained.\n"
-	part.Attachments = []packet.Attachment{{Name: "focus.csv", Report: "FOCUS 1.2", Content: []byte("a\r\n"), Rows: 1}}
-	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "commentary.md", "focus.csv", "summary.pdf"}, names(build(t, part)))
+	part.Comments = []packet.Comment{{Code: "0042", Path: "ENG / 0042", State: "written", Text: "The model was trained."}}
+	part.Attachments = []packet.Attachment{packet.Attach(packet.Attachment{Name: "focus.csv", Report: "FOCUS 1.2", Rows: 1}, []byte("a\r\n"))}
+	require.Equal(t, []string{"VERIFY.txt", "chargeback.xlsx", "commentary.md", "figures.json", "focus.csv", "summary.pdf"}, names(build(t, part)))
 	part.Attachments[0].Name = "manifest.json"
 	_, err := packet.Build(part)
 	require.Error(t, err)
@@ -258,7 +258,7 @@ func TestTheWorkbookIsReadBack(t *testing.T) {
 	files := unzip(t, must(sealed(t, build(t, figures(t)))))
 	book, err := excelize.OpenReader(bytes.NewReader(files["chargeback.xlsx"].Data))
 	require.NoError(t, err)
-	require.Equal(t, []string{"Read me", "Summary", "By cost center", "By project", "By model and class", "Variance", "Why it moved", "Decisions", "Journal", "Detail"}, book.GetSheetList())
+	require.Equal(t, []string{"Read me", "Summary", "By cost center", "By project", "By model and class", "Variance", "Why it moved", "Decisions", "Journal", "Detail", "Pivot data", "Pivot"}, book.GetSheetList())
 	rows := func(sheet string) (list [][]string, head int) {
 		list, err := book.GetRows(sheet, excelize.Options{RawCellValue: true})
 		require.NoError(t, err)
@@ -430,7 +430,7 @@ func TestARevisionSaysWhatChanged(t *testing.T) {
 	now := build(t, f).Snapshot
 	require.Equal(t, []packet.Change{
 		{What: "State", Before: "DRAFT", After: "FINAL"}, {What: "Actual", Before: "$701.50", After: "$702.50"},
-		{What: "ENG", Before: "$700.00", After: "$701.00"}, {What: "ENG / 0042", Before: "$166.67", After: "$167.67"},
+		{Of: packet.OfNode, What: "ENG", Before: "$700.00", After: "$701.00"}, {Of: packet.OfNode, What: "ENG / 0042", Before: "$166.67", After: "$167.67"},
 	}, now.Since(&again))
 	require.Equal(t, "Details alone: no total of this list is another", now.Since(&now)[0].What)
 }
@@ -440,4 +440,25 @@ func TestOneFunctionDecidesDraftAndFinal(t *testing.T) {
 	for state, want := range map[period.State]packet.State{period.StateOpen: packet.Draft, period.StateClosing: packet.Draft, period.StateLocked: packet.Final} {
 		require.Equal(t, want, packet.StateOf(state), state)
 	}
+}
+
+// TestAnArchiveIsTheseVeryBytes holds what was sealed by one release to what another makes of it:
+// where the digest is another, packets that were sealed cannot be sent any more.
+func TestAnArchiveIsTheseVeryBytes(t *testing.T) {
+	t.Parallel()
+	content := bytes.Repeat([]byte("the same again\n"), 100)
+	archive, err := packet.Archive(at(5, 1), []byte("{}"), []packet.File{{Name: "a.csv", Content: content}, {Name: "z.txt", Content: []byte("z")}}, &packet.Seal{Record: []byte("r"), Proof: []byte("p"), Checkpoint: []byte("c")})
+	require.NoError(t, err)
+	digest := sha256.Sum256(archive)
+	require.Equal(t, "08266bc66ab0d1b1c1d597d7cb388aa9b8f0178f11572faf99cdc30b81d58669", hex.EncodeToString(digest[:]))
+	require.Contains(t, string(archive), string(content), "nothing is compressed")
+	r, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	require.NoError(t, err)
+	var names []string
+	for _, f := range r.File {
+		names = append(names, f.Name)
+		require.True(t, at(5, 1).Equal(f.Modified), f.Modified)
+		require.Zero(t, f.Flags, "its size is before it")
+	}
+	require.Equal(t, []string{"a.csv", "checkpoint.txt", "log-keys.json", "log-keys.txt", "manifest.json", "manifest.record.json", "manifest.tlog-proof", "z.txt"}, names)
 }

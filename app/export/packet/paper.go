@@ -24,6 +24,7 @@ const (
 	top, bottom          = 27.0, sheetHigh - 22.0
 	line                 = 5.4    // a row of a table
 	point                = 0.3528 // millimeters
+	leading              = 1.45   // of a line of text, by its size
 )
 
 // ink is a color, 0xrrggbb.
@@ -84,18 +85,17 @@ func newPaper(f *Figures, pages int) *paper {
 func (p *paper) page() {
 	p.pdf.AddPage()
 	p.pdf.SetLineWidth(0.2)
-	p.face(faceText, "B", 8.5, black)
-	p.at(left, 15, clip(p, p.f.Paper(), wide*0.55))
+	p.at(left, 15, p.fit("B", 8.5, black, p.f.Paper(), wide*0.55))
 	p.face(faceText, "", 8.5, gray)
 	of := monthName(p.f.Month)
 	if !p.f.Scope.Whole() {
 		of += " · " + p.f.Scope.Code
 	}
-	p.rightAt(right, 15, fmt.Sprintf("%s · revision %d · %s", of, p.f.Revision, p.f.State()))
+	p.rightAt(right, 15, fmt.Sprintf("%s · revision %d · %s", of, p.f.Revision, p.f.Mark()))
 	p.stroke(18, strong)
 	p.stroke(sheetHigh-15.5, rule)
+	p.at(left, sheetHigh-11, p.fit("", 7.5, gray, strings.TrimSpace(p.f.Confidentiality), wide*0.6))
 	p.face(faceText, "", 7.5, gray)
-	p.at(left, sheetHigh-11, clip(p, strings.TrimSpace(p.f.Confidentiality), wide*0.6))
 	if p.pages > 0 {
 		p.rightAt(right, sheetHigh-11, fmt.Sprintf("Page %d of %d", p.pdf.PageNo(), p.pages))
 	}
@@ -172,6 +172,7 @@ func (p *paper) wrap(text string, width float64) []string {
 			if current != "" {
 				lines, current = append(lines, current), ""
 			}
+			n = joint([]rune(word), n)
 			lines, word = append(lines, string([]rune(word)[:n])), string([]rune(word)[n:])
 		}
 		next := strings.TrimSpace(current + " " + word)
@@ -187,25 +188,57 @@ func (p *paper) wrap(text string, width float64) []string {
 	return lines
 }
 
+// joint is where a word is parted that has room for n letters: behind the last mark in it, if
+// it has one.
+func joint(word []rune, n int) int {
+	for k := n; k > 1; k-- {
+		if strings.ContainsRune("-_./:", word[k-1]) {
+			return k
+		}
+	}
+	return n
+}
+
+// fit sets a text as small as it has to be for a width, within reason, and shortens it where
+// even that is too much.
+func (p *paper) fit(style string, size float64, c ink, text string, width float64) string {
+	const smallest = 6
+	p.face(faceText, style, size, c)
+	for p.pdf.GetStringWidth(printable(text)) > width && size > smallest {
+		size -= 0.25
+		p.face(faceText, style, size, c)
+	}
+	return clip(p, text, width)
+}
+
 // paragraph is a text over the sheet's width.
 func (p *paper) paragraph(size float64, c ink, text string) {
 	p.face(faceText, "", size, c)
 	for _, one := range p.wrap(text, wide) {
-		p.need(size * point * 1.45)
+		p.need(size * point * leading)
 		p.face(faceText, "", size, c)
-		p.y += size * point * 1.45
+		p.y += size * point * leading
 		p.at(left, p.y, one)
 	}
 }
 
+// headingHigh is what a heading takes.
+const headingHigh = 10.2
+
 // heading begins a part of the document.
 func (p *paper) heading(text string) {
 	p.need(26)
+	if p.y == top { // nothing is above it
+		p.y -= 6
+	}
 	p.y += 9
 	p.face(faceText, "B", 11, black)
 	p.at(left, p.y, text)
 	p.y += 1.2
 }
+
+// factName is what the name of a fact has of the sheet's width.
+const factName = 44.0
 
 // fact is a name with what it is, in one or more lines.
 func (p *paper) fact(name, value string, fixed bool) {
@@ -213,8 +246,18 @@ func (p *paper) fact(name, value string, fixed bool) {
 	if fixed {
 		family, size = faceFixed, 7.5
 	}
+	p.face(faceText, "", 8.5, gray)
+	if p.pdf.GetStringWidth(printable(name)) > factName-2 { // a long one stands above what it is
+		for _, one := range p.wrap(name, wide) {
+			p.need(2 * line)
+			p.y += line * 0.86
+			p.face(faceText, "", 8.5, gray)
+			p.at(left, p.y, one)
+		}
+		name = ""
+	}
 	p.face(family, "", size, black)
-	for i, one := range p.wrap(value, wide-44) {
+	for i, one := range p.wrap(value, wide-factName) {
 		p.need(line)
 		p.y += line * 0.86
 		if i == 0 {
@@ -222,8 +265,18 @@ func (p *paper) fact(name, value string, fixed bool) {
 			p.at(left, p.y, name)
 		}
 		p.face(family, "", size, black)
-		p.at(left+44, p.y, one)
+		p.at(left+factName, p.y, one)
 	}
+}
+
+// factHigh is what a fact takes.
+func (p *paper) factHigh(value string, fixed bool) float64 {
+	family, size := faceText, 8.5
+	if fixed {
+		family, size = faceFixed, 7.5
+	}
+	p.face(family, "", size, black)
+	return float64(len(p.wrap(value, wide-factName))) * line * 0.86
 }
 
 func (p *paper) bytes() ([]byte, int, error) {

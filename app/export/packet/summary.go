@@ -2,7 +2,6 @@ package packet
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"tollbook/app/export"
@@ -14,20 +13,25 @@ const maxPrinted = 150
 
 // summary prints the one page a controller reads, then tables, then who decided, then how to
 // verify. It is laid out twice: the first time tells how many pages there are.
-func (f *Figures) summary(tables []table, contents []export.Manifest) (document []byte, pages int, err error) {
+func (f *Figures) summary(tables []table, contents []export.Manifest, missing []LeftOut) (document []byte, pages int, err error) {
 	for range 2 {
 		p := newPaper(f, pages)
 		p.first()
 		p.page()
-		p.y -= 6
 		for i := range tables {
 			if tables[i].printed {
 				p.table(&tables[i])
 			}
 		}
+		for _, t := range []*table{borne(f), itemClasses(f), openDisputes(f), f.changed()} {
+			if t != nil {
+				p.table(t)
+			}
+		}
 		p.accounts()
+		p.comments()
 		p.signatures()
-		p.verification(contents)
+		p.verification(contents, missing)
 		if document, pages, err = p.bytes(); err != nil {
 			return nil, 0, err
 		}
@@ -48,12 +52,19 @@ func (p *paper) first() {
 		of = f.Scope.Code + " " + f.Scope.Name + " and all below it"
 	}
 	p.paragraph(9, gray, fmt.Sprintf("Claude Code usage of %s, charged by cost center: %s, in US dollars. Books %s. As of %s.", f.Company, of, booksWords(f.BooksState), instant(f.At, f.Zone)))
+	p.corrects()
 	p.y += 4
 	p.figures()
-	p.movers()
-	p.reasons()
-	p.closing(s)
 	p.changed()
+	if f.Corrects != nil { // what changed comes first: the rest may go on behind
+		p.closing(s)
+		p.bridges()
+		p.movers()
+		return
+	}
+	p.bridges()
+	p.movers()
+	p.closing(s)
 }
 
 // state is the word that says whether figures may still change.
@@ -64,7 +75,7 @@ func (p *paper) state(x, y float64) {
 		p.face(faceText, "B", 9, black)
 		c = black
 	}
-	word := string(p.f.State())
+	word := p.f.Mark()
 	p.pdf.SetDrawColor(c.rgb())
 	p.pdf.Rect(x, y-5.2, p.pdf.GetStringWidth(word)+5, 6.4, "D")
 	p.at(x+2.5, y-0.8, word)
@@ -98,10 +109,8 @@ func (p *paper) figures() {
 		}
 		p.face(faceText, "", 8, gray)
 		p.at(x, y+5, b.label)
-		p.face(faceText, "B", 15, black)
-		p.at(x, y+11.5, b.value)
-		p.face(faceText, "", 7.5, gray)
-		p.at(x, y+15.8, clip(p, b.note, width-3))
+		p.at(x, y+11.5, p.fit("B", 15, black, b.value, width-3))
+		p.at(x, y+15.8, p.fit("", 7.5, gray, b.note, width-3))
 	}
 	p.y += float64((len(boxes)+across-1)/across) * high
 	p.stroke(p.y, rule)
@@ -123,7 +132,11 @@ func beside(difference, of money.Cents, above, below string) string {
 	return text
 }
 
-const printedMovers = 8
+const (
+	printedMovers = 5
+	fewestMovers  = 2
+	closingHigh   = 42.0 // of the state of the close, at most
+)
 
 // movers are the cost centers that changed the most.
 func (p *paper) movers() {
@@ -148,33 +161,13 @@ func (p *paper) movers() {
 	if len(t.rows) == 0 {
 		t.note = "No cost center came to another amount than the month before."
 	}
+	for p.f.Corrects == nil && len(t.rows) > fewestMovers && p.y+p.tableHigh(t)+closingHigh > bottom { // one page stands alone
+		t.rows = t.rows[:len(t.rows)-1]
+	}
 	p.table(t)
 }
 
 const kindCostCenter = "cost_center"
-
-// reasons say why the month differs from the one before.
-func (p *paper) reasons() {
-	all := &p.f.Movement.Split.Total
-	if len(p.f.Movement.Split.Parts) == 0 {
-		return
-	}
-	p.heading("Why it moved")
-	p.y++
-	parts := []string{}
-	for _, one := range []struct {
-		name string
-		sum  *money.Sum
-	}{{"price", &all.Price}, {"volume", &all.Volume}, {"mix of models and token classes", &all.Mix}, {"server tools", &all.Tools}} {
-		if one.sum.Sign() != 0 {
-			parts = append(parts, signed(one.sum.Display())+" by "+one.name)
-		}
-	}
-	if len(parts) == 0 {
-		parts = append(parts, "nothing")
-	}
-	p.paragraph(9, black, fmt.Sprintf("%s in all: %s. %s Each rounded from exact differences.", signed(all.Difference.Display()), strings.Join(parts, ", "), p.f.Movement.basis()))
-}
 
 // closing says how far the close has come, as far as this product can tell.
 func (p *paper) closing(s *settled) {
@@ -213,19 +206,84 @@ func counted(n int, one, more string) string {
 	return count(int64(n)) + " " + more
 }
 
-// changed says what is otherwise than in the revision before.
-func (p *paper) changed() {
-	if p.f.Changes == nil {
+// corrects says, first of all, what a corrected packet takes the place of.
+func (p *paper) corrects() {
+	c := p.f.Corrects
+	if c == nil {
 		return
 	}
-	t := &table{
-		title: fmt.Sprintf("Changed since revision %d", p.f.Revision-1), printed: true,
-		columns: []column{{"What", text, 94}, {"Before", text, 40}, {"Now", text, 40}},
+	p.y += 2
+	p.face(faceText, "B", 9.5, over)
+	p.y += 4
+	p.at(left, p.y, fmt.Sprintf("CORRECTED: this takes the place of revision %d, FINAL, which was made before the month was reopened.", c.Revision))
+	p.fact("Its packet", c.Packet, false)
+	p.fact("Its manifest", c.Manifest, true)
+	p.y += 1
+}
+
+// The first page lists changes of the packet as a whole, of tables and of nodes, so many of each;
+// a corrected packet more, for they are what it is read for. All of them are in a table behind.
+const (
+	firstChanges     = 2
+	correctedChanges = 5
+)
+
+// changes are what is otherwise than in the revision before, or in the one that is corrected.
+func (f *Figures) changes(each int) *table {
+	if f.Changes == nil {
+		return nil
 	}
-	for _, c := range p.f.Changes {
+	t := &table{
+		title: fmt.Sprintf("Changed since revision %d", f.since()), printed: true,
+		columns: []column{{"What", text, 82}, {"Before", text, 44}, {"Now", text, 48}},
+	}
+	seen := map[string]int{}
+	for _, c := range f.Changes {
+		most := each
+		if c.Of == "" {
+			most = 2 * each
+		}
+		if seen[c.Of]++; seen[c.Of] > most {
+			continue
+		}
 		t.rows = append(t.rows, []cell{c.What, c.Before, c.After})
 	}
-	p.table(t)
+	if len(t.rows) < len(f.Changes) {
+		t.note = fmt.Sprintf("%d of %d; all of them are listed behind the tables.", len(t.rows), len(f.Changes))
+	}
+	return t
+}
+
+// since is the revision that changes are told against.
+func (f *Figures) since() int {
+	if f.Corrects != nil {
+		return f.Corrects.Revision
+	}
+	return f.Revision - 1
+}
+
+// eachChange is how many of each kind the first page has room for.
+func (f *Figures) eachChange() int {
+	if f.Corrects != nil {
+		return correctedChanges
+	}
+	return firstChanges
+}
+
+func (p *paper) changed() {
+	if t := p.f.changes(p.f.eachChange()); t != nil {
+		p.table(t)
+	}
+}
+
+// changed is every change, where the first page has not room for all.
+func (f *Figures) changed() *table {
+	if t := f.changes(f.eachChange()); t == nil || len(t.rows) == len(f.Changes) {
+		return nil
+	}
+	t := f.changes(len(f.Changes))
+	t.title = "All that changed since revision " + count(int64(f.since()))
+	return t
 }
 
 // accounts is the journal by entity and account.
@@ -245,24 +303,25 @@ func (p *paper) accounts() {
 	p.table(t)
 }
 
-// signatures is a page of its own: who decided what the figures rest on.
+// signatures is a page of its own: who signed the steps of the close, how the books moved, and
+// who decided what the figures rest on.
 func (p *paper) signatures() {
 	p.page()
-	p.y -= 6
 	p.heading("Sign-off")
 	p.y++
+	p.steps()
+	p.moves()
 	if len(p.f.Decisions) == 0 {
-		p.paragraph(9, black, "No person’s decision is recorded that these figures rest on. Nobody signed this packet.")
+		if len(p.f.Steps) == 0 && len(p.f.Moves) == 0 {
+			p.paragraph(9, black, "No person’s decision is recorded that these figures rest on. Nobody signed this packet.")
+		}
 		return
 	}
+	p.heading("Decisions")
+	p.y++
 	p.paragraph(8.5, gray, "Each person signed in with the issuer named here and decided for exactly this digest; Tollbook recorded it. The issuer approved nothing and knew no more than the digest.")
 	for i := range p.f.Decisions {
 		d := &p.f.Decisions[i]
-		p.need(32)
-		p.y += 4
-		p.stroke(p.y, rule)
-		p.y += 5
-		p.face(faceText, "B", 9.5, black)
 		who := d.Name
 		if d.Role != "" {
 			who += ", " + d.Role
@@ -270,25 +329,115 @@ func (p *paper) signatures() {
 		if d.For != "" {
 			who += " (for " + d.For + ")"
 		}
-		p.at(left, p.y, clip(p, who, wide*0.66))
-		p.face(faceText, "", 8.5, gray)
-		p.rightAt(right, p.y, minute(d.At))
 		about := word(d.Verdict) + ": " + d.Kind
 		if d.Number > 0 {
 			about += fmt.Sprintf(", change %d", d.Number)
 		}
-		p.fact("Decision", about, false)
-		p.fact("Issuer", d.Issuer, false)
-		p.fact("Subject", d.Subject, false)
-		p.fact("Digest", d.Digest, true)
+		p.block(who, minute(d.At), []told{{"Decision", about, false}, {"Issuer", d.Issuer, false}, {"Subject", d.Subject, false}, {"Digest", d.Digest, true}})
 	}
 }
 
+// told is a line of a block.
+type told struct {
+	name, value string
+	fixed       bool
+}
+
+// block is what one signature, or one step, says; it is never parted.
+func (p *paper) block(title, beside string, facts []told) {
+	p.face(faceText, "B", 9.5, black)
+	titles := p.wrap(title, wide*0.66)
+	high := 9 + float64(len(titles)-1)*4.4
+	for _, f := range facts {
+		high += p.factHigh(f.value, f.fixed)
+	}
+	p.need(high)
+	if p.y == top {
+		p.y -= 6
+	} else {
+		p.y += 4
+		p.stroke(p.y, rule)
+	}
+	p.y += 5
+	for i, one := range titles {
+		if i > 0 {
+			p.y += 4.4
+		}
+		p.face(faceText, "B", 9.5, black)
+		p.at(left, p.y, one)
+		if i == 0 {
+			p.face(faceText, "", 8.5, gray)
+			p.rightAt(right, p.y, beside)
+		}
+	}
+	for _, f := range facts {
+		p.fact(f.name, f.value, f.fixed)
+	}
+}
+
+// steps are the close's checklist with who signed each.
+func (p *paper) steps() {
+	if len(p.f.Steps) == 0 {
+		return
+	}
+	p.paragraph(8.5, gray, fmt.Sprintf("The checklist of the close, revision %d of the month’s books. Each signature is of exactly the figures whose SHA-256 is printed; who prepared a step did not review it.", p.f.BooksRevision))
+	for i := range p.f.Steps {
+		s := &p.f.Steps[i]
+		facts := []told{}
+		for _, one := range []struct {
+			name string
+			sign *Signature
+		}{{"Prepared", s.Preparer}, {"Reviewed", s.Reviewer}} {
+			if one.sign != nil {
+				facts = append(facts, told{one.name, one.sign.words(), false})
+				if one.sign.Note != "" {
+					facts = append(facts, told{"", "“" + one.sign.Note + "”", false})
+				}
+			}
+		}
+		if s.WaivedBy > 0 {
+			facts = append(facts, told{"Waived", fmt.Sprintf("by change %d: %s", s.WaivedBy, s.Waived), false})
+		}
+		if s.Digest != "" {
+			facts = append(facts, told{"Figures", s.Digest, true})
+		}
+		p.block(word(s.Step), s.state(), facts)
+	}
+}
+
+// words are a signature on one line.
+func (s *Signature) words() string {
+	text := s.Name
+	if s.Role != "" {
+		text += ", " + s.Role
+	}
+	text += ", " + minute(s.At)
+	if s.Issuer != "" {
+		text += "; " + s.Issuer + ", subject " + s.Subject
+	}
+	return text
+}
+
+// moves are how the month's books went from state to state, with the changes that did it.
+func (p *paper) moves() {
+	if len(p.f.Moves) == 0 {
+		return
+	}
+	t := &table{
+		title: "The month’s books", printed: true, note: "Each move from state to state, and the change that made it.",
+		columns: []column{{"Move", text, 38}, {"Revision", number, 15}, {"Change", number, 15}, {"Proposed by", text, 36}, {"At", text, 46}, {"Reason", text, 50}},
+	}
+	for i := range p.f.Moves {
+		m := &p.f.Moves[i]
+		t.rows = append(t.rows, []cell{string(m.From) + " to " + string(m.To), int64(m.Revision), m.Change, m.Name, minute(m.At), m.Reason})
+	}
+	p.table(t)
+}
+
 // verification is the last page: what proves that these are the files.
-func (p *paper) verification(contents []export.Manifest) {
+func (p *paper) verification(contents []export.Manifest, missing []LeftOut) {
 	f := p.f
 	p.page()
-	p.y -= 6
 	p.heading("Verification")
 	p.y++
 	p.paragraph(8.5, gray, "This packet’s manifest names every file with its SHA-256 and is sealed by a record of the audit log. On any machine, offline:")
@@ -313,6 +462,17 @@ func (p *paper) verification(contents []export.Manifest) {
 		p.need(2 * line)
 		p.fact(c.File, fmt.Sprintf("%s, %s bytes, %s", c.Report, count(int64(c.Bytes)), counted(c.Rows, "row", "rows")), false)
 		p.fact("", c.SHA256, true)
+	}
+	if len(missing) > 0 {
+		p.heading("Left out")
+		p.y++
+		p.paragraph(8, gray, "The packet has no room for these: 64 MiB and "+count(MaxFiles)+" files at most.")
+		for i := range missing {
+			l := &missing[i]
+			p.need(3 * line)
+			p.fact(l.File, fmt.Sprintf("%s, %s bytes: %s", l.Report, count(int64(l.Bytes)), l.Where), false)
+			p.fact("", l.SHA256, true)
+		}
 	}
 	p.y += 2
 	p.paragraph(8, gray, "The digest of this document is in the manifest alone: a file cannot hold its own. Made "+f.At.UTC().Format(time.RFC3339)+" by Tollbook "+f.CodeVersion+".")

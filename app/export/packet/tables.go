@@ -49,6 +49,7 @@ type table struct {
 	total    []cell
 	controls []export.Pair
 	printed  bool
+	plain    bool // its sheet is columns and rows alone, from the first cell on
 }
 
 // tables are the packet's, in their order: what a later part of the product adds to a
@@ -60,7 +61,7 @@ func (f *Figures) tables() ([]table, error) {
 	}
 	list := []table{}
 	for _, lay := range []func(*Figures, *settled) *table{
-		byMeasure, byNode, byProject, byClass, byVariance, byMovement, byDecision, byLine, byDay,
+		byMeasure, byNode, byProject, byClass, byVariance, byComment, byDispute, byMovement, byInvoice, byInvoiceLine, byReason, byShare, byReconciled, byItem, byException, bySpend, byStep, byMove, byDecision, byExport, byLine, byDay, byPivot,
 	} {
 		if t := lay(f, s); t != nil {
 			list = append(list, *t)
@@ -205,18 +206,19 @@ func byVariance(f *Figures, s *settled) *table {
 		sheet: "Variance", title: "Variance", note: "Actual against plan to date and against the month before, the largest change first. Above zero is over.",
 		columns: []column{
 			{"Code", text, 0}, {"Name", text, 0}, {"Path", text, 0}, {"Actual", cents, 0}, {"Plan to date", cents, 0}, {"Variance", change, 0}, {"Variance %", fraction, 0}, {"Prior month", cents, 0}, {"Change", change, 0}, {"Change %", fraction, 0},
+			{"Commentary", text, 0},
 		},
 		controls: s.control(),
 	}
 	for _, i := range f.movers(s) {
 		n := &f.Nodes[i]
-		row := []cell{n.Code, n.Name, n.Path, s.node[i], nil, nil, nil, s.priorNode[i], s.node[i] - s.priorNode[i], percent(s.node[i]-s.priorNode[i], s.priorNode[i])}
+		row := []cell{n.Code, n.Name, n.Path, s.node[i], nil, nil, nil, s.priorNode[i], s.node[i] - s.priorNode[i], percent(s.node[i]-s.priorNode[i], s.priorNode[i]), f.comment(n.Path)}
 		if n.Plan != nil {
 			row[4], row[5], row[6] = n.Plan.ToDate, s.node[i]-n.Plan.ToDate, percent(s.node[i]-n.Plan.ToDate, n.Plan.ToDate)
 		}
 		t.rows = append(t.rows, row)
 	}
-	t.total = []cell{"Total", nil, nil, s.cents, nil, nil, nil, s.priorCents, s.cents - s.priorCents, percent(s.cents-s.priorCents, s.priorCents)}
+	t.total = []cell{"Total", nil, nil, s.cents, nil, nil, nil, s.priorCents, s.cents - s.priorCents, percent(s.cents-s.priorCents, s.priorCents), nil}
 	if f.Plan != nil {
 		t.total[4], t.total[5], t.total[6] = f.Plan.ToDate, s.cents-f.Plan.ToDate, percent(s.cents-f.Plan.ToDate, f.Plan.ToDate)
 	}

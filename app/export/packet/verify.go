@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"strconv"
+	"strings"
 
 	"tollbook/app/auditlog"
 	"tollbook/app/export"
@@ -42,6 +43,8 @@ type Checked struct {
 	Trusted  bool   // a key from elsewhere signed the head, or one that it vouches for
 	Journal  bool   // there is one, and it balances
 	Debits   money.Cents
+	Figures  bool     // every file that was laid out here was made again from the figures, and is the same
+	Other    []string // but these, which another version laid out
 }
 
 // Is tells whether an archive is a packet, by what its manifest says it is.
@@ -78,7 +81,10 @@ func Check(bundle fs.FS, keys []string) (Checked, error) {
 	if err := c.files(bundle); err != nil {
 		return c, err
 	}
-	return c, c.sums(bundle)
+	if err := c.sums(bundle); err != nil {
+		return c, err
+	}
+	return c, c.reread(bundle)
 }
 
 // files checks that what is there is what the manifest names, byte for byte.
@@ -252,7 +258,10 @@ func (c *Checked) Words() string {
 	if m.Scope != nil {
 		scope = m.Scope.Code + " and all below it"
 	}
-	say("Packet", "%s (%s), %s, %s, revision %d, %s", m.Company, m.Tenant, m.Period, scope, m.Revision, m.State)
+	say("Packet", "%s (%s), %s, %s, revision %d, %s", m.Company, m.Tenant, m.Period, scope, m.Revision, Mark(m.State, m.Corrected))
+	if m.Corrects != nil {
+		say("Corrects", "revision %d, %s, whose manifest is %s", m.Corrects.Revision, m.Corrects.Packet, m.Corrects.Manifest)
+	}
 	say("Built", "%s by %s, Tollbook %s", m.BuiltAt.Format("2006-01-02 15:04:05 UTC"), runBy(m.RunBy), m.CodeVersion)
 	say("Files", "%d: each byte for byte what the manifest says, none missing, none added", len(m.Contents))
 	for i := range m.Contents {
@@ -265,6 +274,17 @@ func (c *Checked) Words() string {
 		say("Journal", "balances in each entry, entity and currency: %s debits, as much in credits", c.Debits)
 	} else {
 		say("Journal", "none: a packet of a part of the company has none")
+	}
+	switch {
+	case !c.Figures:
+		say("Figures", "are not in the packet: its files were held to their digests and sums alone")
+	case len(c.Other) > 0:
+		say("Figures", "tie to one another; laid out by another version and not read again: %s", strings.Join(c.Other, ", "))
+	default:
+		say("Figures", "tie to one another, and every file says what they say: each was made again")
+	}
+	for _, l := range m.LeftOut {
+		say("Left out", "%s, %d bytes, %s: %s", l.File, l.Bytes, l.SHA256, l.Where)
 	}
 	say("Manifest", "is the one whose SHA-256 record %d of the log holds (%s)", c.Sequence, c.Record)
 	say("Signed head", "%d records, root %s: the record is in it", c.Head.Size, c.Head.Root)

@@ -58,7 +58,13 @@ func (f *Figures) workbook(tables []table) ([]byte, int, error) {
 	if err := book.Write(&out); err != nil {
 		return nil, 0, fmt.Errorf("write workbook: %w", err)
 	}
-	document, err := inOrder(out.Bytes())
+	document := out.Bytes()
+	if last := &tables[len(tables)-1]; last.sheet == sheetPivotData {
+		if document, err = pivot(document, len(last.rows)); err != nil {
+			return nil, 0, err
+		}
+	}
+	document, err = inOrder(document)
 	return document, rows, err
 }
 
@@ -199,15 +205,15 @@ func (f *Figures) sheet(book *excelize.File, t *table, look looks) error {
 		}
 	}
 	head := 4 + len(t.controls) // the row of the columns' names
+	if t.plain {
+		head = 1
+	}
 	if err := w.SetPanes(&excelize.Panes{Freeze: true, YSplit: head, TopLeftCell: "A" + strconv.Itoa(head+1), ActivePane: "bottomLeft"}); err != nil {
 		return err
 	}
-	lines := [][]any{
-		{excelize.Cell{StyleID: look.title, Value: t.title + ", " + monthName(f.Month)}},
-		{excelize.Cell{StyleID: look.note, Value: f.Title() + ". " + t.note}},
-	}
-	for _, c := range t.controls {
-		lines = append(lines, []any{excelize.Cell{StyleID: look.note, Value: "Control total " + c.Name}, excelize.Cell{StyleID: look.code, Value: c.Value}})
+	var lines [][]any
+	if !t.plain {
+		lines = t.above(f, look)
 	}
 	names := []any{}
 	for _, c := range t.columns {
@@ -217,7 +223,7 @@ func (f *Figures) sheet(book *excelize.File, t *table, look looks) error {
 		}
 		names = append(names, excelize.Cell{StyleID: id, Value: c.head})
 	}
-	lines = append(lines, nil, names)
+	lines = append(lines, names)
 	for i, line := range lines {
 		if err := w.SetRow("A"+strconv.Itoa(i+1), line); err != nil {
 			return err
@@ -242,6 +248,18 @@ func (f *Figures) sheet(book *excelize.File, t *table, look looks) error {
 		}
 	}
 	return w.Flush()
+}
+
+// above is what stands over a table: its title and basis, and what it comes to.
+func (t *table) above(f *Figures, look looks) [][]any {
+	lines := [][]any{
+		{excelize.Cell{StyleID: look.title, Value: t.title + ", " + monthName(f.Month)}},
+		{excelize.Cell{StyleID: look.note, Value: f.Title() + ". " + t.note}},
+	}
+	for _, c := range t.controls {
+		lines = append(lines, []any{excelize.Cell{StyleID: look.note, Value: "Control total " + c.Name}, excelize.Cell{StyleID: look.code, Value: c.Value}})
+	}
+	return append(lines, nil)
 }
 
 // maxOutline is as deep as a spreadsheet folds rows.
