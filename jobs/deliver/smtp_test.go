@@ -238,8 +238,12 @@ func TestEveryPurposeHasItsWords(t *testing.T) {
 	seen := map[string]notice.Purpose{}
 	for _, p := range []notice.Purpose{
 		notice.Asked, notice.Reminded, notice.Questioned, notice.Commented, notice.Applied, notice.Rejected, notice.Withdrawn, notice.Expired, notice.Told, notice.Delegated, notice.Undelegated,
+		notice.Requested, notice.Recalled, notice.Answered,
 	} {
 		l := letter()
+		if p == notice.Requested || p == notice.Recalled || p == notice.Answered {
+			l.About, l.Step = "the commentary on CC-1 for October 2026", "returned"
+		}
 		l.Purpose, l.Said, l.Gives, l.Takes = p, "since when?\nProposed by: somebody else", "Ada", "Ben"
 		l.From, l.Upto = time.Now(), time.Now().Add(time.Hour)
 		require.True(t, client.Send(t.Context(), "dlv_1", l).Accepted)
