@@ -196,7 +196,7 @@ func (d *demoRun) serve(ctx context.Context) error {
 	areas := demo.Areas{
 		Tenants: h.tenants, Nodes: h.nodes, Keys: h.keys, Members: h.members, SignIns: h.signIns,
 		Snapshots: h.snapshots, Metering: h.metering, Audit: h.audit, Labels: app.NewLabels(h.ring), Plans: h.plans, Rights: h.rights, Approvals: h.approvals, Books: h.books, Exports: h.exports,
-		Provider: h.provider,
+		Provider: h.provider, Commentaries: h.notes, Disputes: h.disputes,
 	}
 	if !d.state.Seeded {
 		d.sayf("Seeding Meridian Robotics: three months of traffic and this month")
@@ -263,7 +263,7 @@ func (d *demoRun) issuer(web string) (*issuer.Issuer, error) {
 	for _, p := range demo.People() {
 		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email, Groups: []string{string(p.Role)}})
 	}
-	for _, p := range append(demo.Strangers(), demo.Operator(), demo.Founder()) {
+	for _, p := range append(demo.Strangers(), demo.Operator(), demo.Founder(), demo.Receiver()) {
 		people = append(people, issuer.Person{Subject: p.Subject, Name: p.Name, Email: p.Email})
 	}
 	made, err := issuer.New(issuer.Config{

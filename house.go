@@ -191,6 +191,7 @@ func (h *house) start(ctx context.Context) (*parts, error) {
 			Operators: operators, SignUps: h.signUps, Log: h.records, Notices: h.notices, Adjustments: h.adjusts, Retentions: h.keeps, Offboardings: h.ends, Books: h.books, Packets: h.packets, Invoices: h.invoices,
 			Provider: h.provider, Exports: h.exports,
 			Reconciliations: h.days, Closing: h.closing,
+			Commentaries: h.notes, Disputes: h.disputes,
 		})
 		if err != nil {
 			return p, err

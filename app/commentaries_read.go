@@ -314,6 +314,32 @@ func commentaryStands(tx *db.Tx, m period.Month) (*commentaryStanding, error) {
 	return out, nil
 }
 
+// CommentaryStanding is how a month's commentaries stand together.
+type CommentaryStanding struct {
+	commentary.Sum
+
+	Unasked int // nodes above the standard threshold that nobody was asked about
+}
+
+// Standing counts a month's commentaries, for who sees the whole company.
+func (c *Commentaries) Standing(ctx context.Context, who Actor, m period.Month) (CommentaryStanding, error) {
+	var out CommentaryStanding
+	if err := c.access.Check(who, "commentary", "read"); err != nil {
+		return out, err
+	}
+	if c.access.Scope(who, "commentary", "read") != nil {
+		return out, ErrNotAllowed
+	}
+	err := c.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		stands, err := commentaryStands(tx, m)
+		if err == nil {
+			out = CommentaryStanding{Sum: stands.Sum, Unasked: len(stands.Unasked)}
+		}
+		return err
+	})
+	return out, err
+}
+
 // CommentaryQuery asks for a month's commentaries.
 type CommentaryQuery struct {
 	Month     period.Month
@@ -447,9 +473,15 @@ func (c *Commentaries) Node(ctx context.Context, who Actor, m period.Month, code
 		if out.State, err = tx.PeriodState(m); err != nil {
 			return err
 		}
-		n, err := readNotes(tx, m, c.access.Scope(who, "commentary", "read"))
+		within := c.access.Scope(who, "commentary", "read")
+		n, err := readNotes(tx, m, within)
 		if err != nil {
 			return err
+		}
+		_, err = n.one(code)
+		something := err == nil
+		if v, there := n.tree.Code(code); there {
+			n.at(v.Node, within) // of a node that did not move there is a page, too
 		}
 		now, err := n.one(code)
 		if err != nil {
@@ -466,7 +498,7 @@ func (c *Commentaries) Node(ctx context.Context, who Actor, m period.Month, code
 		if err := c.history(tx, &out, now.rows); err != nil {
 			return err
 		}
-		if tx.Now.Before(m.End()) || out.State.Shut() {
+		if tx.Now.Before(m.End()) || out.State.Shut() || !something {
 			return nil
 		}
 		scope := c.access.Scope(who, "commentary", "propose")

@@ -185,3 +185,22 @@ func TestNobodyIsAskedAboutWhatNobodyOwns(t *testing.T) {
 	_, err = o.notes.Month(t.Context(), o.fin, app.CommentaryQuery{Month: o.october, State: "shelved", Threshold: low()})
 	require.Equal(t, "commentary_state_unknown", codeOf(err))
 }
+
+// TestWhoIsAskedIsLedToThePage: a letter says what is asked and leads there, and is not sent once
+// it was answered.
+func TestWhoIsAskedIsLedToThePage(t *testing.T) {
+	t.Parallel()
+	n := openNotebook(t)
+	ask := func(code string) {
+		_, err := n.notes.Ask(t.Context(), n.fin, app.CommentaryAsk{Month: n.october, Kind: commentary.Asked, Node: code, Note: "by Friday"})
+		require.NoError(t, err)
+	}
+	ask("CC-1")
+	list := n.deliveries(t)
+	require.Len(t, list, 1)
+	letter := list[0].Mail
+	require.Equal(t, []string{"the commentary on CC-1 for October 2026", "https://tollbook.test/t/one/commentary/2026-10/CC-1", "by Friday", "asked"}, []string{letter.About, letter.URL, letter.Reason, letter.Step})
+	ask("CC-2")
+	require.NoError(t, n.writes(t, n.owner, "CC-2", "Before the mail left."))
+	require.Empty(t, n.mails(t), "it was answered meanwhile")
+}

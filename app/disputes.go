@@ -126,23 +126,29 @@ func (d *Disputes) choose(tx *db.Tx, who Actor, n *NewDispute) (*chosenCharges, 
 	if c.said, c.document, err = c.chosen.payload(nil); err != nil || n.To == "" {
 		return c, err
 	}
-	if c.to, there = tree.Code(n.To); !there || c.to.Code == hierarchy.SuspenseCode || c.to.Node == c.node.Node {
-		return nil, errDisputeTo
+	return c, c.propose(tx, tree, n.To, scope)
+}
+
+// propose works out what would move to a node.
+func (c *chosenCharges) propose(tx *db.Tx, tree *hierarchy.Tree, to string, scope []id.Node) error {
+	var there bool
+	if c.to, there = tree.Code(to); !there || c.to.Code == hierarchy.SuspenseCode || c.to.Node == c.node.Node {
+		return errDisputeTo
 	}
 	if tree.Within(c.to.Node, c.node.Node) || (scope != nil && visible(tree, c.to.Node, scope)) {
-		return nil, errDisputeOwn
+		return errDisputeOwn
 	}
 	list, _, err := c.chosen.restated(tx, []retagPart{{Node: c.to.Node, Code: c.to.Code, PPM: usage.Whole}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range list {
 		c.amount.Add(elsewhere(list[i].Lines))
 	}
 	if c.moves = len(list); c.moves == 0 {
-		return nil, errRetagSame
+		return errRetagSame
 	}
-	return c, nil
+	return nil
 }
 
 // Look reads charges that somebody may dispute. It changes nothing.

@@ -301,6 +301,21 @@ func readDisputes(tx *db.Tx, members *Members, m period.Month, within []id.Node)
 	return list, err
 }
 
+// Of lists a month's disputes of what the actor may see, the oldest first, those that have
+// ended among them.
+func (d *Disputes) Of(ctx context.Context, who Actor, m period.Month) ([]DisputeView, error) {
+	if err := d.access.Check(who, "dispute", "read"); err != nil {
+		return nil, err
+	}
+	var list []DisputeView
+	err := d.db.ReadTenant(ctx, who.Tenant, func(tx *db.Tx) error {
+		var err error
+		list, err = readDisputes(tx, d.members, m, d.access.Scope(who, "dispute", "read"))
+		return err
+	})
+	return list, err
+}
+
 // disputesStanding is how a month's disputes stand together, for the step of its close.
 type disputesStanding struct {
 	Raised, Open, Accepted, Proposed, Ended int

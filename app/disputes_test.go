@@ -56,7 +56,7 @@ func (q *quarrel) raise(t testing.TB, who app.Actor, n app.NewDispute) id.Disput
 
 func (q *quarrel) at(t testing.TB, who app.Actor, of id.Dispute) app.DisputeCase {
 	t.Helper()
-	c, err := q.house.disputes.Dispute(t.Context(), who, of)
+	c, err := q.disputes.Dispute(t.Context(), who, of)
 	require.NoError(t, err)
 	return c
 }
@@ -110,7 +110,7 @@ func TestADisputeEndsWithTheChangeThatMovesItsCharges(t *testing.T) {
 	require.Equal(t, c.Amount.String(), moved.Actual.String())
 	require.Equal(t, "dispute_ended", codeOf(q.decide(t, q.fin, made, dispute.Kept)))
 	require.Zero(t, q.number(t, `select count(*) from dispute where tenant_id = $1`, q.two.tenant))
-	_, err = q.house.disputes.Dispute(t.Context(), q.person(t, q.two, app.RoleFinanceAdmin, "their-fin"), made)
+	_, err = q.disputes.Dispute(t.Context(), q.person(t, q.two, app.RoleFinanceAdmin, "their-fin"), made)
 	require.Equal(t, "dispute_absent", codeOf(err))
 }
 
@@ -143,11 +143,11 @@ func TestHowADisputeEndsWithoutMoving(t *testing.T) {
 	require.NoError(t, q.decide(t, q.cfo, kept, dispute.Kept))
 	page, err := q.disputes.List(t.Context(), q.fin, app.DisputeQuery{})
 	require.NoError(t, err)
-	states := ""
+	var states []string
 	for i := range page.Disputes {
-		states += fmt.Sprintf("%d %s ", page.Disputes[i].Number, page.Disputes[i].State)
+		states = append(states, fmt.Sprintf("%d %s", page.Disputes[i].Number, page.Disputes[i].State))
 	}
-	require.Equal(t, "3 kept 2 withdrawn 1 declined ", states)
+	require.Equal(t, []string{"3 kept", "2 withdrawn", "1 declined"}, states)
 	page, err = q.disputes.List(t.Context(), q.fin, app.DisputeQuery{State: app.DisputeStanding, Month: q.november})
 	require.NoError(t, err)
 	require.Empty(t, page.Disputes)
@@ -194,10 +194,10 @@ func TestDisputesThatAreRefused(t *testing.T) {
 	made := q.raise(t, q.fin, q.claim("CC-1", "CC-3"))
 	require.Equal(t, "maker_is_checker", codeOf(q.decide(t, q.fin, made, dispute.Kept)), "who raised it does not decide it")
 	for _, role := range []app.Role{app.RoleDeveloper, app.RoleEngineeringAdmin} {
-		_, err := q.house.disputes.Dispute(t.Context(), q.person(t, q.one, role, "reads-"+string(role)), made)
+		_, err := q.disputes.Dispute(t.Context(), q.person(t, q.one, role, "reads-"+string(role)), made)
 		require.Equal(t, "not_allowed", codeOf(err), role)
 	}
-	_, err = q.house.disputes.Dispute(t.Context(), q.personAt(t, q.one, app.RoleBudgetOwner, "project", "P-1"), made)
+	_, err = q.disputes.Dispute(t.Context(), q.personAt(t, q.one, app.RoleBudgetOwner, "project", "P-1"), made)
 	require.Equal(t, "dispute_absent", codeOf(err), "neither node is theirs")
 	_, err = q.disputes.List(t.Context(), q.fin, app.DisputeQuery{State: "shelved"})
 	require.Equal(t, "dispute_state_unknown", codeOf(err))

@@ -340,7 +340,8 @@ func (l *Letter) describe(view *ChangeView, due *notice.Due, h *happening) {
 		l.Said = quoted(h.detail.Body)
 	case notice.Rejected, notice.Withdrawn, notice.Applied:
 		l.Said = quoted(view.VerdictReason)
-	case notice.Asked, notice.Reminded, notice.Expired, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated, notice.Requested, notice.Recalled, notice.Answered:
+	case notice.Asked, notice.Reminded, notice.Expired, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated,
+		notice.Requested, notice.Recalled, notice.Answered:
 	}
 }
 

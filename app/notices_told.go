@@ -81,7 +81,7 @@ func (a *addressed) path() string {
 	case len(a.Nodes) == 1:
 		return "/commentary/" + a.Month + "/" + a.Nodes[0].Code
 	}
-	return "/commentary/" + a.Month + "?state=mine"
+	return "/commentary?period=" + a.Month + "&state=mine"
 }
 
 // addressees makes those whom a change names due a message.

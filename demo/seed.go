@@ -36,6 +36,9 @@ type Areas struct {
 	Books     *app.Books
 	Provider  *app.ProviderReports
 	Exports   *app.Exports
+
+	Commentaries *app.Commentaries
+	Disputes     *app.Disputes
 }
 
 // Plan says how much to seed.
@@ -211,6 +214,9 @@ func Admit(ctx context.Context, areas Areas, tenant id.Tenant, state *State, iss
 	if err := admitOperator(ctx, areas, who, state, issuerURL); err != nil {
 		return err
 	}
+	if err := admitReceiver(ctx, areas, who, state, issuerURL); err != nil {
+		return err
+	}
 	if state.IssuerURL == issuerURL {
 		return nil
 	}
@@ -232,7 +238,10 @@ func Admit(ctx context.Context, areas Areas, tenant id.Tenant, state *State, iss
 	if err := rights(ctx, areas, who); err != nil {
 		return err
 	}
-	return propose(ctx, areas, who, state, issuerURL, time.Now())
+	if err := propose(ctx, areas, who, state, issuerURL, time.Now()); err != nil {
+		return err
+	}
+	return notes(ctx, areas, who, state, issuerURL, time.Now())
 }
 
 // rights lets people sign in from a command line: the engineers' part to who works
@@ -293,6 +302,7 @@ func SignInURLs(ctx context.Context, areas Areas, tenant id.Tenant, webURL strin
 	for _, p := range People() {
 		links[string(p.Role)] = link(p.Subject, "/")
 	}
+	links[ReceiverName] = link(Receiver().Subject, "/disputes")
 	links[OperatorName] = link(Operator().Subject, "/operator")
 	return links, nil
 }

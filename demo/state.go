@@ -20,6 +20,8 @@ type State struct {
 	Seeded       bool              `json:"seeded"`
 	IssuerURL    string            `json:"issuer_url"`            // whose people were admitted
 	Proposed     bool              `json:"proposed,omitempty"`    // what waits for a decision is there
+	Noted        bool              `json:"noted,omitempty"`       // what owners say of the month before is there
+	ReceivesAt   string            `json:"receives_at,omitempty"` // whose second budget owner was admitted
 	OperatedAt   string            `json:"operated_at,omitempty"` // whose operator was
 	VirtualKeys  map[string]string `json:"virtual_keys"`
 	APITokens    map[string]string `json:"api_tokens"`

@@ -241,6 +241,7 @@ type closeView struct {
 	Form    closeForm
 	MayRead bool // changes
 	Today   string
+	Notes   *closeNotes // what owners say of the month; nil: not theirs to see
 }
 
 // closeAction is a move that may be proposed.
@@ -273,6 +274,9 @@ func (w *Web) closePage(v *visit, status int, form closeForm) error {
 	title := "Close of " + monthName(found.Month)
 	view := &closeView{Frame: v.frame(title), Close: &found, Title: title, Form: form, MayRead: v.may("change", "read"), Today: ui.Date(w.cfg.Now())}
 	view.Figures = closeFigures(&found)
+	if view.Notes, err = w.closeNotes(v, found.Month); err != nil {
+		return err
+	}
 	if v.may("period", "propose") {
 		view.Step, view.Reopen = closeActions(&found)
 	}

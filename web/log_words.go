@@ -126,7 +126,7 @@ func ofCommentary(d recordDetail) string {
 	if code := said.text("code"); code != "" {
 		return commentaryURL(said.text("month"), code)
 	}
-	return commentaryPath + "/" + said.text("month")
+	return commentaryPath + "?period=" + said.text("month")
 }
 
 func ofDispute(d recordDetail) string { return disputesPath + "/" + d.payload().text("dispute") }

@@ -39,6 +39,8 @@ type nodeView struct {
 	Gaps           []string // what an auditor will ask for and is not there
 	Dimensions     []string
 	Operations     []link // that may be proposed
+	Commentary     string // on the month shown; empty: not theirs
+	Dispute        string // of its charges; empty: not theirs
 	Line           []momentView
 	Earlier        int // moments beyond those shown
 }
@@ -62,7 +64,7 @@ type nodeList struct {
 	More                  int // rows beyond those shown
 }
 
-type nodeRow struct{ Label, Code, URL, Amount, Share string }
+type nodeRow struct{ Label, Code, URL, Amount, Share, Dispute string }
 
 // nodeRows bounds a list on the page; the chargeback page has all of it.
 const nodeRows = 20
@@ -99,6 +101,12 @@ func (w *Web) showNode(v *visit) error {
 		view.Crumbs = append(view.Crumbs, link{Label: up.Code, URL: q.url(nodeURL(up.Code))})
 	}
 	view.Figures = nodeFigures(&s, q)
+	if v.may("commentary", "read") && s.Code != hierarchy.SuspenseCode {
+		view.Commentary = commentaryURL(q.Month.String(), s.Code)
+	}
+	if v.may("dispute", "propose") && s.Code != hierarchy.SuspenseCode && !s.Month.State.Shut() {
+		view.Dispute = disputeURL(q.Month, s.Code)
+	}
 	view.trend(&s, q, home)
 	view.lists(&s, q)
 	if err := w.fillLine(v, view); err != nil {
@@ -161,6 +169,9 @@ func (v *nodeView) lists(s *app.NodeStory, q monthQuery) {
 			row := nodeRow{Label: r.Label, URL: address(r), Amount: ui.Money(&r.Actual), Share: ui.Percent(&r.Actual, &s.Month.Total, 1)}
 			if shown {
 				row.Code = r.Key
+			}
+			if list.ID == "keys" && v.Dispute != "" {
+				row.Dispute = v.Dispute + "&key=" + url.QueryEscape(r.Key)
 			}
 			list.Rows = append(list.Rows, row)
 		}

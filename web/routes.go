@@ -102,7 +102,7 @@ func (w *Web) pages() []Route {
 
 // bookPages are the pages of the books.
 func (w *Web) bookPages() []Route {
-	return slices.Concat(w.journalPages(), w.invoicePages(), w.exportPages(), w.reconciliationPages(), w.closePages(), w.packetPages())
+	return slices.Concat(w.journalPages(), w.invoicePages(), w.exportPages(), w.reconciliationPages(), w.closePages(), w.packetPages(), w.notePages())
 }
 
 // peoplePages are the pages of members, their tokens and one's own sessions.

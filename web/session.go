@@ -126,6 +126,7 @@ func (v *visit) frame(title string) ui.Frame {
 	for _, p := range [...]struct{ object, label, url string }{
 		{"plan", "Plan", "/plan"}, {"journal", "Journal", "/journal"}, {"reconciliation", "Reconciliation", reconciliationPath},
 		{"reconciliation", "Variances", variancesPath}, {"invoice", "Invoices", invoicesPath}, {"export", "Exports", "/exports"}, {"period", "Close", closePath},
+		{"commentary", "Commentary", commentaryPath}, {"dispute", "Disputes", disputesPath},
 	} {
 		if v.may(p.object, "read") {
 			add(p.label, p.url)

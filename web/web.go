@@ -64,6 +64,8 @@ type Areas struct {
 
 	Reconciliations *app.Reconciliations
 	Closing         *app.Closing
+	Commentaries    *app.Commentaries
+	Disputes        *app.Disputes
 }
 
 // Web serves people and programs.
@@ -112,7 +114,7 @@ func New(cfg Config, areas Areas) (*Web, error) {
 	}
 	w.api, err = api.New(api.Config{PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now, Version: cfg.Version},
 		api.Areas{Tenants: areas.Tenants, Members: areas.Members, Nodes: areas.Nodes, Keys: areas.Keys, Reports: areas.Reports, Approvals: areas.Approvals, Rules: areas.Rules, Books: areas.Books, Invoices: areas.Invoices,
-			Exports: areas.Exports, Reconciliations: areas.Reconciliations, Closing: areas.Closing})
+			Exports: areas.Exports, Reconciliations: areas.Reconciliations, Closing: areas.Closing, Commentaries: areas.Commentaries, Disputes: areas.Disputes})
 	if err != nil {
 		return nil, err
 	}

@@ -188,6 +188,8 @@ func installation(t *testing.T, clone *dbtest.Clone, ring *secret.Keyring, logKe
 	w.areas.Exports = app.NewExports(clone.DB, access, changes, ring, "test")
 	w.areas.Invoices = app.NewInvoices(clone.DB, access, changes)
 	w.areas.Closing = app.NewClosing(clone.DB, access, changes, members)
+	w.areas.Commentaries = app.NewCommentaries(clone.DB, access, changes, members)
+	w.areas.Disputes = app.NewDisputes(clone.DB, access, changes, w.areas.Approvals, w.areas.Adjustments, members)
 	w.areas.Notices = app.NewNotices(clone.DB, changes, w.areas.Approvals, members, ring, app.NoticeRules{Mail: true, Development: true, PublicURL: "http://127.0.0.1:8080", Words: web.ChangeWords})
 	w.areas.Approvals.SignBy(records)
 	w.signUps = func(rules *app.SignUpRules) *app.SignUps {
@@ -319,6 +321,7 @@ func (w *world) company(t *testing.T, slug, name, prefix, unit string) *company 
 	}
 	w.exports(t, c, prefix)
 	w.reconciled(t, c)
+	w.disputed(t, c, prefix)
 	return c
 }
 
@@ -582,6 +585,17 @@ func (w *world) reports(t *testing.T, c *company) {
 		c.words = append(c.words, p.ID.String())
 	}
 	c.words = append(c.words, "apikey_"+c.slug, c.slug+" reconciles", c.slug+" gateway")
+}
+
+// disputed has the owner of one half of a company's tree dispute a request of theirs.
+func (w *world) disputed(t *testing.T, c *company, prefix string) {
+	t.Helper()
+	made, err := w.areas.Disputes.Raise(t.Context(), w.who(t, c, app.RoleBudgetOwner), app.NewDispute{
+		Month: period.MonthOf(now()), Node: prefix + "-11", To: prefix + "-20", Requests: []id.Event{c.events[4].ID}, Reason: c.slug + " quarrel",
+	})
+	require.NoError(t, err)
+	c.things["/disputes"] = made.String()
+	c.words = append(c.words, made.String(), c.slug+" quarrel")
 }
 
 // exports maps a company's accounts and makes drafts of this month.

@@ -100,59 +100,45 @@ func printable(text string, most int) bool {
 }
 
 // Take is the standing after a step, or why there can be none.
-func (s Standing) Take(step *Step) (Standing, error) {
+func (s *Standing) Take(step *Step) (Standing, error) {
 	if s.Steps >= MaxSteps {
-		return s, errSteps
+		return *s, errSteps
 	}
 	if err := s.may(step); err != nil {
-		return s, err
+		return *s, err
 	}
-	s.Steps++
+	next := *s
+	next.Steps++
 	switch step.Kind {
 	case Asked, Reminded:
 		if step.Kind == Asked {
-			s.State = StateAsked
+			next.State = StateAsked
 		}
-		if s.AskedAt.IsZero() {
-			s.AskedAt = step.At
+		if next.AskedAt.IsZero() {
+			next.AskedAt = step.At
 		}
-		s.Owner, s.NudgedAt = step.Owner, step.At
+		next.Owner, next.NudgedAt = step.Owner, step.At
 	case Written:
-		s.State, s.Author, s.Text, s.Digest, s.WroteAt = StateWritten, step.Person, step.Body, step.Digest, step.At
-		s.Revision++
+		next.State, next.Author, next.Text, next.Digest, next.WroteAt = StateWritten, step.Person, step.Body, step.Digest, step.At
+		next.Revision++
 	case Accepted:
-		s.State = StateAccepted
+		next.State = StateAccepted
 	case Returned:
-		s.State, s.NudgedAt = StateReturned, step.At
+		next.State, next.NudgedAt = StateReturned, step.At
 	}
-	return s, nil
+	return next, nil
 }
 
 // may says why a step cannot be taken now.
 func (s *Standing) may(step *Step) error {
 	switch step.Kind {
-	case Asked:
-		switch {
-		case s.State == StateWritten:
-			return errAnswered
-		case s.State.Owed():
-			return errAsked
-		case !printable(step.Body, MaxNote):
-			return errLongNote
+	case Asked, Reminded:
+		if err := s.mayAsk(step); err != nil {
+			return err
 		}
-	case Reminded:
-		switch {
-		case !s.State.Owed():
-			return errNotAsked
-		case sameDay(s.NudgedAt, step.At):
-			return errReminded
-		case !printable(step.Body, MaxNote):
-			return errLongNote
-		}
+		return unless(printable(step.Body, MaxNote), errLongNote)
 	case Written:
-		if step.Body == "" || !printable(step.Body, MaxText) {
-			return errBody
-		}
+		return unless(step.Body != "" && printable(step.Body, MaxText), errBody)
 	case Accepted:
 		switch {
 		case s.State != StateWritten:
@@ -161,20 +147,37 @@ func (s *Standing) may(step *Step) error {
 			return errSelf
 		case s.Digest != step.Digest:
 			return errStale
-		case !printable(step.Body, MaxNote):
-			return errLongNote
 		}
+		return unless(printable(step.Body, MaxNote), errLongNote)
 	case Returned:
-		switch {
-		case s.State != StateWritten && s.State != StateAccepted:
+		if s.State != StateWritten && s.State != StateAccepted {
 			return errUnwritten
-		case step.Body == "" || !printable(step.Body, MaxNote):
-			return errReason
 		}
-	default:
-		return ErrStep
+		return unless(step.Body != "" && printable(step.Body, MaxNote), errReason)
+	}
+	return ErrStep
+}
+
+// mayAsk says why somebody cannot be asked, or reminded, now.
+func (s *Standing) mayAsk(step *Step) error {
+	switch {
+	case step.Kind == Asked && s.State == StateWritten:
+		return errAnswered
+	case step.Kind == Asked && s.State.Owed():
+		return errAsked
+	case step.Kind == Reminded && !s.State.Owed():
+		return errNotAsked
+	case step.Kind == Reminded && sameDay(s.NudgedAt, step.At):
+		return errReminded
 	}
 	return nil
+}
+
+func unless(fine bool, err error) error {
+	if fine {
+		return nil
+	}
+	return err
 }
 
 func sameDay(a, b time.Time) bool {

@@ -160,7 +160,7 @@ func (s Standing) Take(step *Step) (Standing, error) {
 	case !said(step.Note):
 		return s, errReason
 	}
-	to := State("")
+	var to State
 	switch step.Kind {
 	case Accepted, Declined:
 		if s.State != StateOpen {

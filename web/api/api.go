@@ -36,6 +36,8 @@ type Areas struct {
 	Invoices  *app.Invoices
 
 	Reconciliations *app.Reconciliations
+	Commentaries    *app.Commentaries
+	Disputes        *app.Disputes
 }
 
 // Config is what the API is told.
@@ -110,6 +112,8 @@ func (a *API) table() []Endpoint {
 		get("/invoices/:id", "invoice", "read", "One invoice: against the ledger, and by who bears it.", a.showInvoice),
 		get("/reconciliations", "reconciliation", "read", "Days held against what the provider reports, with their differences.", a.listReconciliations),
 		get("/variances", "reconciliation", "read", "What was above tolerance on a day, the newest number first.", a.listVariances),
+		get("/commentary", "commentary", "read", "What owners say about what a month of their nodes came to, by path.", a.listCommentary),
+		get("/disputes", "dispute", "read", "Charges that an owner says are another's, the newest number first.", a.listDisputes),
 		get("/rules", "rule", "read", "The attribution rules as of an instant, in the order in which they are asked.", a.listRules),
 		get("/changes", "change", "read", "Changes that need a decision or had one, newest first.", a.listChanges),
 		get("/changes/:id", "change", "read", "One change: what it moves by node, the steps of its policy with who approved and who is asked, and what was said.", a.showChange),

@@ -52,6 +52,8 @@ func Codes() []string {
 		// Reconciliation.
 		"day_provisional", "day_unreconciled", "true_up_dated", "true_up_day", "true_up_many", "true_up_moved", "true_up_none",
 		"elsewhere_line", "elsewhere_lines", "tolerance_absolute", "tolerance_relative", "tolerance_same", "variance_class_unknown", "variance_state_unknown",
+		// What owners say, and dispute.
+		"commentary_state_unknown", "dispute_state_unknown", "threshold_above", "threshold_percent",
 		// Closes.
 		"period_absent", "period_blocked", "period_closing", "period_dated", "period_move", "period_none_open", "period_not_over", "period_open", "period_order", "period_to", "step_applies", "step_waived",
 		"materiality_month", "materiality_node", "materiality_same", "period_not_locked",
