@@ -60,11 +60,12 @@ func CheckHolidays(list []Holiday) error {
 		return fault.Invalid("days", "holidays_many", "A list has at most %d holidays.", MaxHolidays)
 	}
 	for i := range list {
+		at := fmt.Sprintf("days[%d]", i)
 		if _, wrong := list[i].wrong(); wrong != "" {
-			return fault.Invalid(fmt.Sprintf("days[%d]", i), "holiday_line", "%s: %s", list[i].Day, wrong)
+			return fault.Invalid(at, "holiday_line", "%s: %s", list[i].Day, wrong)
 		}
 		if i > 0 && list[i-1].Day >= list[i].Day {
-			return fault.Invalid(fmt.Sprintf("days[%d]", i), "holiday_order", "Holidays come in the order of their days, each once: %s does not.", list[i].Day)
+			return fault.Invalid(at, "holiday_order", "Holidays come in the order of their days, each once: %s does not.", list[i].Day)
 		}
 	}
 	return nil
