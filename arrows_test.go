@@ -75,7 +75,7 @@ func arrows() map[string][]string {
 		"app/invoice":     append(slices.Clone(base), "app/money", "app/period", "app/table"), // sideways: a cycle is cut at the ends of months
 		"app/forecast":    append(slices.Clone(base), "app/money", "app/period"),              // sideways: to a month's end
 		"app/retention":   append(slices.Clone(base), "app/period"),                           // sideways: terms are counted from months
-		"app/closing":     append(slices.Clone(base), "app/money", "app/period"),              // sideways: a checklist is of a month
+		"app/closing":     append(slices.Clone(base), "app/money", "app/period", "app/table"), // sideways: a checklist is of a month
 		"app/commentary":  append(slices.Clone(base), "app/money", "app/period"),              // sideways: a text is about a month
 		"app/dispute":     append(slices.Clone(base), "app/approval"),                         // sideways: a change resolves it
 		"app/variance":    append(slices.Clone(base), "app/money"),

@@ -65,6 +65,7 @@ const (
 	changeReopen       = "period_reopen"
 	changeWaiver       = "close_waiver"
 	changeMateriality  = "materiality"
+	changeHolidays     = "holidays"
 
 	changeTokenEnd   = "api_token_revocation" //nolint:gosec // a kind of change, no secret
 	changeInvitation = "invitation"
@@ -129,8 +130,8 @@ var objects = map[string]string{ //nolint:gochecknoglobals // a table
 	changeVariance: "reconciliation", changeSignOff: "reconciliation", changeTrueUp: "reconciliation",
 	changeReview: "reconciliation_review", changeDayReview: "reconciliation_review",
 	changeSoftClose: "period", changeClose: "period", changeReopen: "period", changeWaiver: "period",
-	changeMateriality: "materiality",
-	changeSavedView:   "view", changeSavedViewEnd: "view",
+	changeMateriality: "materiality", changeHolidays: "holiday",
+	changeSavedView: "view", changeSavedViewEnd: "view",
 	changeTags:     "tag",
 	changeProfile:  "setting",
 	changeBranding: "branding",

@@ -34,6 +34,8 @@ type calendar struct {
 	first  period.Month // the earliest that has anything in it
 	stands map[period.Month]db.PeriodRow
 	months []period.Month // the latest first: from the first to the present one
+
+	holidays closing.Calendar
 }
 
 const maxPeriods = 1200
@@ -43,7 +45,11 @@ func readCalendar(tx *db.Tx) (*calendar, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &calendar{first: period.MonthOf(tx.Now), stands: map[period.Month]db.PeriodRow{}}
+	free, err := holidayCalendar(tx)
+	if err != nil {
+		return nil, err
+	}
+	c := &calendar{first: period.MonthOf(tx.Now), stands: map[period.Month]db.PeriodRow{}, holidays: free}
 	for i := range rows {
 		month := period.MonthOf(rows[i].Month)
 		c.stands[month] = rows[i]
@@ -88,6 +94,7 @@ var ErrPeriodAbsent = fault.New(fault.KindNotFound, "period_absent", "The books 
 type work struct {
 	month    period.Month
 	standing period.Standing
+	holidays closing.Calendar
 	facts    map[closing.Step]closing.Facts
 	bytes    map[closing.Step][]byte // of the figures, that signatures cover
 	signed   []db.SignOffRow         // of every revision
@@ -100,7 +107,7 @@ const maxSignOffs = 2000 // of one month, over all its revisions
 
 // working works a month's checklist out.
 func (c *Closing) working(tx *db.Tx, cal *calendar, m period.Month, through time.Time) (*work, error) {
-	w := &work{month: m, standing: cal.at(m), bytes: map[closing.Step][]byte{}}
+	w := &work{month: m, standing: cal.at(m), holidays: cal.holidays, bytes: map[closing.Step][]byte{}}
 	var err error
 	if w.facts, err = c.facts(tx, m, through); err != nil {
 		return nil, err
@@ -151,7 +158,7 @@ func (c *Closing) working(tx *db.Tx, cal *calendar, m period.Month, through time
 	}
 	for i := range waiting {
 		w.blocks = append(w.blocks, closing.Block{
-			Code: "change:" + waiting[i].ID.String(), Text: fmt.Sprintf("Change %d would still change the month, and nobody has decided about it.", waiting[i].Number),
+			Code: closing.ChangeBlock + waiting[i].ID.String(), Text: fmt.Sprintf("Change %d would still change the month, and nobody has decided about it.", waiting[i].Number),
 		})
 	}
 	return w, nil

@@ -71,7 +71,29 @@ func heldFacts(tx *db.Tx, m period.Month, billed *closing.Invoices) ([]closing.F
 	if err != nil {
 		return nil, err
 	}
-	return []closing.Facts{closing.DayFacts(days), closing.UnexplainedFacts(unexplained)}, nil
+	said, err := saidFacts(tx, m, &terms)
+	if err != nil {
+		return nil, err
+	}
+	return append(said, closing.DayFacts(days), closing.UnexplainedFacts(unexplained)), nil
+}
+
+// saidFacts are those of the steps about what owners of nodes say of a month.
+func saidFacts(tx *db.Tx, m period.Month, terms *closing.Materiality) ([]closing.Facts, error) {
+	disputes, err := disputesStand(tx, m)
+	if err != nil {
+		return nil, err
+	}
+	disputed := &closing.Disputed{Raised: disputes.Raised, Numbers: disputes.Numbers, Digest: disputes.Digest}
+	disputed.Amount.AddSum(&disputes.Amount)
+	notes, err := commentaryStands(tx, m)
+	if err != nil {
+		return nil, err
+	}
+	commented := &closing.Commented{
+		Asked: notes.Asked, Accepted: notes.Accepted, Owing: notes.Owing, Stale: notes.Stale, Unasked: len(notes.Unasked), Digest: notes.Digest, MustAnswer: terms.Answered,
+	}
+	return []closing.Facts{closing.DisputeFacts(disputed), closing.CommentaryFacts(commented)}, nil
 }
 
 func monthUsage(tx *db.Tx, m period.Month, through time.Time) (*closing.Usage, error) {
@@ -90,7 +112,33 @@ func monthUsage(tx *db.Tx, m period.Month, through time.Time) (*closing.Usage, e
 	if broken == nil && row.Provisional > 0 {
 		u.Unpriced, broken = tx.MonthUnpriced(m)
 	}
+	if broken == nil {
+		u.Reaching, broken = reaching(tx, m)
+	}
 	return u, broken
+}
+
+// maxReaching bounds the changes that reach back into a month.
+const maxReaching = 200
+
+// reaching are the changes that reach back into a month, or before it, and whose charges have
+// not moved along yet.
+func reaching(tx *db.Tx, m period.Month) ([]closing.Reach, error) {
+	rows, err := tx.Following(m.End(), maxReaching)
+	if err != nil {
+		return nil, err
+	}
+	var list []closing.Reach
+	for i := range rows {
+		moves, err := follows(tx, rows[i].ChangeID)
+		if err != nil {
+			return nil, err
+		}
+		if moves {
+			list = append(list, closing.Reach{Change: rows[i].ChangeID.String(), Number: rows[i].Number})
+		}
+	}
+	return list, nil
 }
 
 // weighCharges sums what lies in suspense, and what is capitalized.

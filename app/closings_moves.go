@@ -30,6 +30,9 @@ func (c *Closing) govern() {
 	c.changes.govern(changeMateriality, governed{
 		checks: "close", floor: approval.FloorSecond, revisable: true, lock: (*db.Tx).LockCloseTerms, draft: c.draftMateriality, apply: c.applyMateriality, impact: c.materialityImpact,
 	})
+	c.changes.govern(changeHolidays, governed{
+		checks: "finance", floor: approval.FloorSecond, lock: (*db.Tx).LockCloseTerms, draft: c.draftHolidays, apply: c.applyHolidays, impact: c.holidaysImpact,
+	})
 }
 
 // periodAsk is what a maker sends; to is said only where a month is shut.
@@ -181,6 +184,10 @@ func StepWords(step closing.Step) string {
 		return "Journal approved"
 	case closing.StepLock:
 		return "Month locked"
+	case closing.StepDisputes:
+		return "Disputes on record"
+	case closing.StepCommentary:
+		return "Commentary given"
 	case closing.StepExported:
 		return "Exported and acknowledged"
 	case closing.StepPacket:

@@ -122,7 +122,7 @@ func (c *Closing) Months(ctx context.Context, who Actor) ([]PeriodView, error) {
 			if i == listedMonths {
 				break
 			}
-			w := &work{month: m, standing: cal.at(m)}
+			w := &work{month: m, standing: cal.at(m), holidays: cal.holidays}
 			w.steps = (&closing.Now{Shut: w.standing.State.Shut(), Closed: w.standing.State == period.StateClosed}).Work()
 			if w.standing.State == period.StateClosing || w.standing.State == period.StateLocked { // of the others the state says it all
 				if w, err = c.working(tx, cal, m, through); err != nil {
@@ -155,7 +155,7 @@ func (c *Closing) periodView(tx *db.Tx, cal *calendar, w *work) (PeriodView, err
 	}
 	view.Over, view.All = closing.Progress(w.steps)
 	for i := range w.steps {
-		if due := w.steps[i].Due(w.month); due.After(view.Due) {
+		if due := w.steps[i].Due(w.month, w.holidays); due.After(view.Due) {
 			view.Due = due
 		}
 	}
@@ -234,7 +234,7 @@ func (c *Closing) fill(tx *db.Tx, who Actor, w *work, view *CloseView) error {
 // sheet lays the checklist out with its signatures.
 func (w *work) sheet(who Actor, hands map[string]Hand, view *CloseView) error {
 	for i := range w.steps {
-		one := CloseStep{Standing: w.steps[i], DueOn: w.steps[i].Due(w.month)}
+		one := CloseStep{Standing: w.steps[i], DueOn: w.steps[i].Due(w.month, w.holidays)}
 		if b, there := w.bytes[one.Step]; there {
 			digest := closing.Digest(b)
 			one.Digest = hex.EncodeToString(digest[:])

@@ -195,38 +195,15 @@ func (c *Closing) TakeBack(ctx context.Context, who Actor, m period.Month, place
 			if err := w.fall(tx, place, "withdrawn", who.ID(), reason); err != nil {
 				return err
 			}
+			fell := []int{place}
 			if s.Prepared == place && s.Reviewed != 0 {
-				return w.fall(tx, s.Reviewed, "preparation", who.ID(), reason)
+				if err := w.fall(tx, s.Reviewed, "preparation", who.ID(), reason); err != nil {
+					return err
+				}
+				fell = append(fell, s.Reviewed)
 			}
-			return nil
+			return w.tellFalls(tx, fell, who.ID(), reason)
 		}
 		return errNotSigned
 	})
-}
-
-// falls notes every signature that counts no more.
-func (w *work) falls(tx *db.Tx) (int, error) {
-	fell := 0
-	for i := range w.steps {
-		for _, place := range w.steps[i].Falling {
-			if err := w.fall(tx, place, "figures", string(ActorSystem), ""); err != nil {
-				return fell, err
-			}
-			fell++
-		}
-	}
-	return fell, nil
-}
-
-func (w *work) fall(tx *db.Tx, place int, cause, actor, reason string) error {
-	signed := &w.signed[place-1]
-	facts := w.bytes[closing.Step(signed.Step)]
-	record := auditlog.Record{ID: id.NewRecord(tx.Now), Action: "close.sign_off_fell", Actor: actor, Subject: w.month.String(), Detail: map[string]any{
-		"period": w.month.String(), "revision": signed.Revision, "step": signed.Step, "part": signed.Part, "place": place, "member": signed.MemberID.String(),
-		"cause": cause, "signed": string(signed.Facts), "facts": string(facts), "reason": reason,
-	}}
-	if err := tx.AppendAudit(record); err != nil {
-		return err
-	}
-	return tx.AddFall(w.month, place, cause, facts, record.ID)
 }

@@ -134,7 +134,7 @@ func TestAMonthIsClosedStepByStepByTwoPeople(t *testing.T) {
 	require.Equal(t, "period_not_over", codeOf(err))
 	o.begin(t, o.october)
 	require.Equal(t, map[closing.Step]closing.State{
-		closing.StepUsage: closing.Ready, closing.StepPrices: closing.Waiting, closing.StepReconciled: closing.Waiting, closing.StepUnexplained: closing.Waiting, closing.StepInvoice: closing.Waiting, closing.StepAllocation: closing.Waiting, closing.StepSuspense: closing.Waiting, closing.StepAccrual: closing.Waiting, closing.StepCapital: closing.Waiting,
+		closing.StepUsage: closing.Ready, closing.StepPrices: closing.Waiting, closing.StepReconciled: closing.Waiting, closing.StepUnexplained: closing.Waiting, closing.StepDisputes: closing.Done, closing.StepCommentary: closing.Waiting, closing.StepInvoice: closing.Waiting, closing.StepAllocation: closing.Waiting, closing.StepSuspense: closing.Waiting, closing.StepAccrual: closing.Waiting, closing.StepCapital: closing.Waiting,
 		closing.StepJournal: closing.Waiting, closing.StepApproved: closing.Waiting, closing.StepLock: closing.NotAsked, closing.StepExported: closing.NotAsked, closing.StepPacket: closing.NotAsked, closing.StepCheckpoint: closing.NotAsked,
 	}, o.states(t, o.october))
 	require.Equal(t, "period_blocked", codeOf(o.shuts(t, o.october, period.StateLocked)))

@@ -95,6 +95,11 @@ func happened(row *db.LogRow) (happening, error) {
 	if err := json.Unmarshal(record.Detail, &h.detail); err != nil {
 		return h, fmt.Errorf("read record %s: %w", row.RecordID, err)
 	}
+	if row.Action == fallsTold {
+		said, err := fallenOf(row)
+		h.change, h.purpose = said.Change, notice.Fell
+		return h, err
+	}
 	var err error
 	h.change, err = id.ParseChange(row.Subject)
 	switch row.Action {
@@ -150,7 +155,7 @@ func (n *Notices) Prepare(ctx context.Context, tenant id.Tenant, event id.Record
 				return err
 			}
 		}
-		if addresses(view.Kind) {
+		if addresses(view.Kind) || h.purpose == notice.Fell {
 			return nil // it is between persons
 		}
 		return n.toChannels(tx, &h, &view)
@@ -181,6 +186,11 @@ func (n *Notices) toPeople(tx *db.Tx, h *happening, view *ChangeView) error {
 	}
 	if err := a.listen(tx, h); err != nil {
 		return err
+	}
+	if h.purpose == notice.Fell {
+		if err := a.hear(tx, h); err != nil {
+			return err
+		}
 	}
 	persons := make([]id.Person, 0, len(a.dues))
 	for _, d := range a.dues {
@@ -302,7 +312,7 @@ func (a *audience) listen(tx *db.Tx, h *happening) error {
 		tellOwners(notice.Told)
 		a.hands(h, actors)
 		return a.parties(tx, h, actors)
-	case notice.Asked, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Requested, notice.Recalled, notice.Answered:
+	case notice.Asked, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Requested, notice.Recalled, notice.Answered, notice.Fell:
 	}
 	return nil
 }

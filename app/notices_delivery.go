@@ -46,6 +46,8 @@ type Letter struct {
 	Said       string    // a remark, or the reason of a verdict
 	Step       string    // that is to be decided, or that was taken where About says of what
 	About      string    // what somebody asks of a person directly; empty: a decision about a change
+	Steps      []string  // of a close, whose signatures fell
+	Changed    []string  // figures, and what they are now
 	For        []string  // whom they stand in for
 	From, Upto time.Time // of a delegation
 	Gives      string    // who lets somebody decide, and
@@ -318,6 +320,9 @@ func (n *Notices) letter(tx *db.Tx, row *db.DeliveryRow, due *notice.Due, room *
 		l.From, l.Upto, l.Gives, l.Takes = stands.StartsAt.UTC(), stands.EndsAt.UTC(), hands[stands.FromMemberID.String()].Name, hands[stands.ToMemberID.String()].Name
 	}
 	l.describe(view, due, &h)
+	if due.Purpose == notice.Fell {
+		return l, l.fallen(n.rules.PublicURL, tenant.Slug, &record)
+	}
 	if addresses(view.Kind) {
 		return l, l.addressed(n.rules.PublicURL, tenant.Slug, view)
 	}
@@ -341,7 +346,7 @@ func (l *Letter) describe(view *ChangeView, due *notice.Due, h *happening) {
 	case notice.Rejected, notice.Withdrawn, notice.Applied:
 		l.Said = quoted(view.VerdictReason)
 	case notice.Asked, notice.Reminded, notice.Expired, notice.Told, notice.Delegated, notice.Undelegated, notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated,
-		notice.Requested, notice.Recalled, notice.Answered:
+		notice.Requested, notice.Recalled, notice.Answered, notice.Fell:
 	}
 }
 

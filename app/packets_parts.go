@@ -348,8 +348,12 @@ func (g *gathering) checklist() error {
 	if err != nil {
 		return err
 	}
+	free, err := holidayCalendar(g.tx)
+	if err != nil {
+		return err
+	}
 	for _, d := range closing.Definitions() {
-		one := packet.Step{Step: string(d.Step), Owner: d.Owner, Due: d.Due(g.month), Unsigned: !d.Signed()}
+		one := packet.Step{Step: string(d.Step), Owner: d.Owner, Due: d.Due(g.month, free), Unsigned: !d.Signed()}
 		prepared := 0
 		for i := range signs {
 			s := &signs[i]

@@ -84,6 +84,17 @@ func (t *Tx) Change(change id.Change) (ChangeRow, error) {
 	return rows[0], nil
 }
 
+// Following lists the applied changes of the hierarchy that take effect before an instant and
+// before they were applied, and of which it is not noted that what they concern has followed;
+// the oldest first.
+func (t *Tx) Following(before time.Time, limit int) ([]ChangeRow, error) {
+	var rows []ChangeRow
+	err := t.scan("list changes that reach back", &rows, `select * from (`+changeSelect+` and c.kind = 'node') c where c.state = 'applied' and c.effective_from < c.moved_at and c.effective_from < ?
+		and convert_from(c.payload, 'UTF8')::jsonb ->> 'takes_effect' is distinct from 'when_decided'
+		and not exists (select from adjustment_end e where e.tenant_id = ? and e.change_id = c.change_id) order by c.number limit ?`, t.Tenant, before, t.Tenant, limit)
+	return rows, err
+}
+
 // StandingBy lists the changes of a kind that some makers proposed since an instant, and that
 // wait or are applied, the newest first.
 func (t *Tx) StandingBy(kind string, makers []string, since time.Time, limit int) ([]id.Change, error) {

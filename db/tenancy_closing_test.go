@@ -101,6 +101,7 @@ func readingClosing() map[string]query {
 		"Materialities": {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Materialities(10) }},
 		"HolidayLists":  {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.HolidayLists(10) }},
 		"Holidays":      {own, func(tx *db.Tx, _, _ *scene) (any, error) { return tx.Holidays(10) }},
+		"Following":     {absent, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.Following(mine.month.End(), 10) }},
 		"DayItems": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			return tx.DayItems(mine.month, []reconcile.Class{reconcile.ClassFee})
 		}},

@@ -58,6 +58,7 @@ const pages: { name: string; role: string; open: (page: Page) => Promise<void> }
   { name: 'dispute-new', role: 'budget_owner', open: (page) => go(page, '/disputes/new?node=CC-4400&to=CC-5200&period=' + lastMonth()) },
   { name: 'close', role: 'controller', open: (page) => go(page, '/close') },
   { name: 'close-materiality', role: 'finance_admin', open: (page) => go(page, '/close/materiality') },
+  { name: 'close-holidays', role: 'finance_admin', open: (page) => go(page, '/close/holidays') },
   { name: 'close-month', role: 'finance_admin', open: (page) => go(page, '/close/' + lastMonth()) },
   { name: 'journal-terms', role: 'finance_admin', open: (page) => go(page, '/journal/terms') },
   { name: 'exports', role: 'finance_admin', open: (page) => go(page, '/exports?period=' + lastMonth()) },

@@ -24,6 +24,9 @@ func (w *Web) closePages() []Route {
 		w.page(http.MethodGet, closePath+".csv", w.exportCloses, "period", "read"),
 		w.page(http.MethodGet, materialityPath, w.askMateriality, "materiality", "propose"),
 		w.page(http.MethodPost, materialityPath, w.proposeMateriality, "materiality", "propose"),
+		w.page(http.MethodGet, holidaysPath, w.showHolidays, "period", "read"),
+		w.page(http.MethodGet, holidaysPath+".csv", w.exportHolidays, "period", "read"),
+		w.page(http.MethodPost, holidaysPath, w.proposeHolidays, "holiday", "propose"),
 		w.page(http.MethodGet, closePath+"/:period", w.showClose, "period", "read"),
 		w.page(http.MethodGet, closePath+"/:period/steps.csv", w.exportClose, "period", "read"),
 		w.page(http.MethodPost, closePath+"/:period/move", w.proposeMove, "period", "propose"),
@@ -127,8 +130,8 @@ func stepTag(s *closing.Standing) figureTag {
 
 // blockLink is where what is in the way is mended.
 func blockLink(m period.Month, b *closing.Block) link {
-	if change, is := strings.CutPrefix(b.Code, "change:"); is {
-		return link{"Decide about it", "/changes/" + change}
+	if change, is := strings.CutPrefix(b.Code, closing.ChangeBlock); is {
+		return link{"The change", "/changes/" + change}
 	}
 	if day, is := strings.CutPrefix(b.Code, closing.DayBlock); is {
 		return link{"The day", reconciliationPath + "/" + day}
@@ -146,6 +149,8 @@ func blockLink(m period.Month, b *closing.Block) link {
 		return link{"The invoices", invoicesPath}
 	case "unexported", "unacknowledged":
 		return link{"The exports", "/exports?period=" + m.String()}
+	case "commentary":
+		return link{"The commentary", commentaryQuery{Month: m}.url(commentaryPath)}
 	case "undelivered":
 		return link{"The packets", packetsPath + "?period=" + m.String()}
 	case "days":
@@ -183,6 +188,10 @@ func stepMends(m period.Month, step closing.Step) link {
 		return link{"Chargeback of the month", "/?period=" + m.String()}
 	case closing.StepApproved:
 		return link{"Trial balance", "/journal/trial-balance?period=" + m.String()}
+	case closing.StepDisputes:
+		return link{"Disputes of the month", disputeQuery{State: everyState, Period: m.String()}.url(disputesPath)}
+	case closing.StepCommentary:
+		return link{"Commentary of the month", commentaryQuery{Month: m}.url(commentaryPath)}
 	case closing.StepExported:
 		return link{"Exports of the month", "/exports?period=" + m.String()}
 	case closing.StepPacket:
@@ -205,7 +214,9 @@ func figureName(name string) string {
 		"largest_node": "Most at a node", "largest_node_usd": "At that node", "explained_unknown_usd": "Explained, of what was unknown", "rounding_usd": "Rounding",
 		"journals_exported": "Journals exported", "journals_acknowledged": "Of them acknowledged", "entries_not_exported": "Entries in no file", "systems": "Systems that take the journal",
 		"ledger_findings": "Differences with the general ledger", "exports_sha256": "SHA-256 over the exports", "recipients": "Recipients of final packets", "packets_delivered": "Of them reached",
-		"debits_usd": "Debits", "credits_usd": "Credits", "entries_sha256": "SHA-256 over the entries",
+		"disputes_raised": "Disputes raised", "disputes_open": "Of them not ended", "disputed_usd": "Disputed", "open_disputes": "Not ended", "disputes_sha256": "SHA-256 over the disputes",
+		"commentary_asked": "Nodes asked for commentary", "commentary_owed": "Of them without an answer", "commentary_accepted": "Of them accepted", "commentary_stale": "About other figures", "nodes_not_asked": "Above the threshold, not asked",
+		"commentary_sha256": "SHA-256 over the commentary", "debits_usd": "Debits", "credits_usd": "Credits", "entries_sha256": "SHA-256 over the entries",
 	}
 	if w, there := words[name]; there {
 		return w
@@ -499,17 +510,11 @@ func signable(c *app.CloseView, s *app.CloseStep) bool {
 	return c.Standing.State == period.StateClosing && s.Stage == closing.ToLock || c.Standing.State == period.StateLocked && s.Stage == closing.ToClose
 }
 
-// differing pairs what was signed with what is.
+// differing pairs what was signed with what is, as they are printed.
 func differing(was, is []closing.Figure) []formerFigure {
-	now := map[string]string{}
-	for _, f := range is {
-		now[f.Name] = figureValue(f)
-	}
 	var list []formerFigure
-	for _, f := range was {
-		if before := figureValue(f); now[f.Name] != before {
-			list = append(list, formerFigure{figureName(f.Name), before, now[f.Name]})
-		}
+	for _, d := range closing.Differing(was, is) {
+		list = append(list, formerFigure{figureName(d.Name), figureValue(closing.Figure{Name: d.Name, Value: d.Was}), figureValue(closing.Figure{Name: d.Name, Value: d.Is})})
 	}
 	return list
 }

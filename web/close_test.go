@@ -53,6 +53,9 @@ func TestClosePages(t *testing.T) {
 		{name: "what is unexplained", role: app.RoleAuditor, target: "/close/2026-10/unexplained", status: 200, must: []string{"Material, in all", "$50.00", "Variances of the month"}},
 		{name: "the days", role: app.RoleAuditor, target: "/close/2026-10/reconciliation", status: 200, must: []string{"Days reconciled", "Variances not resolved", "Days of the month"}},
 		{name: "the materiality", role: app.RoleController, target: "/close/materiality", status: 200, must: []string{`value="50.00"`, `value="10.00"`, "$50.00 in all, or $10.00 at one node"}},
+		{name: "the holidays", role: app.RoleAuditor, target: "/close/holidays", status: 200, must: []string{"No holiday is listed"}, mustNot: []string{"State them anew"}},
+		{name: "who states them", role: app.RoleFinanceAdmin, target: "/close/holidays", status: 200, must: []string{"State them anew", "date,name"}},
+		{name: "disputes", role: app.RoleAuditor, target: "/close/2026-10/disputes", status: 200, must: []string{"Disputes of the month", "keeps no month from being locked"}},
 		{name: "who may not ask for another", role: app.RoleAnalyst, target: "/close/materiality", status: 403},
 		{name: "no step", role: app.RoleAnalyst, target: "/close/2026-10/bribe", status: 404},
 		{name: "a month of which the books have nothing", role: app.RoleAnalyst, target: "/close/2020-01", status: 404},
@@ -93,6 +96,29 @@ func TestMaterialityIsProposedAndDecided(t *testing.T) {
 	w.decide(t, app.RoleController, got.header.Get("Location"))
 	require.Contains(t, w.see(t, w.one, app.RoleAuditor, "/close").body, "$100.00 in all, or $20.00 at one node, each day signed by two")
 	require.Contains(t, w.see(t, w.two, app.RoleFinanceAdmin, "/close").body, "$50.00 in all")
+}
+
+// TestHolidaysAreStatedWhole: every error is named by line and column, and nothing is taken.
+func TestHolidaysAreStatedWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.october(t, w.one)
+	send := func(role app.Role, text string) answer {
+		return w.post(t, w.one, role, "/close/holidays", url.Values{"text": {text}, "reason": {"the year to come"}})
+	}
+	require.Equal(t, 403, send(app.RoleAuditor, "date,name\n").status)
+	got := send(app.RoleFinanceAdmin, "date,name\r\n2026-11-02,All Souls\r\nsoon,Christmas\r\n")
+	require.Equal(t, 422, got.status)
+	require.Contains(t, got.body, "Line 3, column 1 (date)")
+	require.Contains(t, got.body, "2026-11-02,All Souls", "what was typed comes back")
+	got = send(app.RoleFinanceAdmin, "date,name\r\n2026-11-02,All Souls\r\n")
+	require.Equal(t, 303, got.status, got.body)
+	w.decide(t, app.RoleController, got.header.Get("Location"))
+	page := w.see(t, w.one, app.RoleAuditor, "/close/holidays")
+	require.Contains(t, page.body, "All Souls")
+	require.Contains(t, w.see(t, w.one, app.RoleAuditor, "/close/2026-10").body, "3 Nov", "usage is due on the second workday")
+	require.Equal(t, "date,name\n2026-11-02,All Souls\n", w.see(t, w.one, app.RoleAuditor, "/close/holidays.csv").body)
+	require.Equal(t, 422, send(app.RoleFinanceAdmin, "date,name\r\n2026-11-02,All Souls\r\n").status, "the same")
 }
 
 var seenDigest = regexp.MustCompile(`name="seen" value="([0-9a-f]{64})"`)

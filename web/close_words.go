@@ -42,6 +42,10 @@ func stepMeans(step closing.Step) string {
 		return "Two persons answer for the month’s entries, the second of whom signs closes."
 	case closing.StepLock:
 		return "The month takes no charge, no adjustment and no entry."
+	case closing.StepDisputes:
+		return "What owners of nodes say is another’s is on record, with its amount. What has not ended keeps no month from being locked."
+	case closing.StepCommentary:
+		return "Owners who were asked why their month came to what it did have answered, or somebody of finance says why it is locked without."
 	case closing.StepExported:
 		return "Every entry of the month is in a file that finance’s own system took, each with the id it has there, and the general ledger says what was exported."
 	case closing.StepPacket:

@@ -57,7 +57,7 @@ func logFamilies() []logFamily {
 			{"invoice.allocated", "Invoice booked"},
 			{"reconciliation.made", "Day reconciled"}, {"variance.found", "Variance found"}, {"variance.gone", "Variance not found any more"},
 		}},
-		{"Closes", "close.", []logWord{{"close.signed", "Step of a close signed"}, {"close.sign_off_fell", "Signature of a close fell"}}},
+		{"Closes", "close.", []logWord{{"close.signed", "Step of a close signed"}, {"close.sign_off_fell", "Signature of a close fell"}, {"close.sign_offs_told", "Signers of a close told"}}},
 		{"Packets", "packet.", []logWord{
 			{"packet.asked", "Packet asked for"}, {"packet.built", "Packet built"}, {"packet.downloaded", "Packet downloaded"}, {"packet.due", "Packet due to a recipient"}, {"packet.delivered", "Packet delivered"},
 			{"packet.resent", "Packet sent again"},
@@ -213,6 +213,7 @@ func changeKinds() []changeKind {
 		{"period_reopen", "reopening of a month", "change", ownPage},
 		{"close_waiver", "step of a close that is left out", "change", ownPage},
 		{"materiality", "materiality of a month", "period", always(closePath)},
+		{"holidays", "holidays", "period", always(holidaysPath)},
 		{"packet_recipient", "recipient of packets", "recipient", always(recipientsPath)},
 		{"packet_recipient_end", "end of a recipient of packets", "recipient", always(recipientsPath)},
 		{"policies", "approval policies", "policy", always("/changes/policies")},

@@ -337,6 +337,8 @@ func purposeWords(p notice.Purpose) string {
 		return "is reminded of an answer"
 	case notice.Answered:
 		return "hears an answer"
+	case notice.Fell:
+		return "hears of fallen signatures"
 	case notice.StepApproved:
 		return "hears: one more approval"
 	case notice.Applied, notice.Rejected, notice.Withdrawn, notice.Expired, notice.Proposed, notice.Revised, notice.Escalated:

@@ -11,6 +11,7 @@ import (
 
 	"tollbook/app/closing"
 	"tollbook/app/money"
+	"tollbook/app/period"
 )
 
 func cents(n int64) money.Sum {
@@ -104,4 +105,82 @@ func TestEachDayThatIsNotFinalIsNamed(t *testing.T) {
 		require.Equal(t, c.codes, codes(f), c.name)
 		require.Equal(t, c.asks, f.Asks != "", c.name)
 	}
+}
+
+// TestDueDaysPassOverHolidays besides weekends, and a list of nothing else comes to an end.
+func TestDueDaysPassOverHolidays(t *testing.T) {
+	t.Parallel()
+	december, err := period.ParseMonth("2026-12")
+	require.NoError(t, err)
+	third, err := closing.Defined(closing.StepInvoice)
+	require.NoError(t, err)
+	due := func(days ...string) string {
+		holidays := closing.Calendar{}
+		for _, day := range days {
+			at, err := time.Parse(time.DateOnly, day)
+			require.NoError(t, err)
+			holidays[at] = true
+		}
+		return third.Due(december, holidays).Format(time.DateOnly)
+	}
+	require.Equal(t, "2027-01-05", due(), "Friday, Monday, Tuesday")
+	require.Equal(t, "2027-01-06", due("2027-01-01"))
+	require.Equal(t, "2027-01-07", due("2027-01-01", "2027-01-06"))
+	require.Equal(t, "2027-01-05", due("2027-01-02", "2027-01-06"), "a Saturday is none either way, and what comes after matters to nobody")
+	rapid.Check(t, func(t *rapid.T) {
+		holidays := closing.Calendar{}
+		for _, n := range rapid.SliceOf(rapid.IntRange(0, 400)).Draw(t, "days") {
+			holidays[december.End().AddDate(0, 0, n)] = true
+		}
+		at := third.Due(december, holidays)
+		worked := 0
+		for day := december.End(); !day.After(at); day = day.AddDate(0, 0, 1) {
+			if holidays.Workday(day) {
+				worked++
+			}
+		}
+		require.Equal(t, third.Workday, worked)
+		require.True(t, holidays.Workday(at))
+	})
+}
+
+func TestAListOfHolidaysIsTakenWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	list, flaws := closing.ReadHolidays([]byte("date,name\n2026-12-25,Christmas Day\n2026-01-01,\"New Year, again\"\n"))
+	require.Empty(t, flaws)
+	require.Equal(t, []closing.Holiday{{Day: "2026-01-01", Name: "New Year, again"}, {Day: "2026-12-25", Name: "Christmas Day"}}, list)
+	require.NoError(t, closing.CheckHolidays(list))
+	for file, want := range map[string]string{
+		"date,name\n2026-12-25,Christmas\n25.12.2026,x\n": "Line 3, column 1 (date)",
+		"date,name\n2026-12-25,a\n2026-12-25,b\n":         "Line 3, column 1 (date): Line 2 has that day already",
+		"date,name\n2026-12-25,\n":                        "Line 2, column 2 (name)",
+		"date,name\n1999-12-25,x\n":                       "Line 2, column 1 (date)",
+		"day,name\n2026-12-25,x\n":                        "date",
+	} {
+		list, flaws := closing.ReadHolidays([]byte(file))
+		require.Empty(t, list, file)
+		require.Contains(t, fmt.Sprint(flaws), want, file)
+	}
+	for _, list := range [][]closing.Holiday{{{Day: "2026-12-25"}}, {{Day: "2026-12-25", Name: "a"}, {Day: "2026-12-25", Name: "b"}}, {{Day: "2026-12-26", Name: "a"}, {Day: "2026-12-25", Name: "b"}}, make([]closing.Holiday, 1001)} {
+		require.Error(t, closing.CheckHolidays(list))
+	}
+}
+
+// TestWhatOwnersOweAsksOrBlocks as the company has it.
+func TestWhatOwnersOweAsksOrBlocks(t *testing.T) {
+	t.Parallel()
+	f := closing.CommentaryFacts(&closing.Commented{Asked: 2, Owing: []string{"CC-1"}})
+	require.Empty(t, f.Blocks)
+	require.Contains(t, f.Asks, "CC-1")
+	f = closing.CommentaryFacts(&closing.Commented{Asked: 2, Owing: []string{"CC-1"}, MustAnswer: true})
+	require.Equal(t, "commentary", f.Blocks[0].Code)
+	require.Empty(t, f.Asks)
+	require.Contains(t, closing.CommentaryFacts(&closing.Commented{Asked: 1, Accepted: 1, Stale: []string{"CC-2"}}).Asks, "CC-2")
+	f = closing.CommentaryFacts(&closing.Commented{Asked: 1, Accepted: 1, MustAnswer: true})
+	require.Empty(t, f.Blocks)
+	require.Empty(t, f.Asks)
+	d := closing.DisputeFacts(&closing.Disputed{Raised: 3, Amount: cents(1234), Numbers: []int64{7, 9}})
+	require.Empty(t, d.Blocks)
+	require.Contains(t, d.Figures, closing.Figure{Name: "disputed_usd", Value: "12.340000000000"})
+	require.Contains(t, d.Figures, closing.Figure{Name: "open_disputes", Value: "7, 9"})
 }

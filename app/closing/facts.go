@@ -60,6 +60,24 @@ func FiguresOf(canonical []byte) ([]Figure, error) {
 	return document.Figures, nil
 }
 
+// Difference is a figure that is another than it was.
+type Difference struct{ Name, Was, Is string }
+
+// Differing pairs the figures that were with those that are, where they differ.
+func Differing(was, is []Figure) []Difference {
+	now := map[string]string{}
+	for _, f := range is {
+		now[f.Name] = f.Value
+	}
+	var list []Difference
+	for _, f := range was {
+		if now[f.Name] != f.Value {
+			list = append(list, Difference{f.Name, f.Value, now[f.Name]})
+		}
+	}
+	return list
+}
+
 func (f *Facts) count(name string, n int64) {
 	f.Figures = append(f.Figures, Figure{name, strconv.FormatInt(n, 10)})
 }
@@ -88,7 +106,19 @@ type Usage struct {
 	Repriced    money.Sum // what adjustments of prices came to
 	// Flushed tells whether every gateway's journal has passed the month's end.
 	Flushed bool
+	// Reaching are changes of the hierarchy that reach back into the month, and whose charges
+	// have not followed yet.
+	Reaching []Reach
 }
+
+// Reach is a change that reaches back.
+type Reach struct {
+	Change string // its id
+	Number int64
+}
+
+// ChangeBlock begins the code of what is in the way because of a change; its id follows.
+const ChangeBlock = "change:"
 
 // UsageFacts are those of the step usage.
 func UsageFacts(u *Usage) Facts {
@@ -102,6 +132,13 @@ func UsageFacts(u *Usage) Facts {
 	}
 	if n := u.Provisional - u.Unpriced; n > 0 {
 		f.blockf("unfinished", "%s open, incomplete or estimated: what they cost is not final.", countWords(n, "request is", "requests are"))
+	}
+	for i := range u.Reaching {
+		if i == listed {
+			f.blockf(ChangeBlock+u.Reaching[i].Change, "And %s.", countWords(int64(len(u.Reaching)-i), "change more", "changes more"))
+			break
+		}
+		f.blockf(ChangeBlock+u.Reaching[i].Change, "Change %d reaches back into the month, and the charges it concerns have not moved along yet.", u.Reaching[i].Number)
 	}
 	return f
 }

@@ -23,6 +23,8 @@ const (
 	StepAccrual     Step = "accrual"        // what was used and is not invoiced is accrued
 	StepCapital     Step = "capitalization" // what is capitalized was looked at
 	StepJournal     Step = "journal"        // the entries are complete and balance
+	StepDisputes    Step = "disputes"       // what owners say is another's is on record
+	StepCommentary  Step = "commentary"     // and why their months came to what they did
 	StepApproved    Step = "journal_review" // and somebody answers for them
 	StepLock        Step = "lock"           // the month takes nothing more
 	StepExported    Step = "exported"       // finance's own systems have what was posted, and said so
@@ -66,8 +68,10 @@ func Definitions() []Definition {
 		{Step: StepAllocation, Owner: finance, Reviewer: "close", Workday: 3, After: []Step{StepInvoice, StepAccrual}, Waivable: true},
 		{Step: StepUnexplained, Owner: finance, Reviewer: "close", Workday: 3, After: []Step{StepReconciled, StepAllocation}},
 		{Step: StepCapital, Owner: controller, Reviewer: "finance", Workday: 3, After: []Step{StepSuspense}, Waivable: true},
+		{Step: StepDisputes, Owner: product, Workday: 3},
+		{Step: StepCommentary, Owner: finance, Reviewer: "finance", Workday: 4, After: []Step{StepSuspense}, Waivable: true},
 		{Step: StepJournal, Owner: product, Workday: 4, After: []Step{StepAccrual, StepAllocation}},
-		{Step: StepApproved, Owner: controller, Reviewer: "close", Workday: 4, After: []Step{StepJournal, StepCapital, StepUnexplained}},
+		{Step: StepApproved, Owner: controller, Reviewer: "close", Workday: 4, After: []Step{StepJournal, StepCapital, StepUnexplained, StepDisputes, StepCommentary}},
 		{Step: StepLock, Owner: controller, Workday: 5, After: []Step{StepApproved}, Stage: Shuts},
 		{Step: StepExported, Owner: finance, Reviewer: "close", Workday: 6, After: []Step{StepLock}, Waivable: true, Stage: ToClose},
 		{Step: StepPacket, Owner: product, Workday: 6, After: []Step{StepLock}, Waivable: true, Stage: ToClose},
@@ -91,15 +95,28 @@ func Defined(step Step) (Definition, error) {
 // Signed tells whether persons sign the step.
 func (d *Definition) Signed() bool { return d.Reviewer != "" }
 
-// Due is the day by whose end a step of a month is due: so many workdays, Monday to Friday,
-// into the month after it.
-func (d *Definition) Due(m period.Month) time.Time {
-	at := m.End()
+// Calendar is the days on which nobody at a company works, besides weekends.
+type Calendar map[time.Time]bool
+
+// Workday tells whether somebody works on a day.
+func (c Calendar) Workday(day time.Time) bool {
+	return day.Weekday() != time.Saturday && day.Weekday() != time.Sunday && !c[day]
+}
+
+// maxFree bounds the days in a row that nobody works on: a list of nothing but holidays ends.
+const maxFree = 366
+
+// Due is the day by whose end a step of a month is due: so many workdays into the month after
+// it.
+func (d *Definition) Due(m period.Month, holidays Calendar) time.Time {
+	at, free := m.End(), 0
 	for left := d.Workday; ; at = at.AddDate(0, 0, 1) {
-		if day := at.Weekday(); day != time.Saturday && day != time.Sunday {
+		if holidays.Workday(at) {
 			left--
+		} else {
+			free++
 		}
-		if left <= 0 {
+		if left <= 0 || free > maxFree {
 			return at
 		}
 	}

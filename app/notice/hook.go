@@ -115,7 +115,7 @@ func sentence(p Purpose) string {
 		return "ended a delegation"
 	case Tested:
 		return "is a test: this channel works"
-	case Asked, Told, Requested, Recalled, Answered:
+	case Asked, Told, Requested, Recalled, Answered, Fell:
 	}
 	return "concerns you"
 }

@@ -31,6 +31,7 @@ const (
 	Requested   Purpose = "requested"   // somebody asks them for an answer: a commentary, a dispute
 	Recalled    Purpose = "recalled"    // of such an answer, which is owed
 	Answered    Purpose = "answered"    // somebody answered them
+	Fell        Purpose = "fell"        // signatures of a close count no more: one's own, or of one's steps
 
 	Proposed     Purpose = "proposed"
 	Revised      Purpose = "revised"
@@ -61,7 +62,7 @@ func (p Purpose) Topic() Topic {
 		return TopicReminders
 	case Questioned, Commented:
 		return TopicRemarks
-	case Applied, Rejected, Withdrawn, Expired, Answered:
+	case Applied, Rejected, Withdrawn, Expired, Answered, Fell:
 		return TopicOutcomes
 	case Told, Delegated, Undelegated, Tested, Proposed, Revised, StepApproved, Escalated:
 	}

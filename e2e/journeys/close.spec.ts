@@ -2,7 +2,7 @@
 import { expect, test, type Page } from '@playwright/test';
 import { card, expectAccessible, signIn, watch } from './support.js';
 
-const steps = ['usage', 'prices', 'reconciliation', 'invoice', 'suspense', 'accrual', 'allocation', 'unexplained', 'capitalization', 'journal-review'];
+const steps = ['usage', 'prices', 'reconciliation', 'invoice', 'suspense', 'accrual', 'allocation', 'unexplained', 'capitalization', 'commentary', 'journal-review'];
 
 /** The controller approves what the finance admin just proposed. */
 async function approve(controller: Page, change: string): Promise<void> {

@@ -88,7 +88,7 @@ func wordLetter(l *app.Letter) *sheet {
 		s.Lead = line(l.Takes) + " may now decide in the name of " + line(l.Gives) + ", from " + instant(l.From) + " to " + instant(l.Upto) + ". Both are told, whoever did it."
 	case notice.Undelegated:
 		s.Lead = line(l.Takes) + " no longer decides in the name of " + line(l.Gives) + ". Both are told, whoever did it."
-	case notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated, notice.Requested, notice.Recalled, notice.Answered:
+	case notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated, notice.Requested, notice.Recalled, notice.Answered, notice.Fell:
 		s.Lead = upper(about) + " concerns you."
 	}
 	if l.About != "" {
@@ -114,6 +114,11 @@ func (s *sheet) address(by string) {
 	case notice.Recalled:
 		s.Lead = by + " reminds you: " + about + " waits for your answer."
 		s.Action = "Look at the figures and answer there"
+	case notice.Fell:
+		s.Lead, s.Action = "Signatures of "+about+" count no more: a figure they rest on is another one. Look at it and sign again.", "Look at the checklist"
+		if l := s.Letter; l.Reason != "" {
+			s.Lead = "Signatures of " + about + " count no more: " + by + " took theirs back."
+		}
 	default:
 		s.Lead, s.Action = by+" answered: "+about+" was "+answerWord(s.Step)+".", "Look at it"
 	}
@@ -171,6 +176,8 @@ func subjectOf(l *app.Letter, by string) string {
 		return by + " asks you about " + line(l.About)
 	case notice.Recalled:
 		return "Reminder: " + line(l.About)
+	case notice.Fell:
+		return "Signatures of " + line(l.About) + " fell"
 	case notice.Answered:
 		return by + " answered about " + line(l.About)
 	case notice.Tested, notice.Proposed, notice.Revised, notice.StepApproved, notice.Escalated:
@@ -179,6 +186,16 @@ func subjectOf(l *app.Letter, by string) string {
 }
 
 func facts(l *app.Letter) []fact {
+	if l.Purpose == notice.Fell {
+		list := []fact{{"Steps", line(strings.Join(l.Steps, ", "))}}
+		for _, c := range l.Changed {
+			list = append(list, fact{"Changed", line(c)})
+		}
+		if l.Reason != "" {
+			list = append(list, fact{"In their words", line(strings.Join(strings.Fields(l.Reason), " "))})
+		}
+		return list
+	}
 	if l.About != "" {
 		list := []fact{{"About", line(l.About)}, {"From", line(l.Made)}}
 		if l.Amount != "" {

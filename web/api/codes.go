@@ -56,7 +56,7 @@ func Codes() []string {
 		"commentary_state_unknown", "dispute_state_unknown", "threshold_above", "threshold_percent",
 		// Closes.
 		"period_absent", "period_blocked", "period_closing", "period_dated", "period_move", "period_none_open", "period_not_over", "period_open", "period_order", "period_to", "step_applies", "step_waived",
-		"materiality_month", "materiality_node", "materiality_same", "period_not_locked",
+		"materiality_month", "materiality_node", "materiality_same", "period_not_locked", "exports_many", "holiday_line", "holiday_order", "holidays_many", "holidays_same",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// The provider's reports.

@@ -27,8 +27,7 @@ func behind() []string {
 		"../../app/invoices.go", "../../app/invoices_allocate.go", "../../app/invoices_sharing.go", "../../app/allocation",
 		"../../app/exports.go", "../../app/exports_make.go", "../../app/exports_mapping.go", "../../app/exports_bill.go", "../../app/exports_once.go", "../../app/exports_acknowledge.go", "../../app/exports_actuals.go", "../../app/exports_focus.go", "../../app/export/erp", "../../app/export/focus",
 		"../../app/reconciliations.go", "../../app/reconciliations_read.go", "../../app/reconciliations_tolerance.go", "../../app/reconcile/tolerance.go", "../../app/reconcile/elsewhere.go", "../../app/reconciliations_elsewhere.go",
-		"../../app/commentaries_read.go", "../../app/commentary/figures.go", "../../app/disputes_read.go", "../../app/adjustments_trueup.go",
-		"../../app/period", "../../app/closings.go", "../../app/closings_moves.go", "../../app/closings_materiality.go", "../../app/closing/materiality.go",
+		"../../app/commentaries_read.go", "../../app/commentary/figures.go", "../../app/disputes_read.go", "../../app/adjustments_trueup.go", "../../app/period", "../../app/closings.go", "../../app/closings_moves.go", "../../app/closings_materiality.go", "../../app/closing/materiality.go", "../../app/closings_holidays.go", "../../app/closing/holidays.go",
 	}
 }
 

@@ -235,7 +235,7 @@ type PeriodPayload struct {
 // WaiverPayload is what a change of kind close_waiver proposes.
 type WaiverPayload struct {
 	Period string `json:"period" doc:"YYYY-MM."`
-	Step   string `json:"step" enum:"usage,reconciliation,invoice,suspense,allocation,capitalization,exported,packet" doc:"Of the checklist: it does not apply to the month's present revision."`
+	Step   string `json:"step" enum:"usage,reconciliation,invoice,suspense,allocation,capitalization,commentary,exported,packet" doc:"Of the checklist: it does not apply to the month's present revision."`
 }
 
 // MaterialityPayload is what a change of kind materiality proposes: how much of a month may
@@ -245,6 +245,17 @@ type MaterialityPayload struct {
 	Node       int64 `json:"node_cents" doc:"At any one node; at most as much as in all."`
 	DaysSigned bool  `json:"days_signed" doc:"Each day's reconciliation is signed by two."`
 	Answered   bool  `json:"commentary_answered" doc:"Commentary is answered wherever it was asked for; without it a reason is asked."`
+}
+
+// HolidaysPayload is what a change of kind holidays proposes: all of a company's.
+type HolidaysPayload struct {
+	Days []Holiday `json:"days" doc:"In the order of their days, each once."`
+}
+
+// Holiday is a day on which nobody works, besides weekends.
+type Holiday struct {
+	Day  string `json:"day" format:"date"`
+	Name string `json:"name"`
 }
 
 // ReversalPayload is what a change of kind journal_reversal proposes.

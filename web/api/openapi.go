@@ -34,7 +34,7 @@ func (a *API) openAPI() ([]byte, error) {
 	for _, named := range []reflect.Type{
 		reflect.TypeFor[Problem](), reflect.TypeFor[NodesPayload](), reflect.TypeFor[RulesPayload](), reflect.TypeFor[BooksPayload](), reflect.TypeFor[ReversalPayload](),
 		reflect.TypeFor[AccountMappingPayload](), reflect.TypeFor[InvoicePayload](), reflect.TypeFor[AllocationPayload](), reflect.TypeFor[SharingPayload](), reflect.TypeFor[TolerancePayload](), reflect.TypeFor[TrueUpPayload](),
-		reflect.TypeFor[PeriodPayload](), reflect.TypeFor[WaiverPayload](), reflect.TypeFor[MaterialityPayload](), reflect.TypeFor[approval.Policies](),
+		reflect.TypeFor[PeriodPayload](), reflect.TypeFor[WaiverPayload](), reflect.TypeFor[MaterialityPayload](), reflect.TypeFor[HolidaysPayload](), reflect.TypeFor[approval.Policies](),
 	} {
 		if _, err := d.schema(named); err != nil {
 			return nil, err
