@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,8 +37,8 @@ func bound(recipient id.Recipient, address []byte) string {
 	return recipient.String() + "\n" + string(address)
 }
 
-// addressDigest is what a payload holds of an address, in hexadecimal, so that who decides
-// decides about it; empty for a person.
+// addressDigest is what a payload holds of an address, in hexadecimal, so that it is
+// decided about, too; empty for a person.
 func (p *Packets) addressDigest(r *db.RecipientRow) (string, error) {
 	address, err := p.addressOf(r)
 	if err != nil || len(address) == 0 {
@@ -58,6 +59,28 @@ func (p *Packets) asDecided(r *db.RecipientRow, payload []byte) (bool, error) {
 		return err == nil && said.Address == "", err
 	}
 	return slices.ContainsFunc(p.addresses.Accepted(bound(r.RecipientID, address)), func(h secret.Hash) bool { return hex.EncodeToString(h[:]) == said.Address }), nil
+}
+
+// toWhom is who a delivery goes to; why says why there is nobody any more who should have it.
+func (p *Packets) toWhom(tx *db.Tx, recipient id.Recipient) (r db.RecipientRow, why string, err error) {
+	if _, gone, err := tx.Offboarding(); err != nil || gone {
+		return r, "The company was offboarded.", err
+	}
+	r, err = recipientOf(tx, recipient)
+	if errors.Is(err, errRecipientAbsent) {
+		return r, "The recipient has ended.", nil
+	}
+	if err != nil {
+		return r, "", err
+	}
+	decided, err := tx.Change(r.ChangeID)
+	if err != nil {
+		return r, "", err
+	}
+	if same, err := p.asDecided(&r, decided.Payload); err != nil || !same {
+		return r, "The address that is kept is not the one that was decided on.", err
+	}
+	return r, "", nil
 }
 
 var errAddressOther = fault.New(fault.KindConflict, "recipient_address_other", "The address that is kept is not the one that this proposal is about. Reject it, and propose the recipient anew.")
@@ -103,7 +126,7 @@ func (p *Packets) addressFacts(r *db.RecipientRow) []SealedFact {
 	address, err := p.addressOf(r)
 	var store StoreAddr
 	if err == nil && r.Kind == RecipientS3 && len(address) > 0 {
-		store, _, err = parsedStore(address)
+		store, err = parsedStore(address)
 	}
 	switch {
 	case err != nil:

@@ -282,22 +282,9 @@ func (p *Packets) Counts() []PacketCount {
 // write fills in what an attempt sends; why says why there is nobody any more who should
 // have it.
 func (p *Packets) write(tx *db.Tx, d *db.PacketDeliveryRow, a *PacketDispatch) (why string, err error) {
-	if _, gone, err := tx.Offboarding(); err != nil || gone {
-		return "The company was offboarded.", err
-	}
-	r, err := recipientOf(tx, d.RecipientID)
-	if errors.Is(err, errRecipientAbsent) {
-		return "The recipient has ended.", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	decided, err := tx.Change(r.ChangeID)
-	if err != nil {
-		return "", err
-	}
-	if same, err := p.asDecided(&r, decided.Payload); err != nil || !same {
-		return "The address that is kept is not the one that was decided on.", err
+	r, why, err := p.toWhom(tx, d.RecipientID)
+	if err != nil || why != "" {
+		return why, err
 	}
 	row, err := tx.Packet(d.PacketID)
 	if err != nil {
@@ -535,7 +522,7 @@ func (p *Packets) object(row *db.PacketRow, r *db.RecipientRow, a *PacketDispatc
 	if err != nil {
 		return fmt.Errorf("open a recipient's address: %w", err)
 	}
-	store, _, err := parsedStore(document)
+	store, err := parsedStore(document)
 	if err != nil {
 		return err
 	}

@@ -304,7 +304,8 @@ func (g *gathering) books() error {
 	return nil
 }
 
-const maxDecided = 200
+// maxDecided bounds the approvals that are listed; how many more there are is said.
+const maxDecided = 500
 
 // decisions lists what people decided that the figures rest on: the plan they are compared
 // with, and what changed prices, places and books while the month was open.
@@ -323,6 +324,7 @@ func (g *gathering) decisions() error {
 	}
 	actors := []string{}
 	for i := range rows {
+		g.f.DecisionsLeft = int(rows[i].Total) - len(rows)
 		actors = append(actors, rows[i].MemberID.String())
 		if !rows[i].ForMemberID.IsZero() {
 			actors = append(actors, rows[i].ForMemberID.String())

@@ -357,7 +357,7 @@ func (g *gathering) checklist() error {
 		prepared := 0
 		for i := range signs {
 			s := &signs[i]
-			if s.Step != string(d.Step) || s.Revision != standing.Revision || s.FellAt != nil {
+			if s.Step != string(d.Step) || s.Revision != standing.Revision || s.FellAt != nil || s.SignedAt.After(g.asOf) { // what is signed after the lock is of the close, not of the figures
 				continue
 			}
 			switch s.OfPlace {
@@ -418,6 +418,9 @@ func (g *gathering) moves() error {
 	hands, err := g.p.members.hands(g.tx, actors)
 	for i := range rows {
 		r := &rows[i]
+		if r.MovedAt.After(g.asOf) {
+			continue
+		}
 		g.f.Moves = append(g.f.Moves, packet.Move{
 			From: period.State(r.FromState), To: period.State(r.ToState), Revision: r.Revision, Change: r.Number, Name: hands[r.Actor].Name, Reason: r.Reason, At: r.MovedAt.UTC(),
 		})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/mail"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,7 +62,7 @@ type StoreAddr struct {
 }
 
 // recipientPayload is what a record of the log says of a recipient: never a whole address, but a
-// keyed digest of it, which who decides decides about.
+// keyed digest of it, so that it is decided about, too.
 type recipientPayload struct {
 	Recipient id.Recipient `json:"recipient"`
 	Kind      string       `json:"kind"`
@@ -505,17 +504,13 @@ func recipientView(r *db.RecipientRow, hands map[string]Hand) RecipientView {
 	return one
 }
 
-// parsed reads back where a bucket is.
-func parsedStore(document []byte) (StoreAddr, *url.URL, error) {
+// parsedStore reads back where a bucket is.
+func parsedStore(document []byte) (StoreAddr, error) {
 	var s StoreAddr
 	if err := json.Unmarshal(document, &s); err != nil {
-		return s, nil, fmt.Errorf("read bucket: %w", err)
+		return s, fmt.Errorf("read bucket: %w", err)
 	}
-	u, err := url.Parse(s.Endpoint)
-	if err != nil {
-		return s, nil, fmt.Errorf("read bucket: %w", err)
-	}
-	return s, u, nil
+	return s, nil
 }
 
 // Candidates are the people who may see packets of the whole company or of a part of it, and

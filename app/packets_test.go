@@ -156,6 +156,30 @@ func TestAPacketSealedWhenArchivesWereCompressed(t *testing.T) {
 	require.Equal(t, "packet_changed", codeOf(err))
 }
 
+// TestApprovalsThatAreNotListedAreSaid has five hundred and some of one month.
+func TestApprovalsThatAreNotListedAreSaid(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	h.twoMonths(t, h.one)
+	change := h.propose(t, fin, discount(1000))
+	_, err := h.approveChange(t, cfo, change)
+	require.NoError(t, err)
+	h.clock.add(time.Hour)
+	made, _ := h.packet(t, h.one, "")
+	checked, _ := h.archive(t, h.one.who, made)
+	require.Len(t, checked.Manifest.Decisions, 1)
+	require.Zero(t, checked.Manifest.Unlisted)
+	h.superuser(t, `insert into change_vote (tenant_id, change_id, vote_id, step, member_id, person_id, digest, basis, reason, decided_at)
+		select tenant_id, change_id, gen_random_uuid(), step, member_id, gen_random_uuid(), digest, basis, reason, decided_at + make_interval(secs => n) from change_vote, generate_series(1, 502) n where change_id = $1`, change.ID)
+	made, fresh := h.packet(t, h.one, "")
+	require.True(t, fresh)
+	checked, files := h.archive(t, h.one.who, made)
+	require.Len(t, checked.Manifest.Decisions, 500)
+	require.Equal(t, 3, checked.Manifest.Unlisted)
+	require.Contains(t, h.printed(t, files), "3 more approvals that these figures rest on are not listed")
+}
+
 // TestAPartOfACompanyHoldsNothingElse looks for everything of the rest in every file.
 func TestAPartOfACompanyHoldsNothingElse(t *testing.T) {
 	t.Parallel()

@@ -214,6 +214,7 @@ type DecidedRow struct {
 	Issuer      string
 	Subject     string
 	Roles       string // at the time, separated by commas
+	Total       int64  // how many there are, with those that were not asked for
 }
 
 // Decided lists the approvals of changes of some kinds that were applied between two
@@ -222,7 +223,7 @@ func (t *Tx) Decided(kinds []string, from, to time.Time, also id.Change, limit i
 	var rows []DecidedRow
 	err := t.scan("list decisions", &rows, `select c.number, c.kind, v.member_id, v.for_member_id, v.digest, v.decided_at, m.issuer, m.subject,
 			coalesce((select string_agg(distinct r.role, ',' order by r.role) from member_role r where r.tenant_id = v.tenant_id and r.member_id = v.member_id
-				and r.effective_from <= v.decided_at and (r.effective_to is null or r.effective_to > v.decided_at)), '') as roles
+				and r.effective_from <= v.decided_at and (r.effective_to is null or r.effective_to > v.decided_at)), '') as roles, count(*) over () as total
 		from change c join change_vote v on v.tenant_id = c.tenant_id and v.change_id = c.change_id
 		join member m on m.tenant_id = v.tenant_id and m.member_id = v.member_id
 		where c.tenant_id = ? and ((c.kind in ? and exists (select from change_move a where a.tenant_id = c.tenant_id and a.change_id = c.change_id and a.state = 'applied' and a.moved_at >= ? and a.moved_at < ?))

@@ -89,7 +89,7 @@ func readingPackets() map[string]query {
 		"Decided": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			return tx.Decided([]string{theirs.change.Kind}, time.Time{}, tx.Now.Add(time.Hour), theirs.change.ID, 50)
 		}},
-		"Recipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Recipients(50); return text(rows), err }},
+		"Recipients":     {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.Recipients(50); return text(rows), err }},
 		"LiveRecipients": {own, func(tx *db.Tx, _, _ *scene) (any, error) { rows, err := tx.LiveRecipients(50); return text(rows), err }},
 		"Recipient": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			_, found, err := tx.Recipient(theirs.recipient)

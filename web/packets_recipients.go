@@ -171,8 +171,8 @@ func recipientsSheet(rows []app.RecipientView) *sheet {
 			ended = r.EndedAt.Format(time.RFC3339Nano)
 		}
 		_ = out.Write([]string{
-			r.ID.String(), cell(r.Label), r.Kind, cell(r.Host), cell(sealedWords(r.Sealed)), cell(r.Person.Name), cell(r.Scope), r.Carries, cell(r.Words), string(r.State), strconv.FormatBool(r.Live), r.Since.Format(time.RFC3339Nano), cell(r.By.Name),
-			number(r.Number), ended,
+			r.ID.String(), cell(r.Label), r.Kind, cell(r.Host), cell(sealedWords(r.Sealed)), cell(r.Person.Name), cell(r.Scope), r.Carries, cell(r.Words), string(r.State), strconv.FormatBool(r.Live), r.Since.Format(time.RFC3339Nano),
+			cell(r.By.Name), number(r.Number), ended,
 		})
 	}
 	return out

@@ -64,6 +64,7 @@ type Manifest struct {
 	Figures     string            `json:"figures_sha256"` // what makes these figures others than those before
 	Controls    []export.Pair     `json:"control_totals"`
 	Contents    []export.Manifest `json:"contents"` // every file but this one and its seal
+	Unlisted    int               `json:"approvals_left_out,omitempty"`
 	Decisions   []Decision        `json:"approvals"`
 	LeftOut     []LeftOut         `json:"left_out"` // what the packet has no room for, and where it is
 	Corrected   bool              `json:"corrected"`
@@ -157,6 +158,7 @@ func Build(f *Figures) (*Built, error) {
 		BuiltAt: f.At.UTC(), RunBy: f.RunBy, CodeVersion: f.CodeVersion, Figures: digest, Controls: f.controls(), Decisions: f.Decisions, Changes: f.Changes, Sequence: f.Sequence, Checkpoint: f.Head,
 		SealedBy: "the record " + Action + " of the audit log, which holds this file's SHA-256",
 	}
+	m.Unlisted = f.DecisionsLeft
 	if m.Decisions == nil {
 		m.Decisions = []Decision{}
 	}

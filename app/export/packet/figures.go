@@ -157,6 +157,7 @@ type Figures struct {
 	Days                                  []Day
 	Movement                              Movement
 	Books                                 *Books
+	DecisionsLeft                         int // approvals, the latest, that there was no room for in Decisions
 	Decisions                             []Decision
 	Invoices                              []Invoice // issued for cycles that end in the month; nil for a part of the company
 	Shares                                []Share   // of those that are booked: in a part of the company, what its nodes bear

@@ -241,6 +241,24 @@ func TestThePaperIsReadBack(t *testing.T) {
 	require.Contains(t, printed(t, f)[0], "FINAL")
 }
 
+// TestWhatIsNotListedIsSaid has more approvals than there is room for.
+func TestWhatIsNotListedIsSaid(t *testing.T) {
+	t.Parallel()
+	f := figures(t)
+	all := strings.Join(printed(t, f), "")
+	require.NotContains(t, all, "more approvals")
+	f.DecisionsLeft = 7
+	words := "7 more approvals that these figures rest on are not listed: they were given from 2 Oct 2026 09:30 UTC on"
+	require.Contains(t, strings.Join(strings.Fields(strings.Join(printed(t, f), "")), " "), words)
+	built := build(t, f)
+	require.Contains(t, string(built.Document), `"approvals_left_out": 7`)
+	book, err := excelize.OpenReader(bytes.NewReader(unzip(t, must(sealed(t, built)))["chargeback.xlsx"].Data))
+	require.NoError(t, err)
+	rows, err := book.GetRows("Decisions")
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(rows), words)
+}
+
 func printed(t *testing.T, f *packet.Figures) []string {
 	t.Helper()
 	document := unzip(t, must(sealed(t, build(t, f))))["summary.pdf"].Data

@@ -335,6 +335,16 @@ func (p *paper) signatures() {
 		}
 		p.block(who, minute(d.At), []told{{"Decision", about, false}, {"Issuer", d.Issuer, false}, {"Subject", d.Subject, false}, {"Digest", d.Digest, true}})
 	}
+	if f := p.f; f.DecisionsLeft > 0 {
+		p.need(32)
+		p.y += 4
+		p.paragraph(8.5, black, f.decisionsLeft())
+	}
+}
+
+// decisionsLeft says which approvals a packet does not list.
+func (f *Figures) decisionsLeft() string {
+	return fmt.Sprintf("%d more approvals that these figures rest on are not listed: they were given from %s on, and the company’s page “Changes” has them.", f.DecisionsLeft, minute(f.Decisions[len(f.Decisions)-1].At))
 }
 
 // told is a line of a block.

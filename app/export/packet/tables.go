@@ -286,6 +286,9 @@ func byDecision(f *Figures, _ *settled) *table {
 			{"Change", number, 0}, {"About", text, 0}, {"Name", text, 0}, {"Role", text, 0}, {"For", text, 0}, {"Verdict", text, 0}, {"Decided at", text, 0}, {"Issuer", text, 0}, {"Subject", text, 0}, {"Digest", code, 0},
 		},
 	}
+	if f.DecisionsLeft > 0 {
+		t.note += " " + f.decisionsLeft()
+	}
 	for i := range f.Decisions {
 		d := &f.Decisions[i]
 		t.rows = append(t.rows, []cell{d.Number, d.Kind, d.Name, d.Role, d.For, word(d.Verdict), d.At.UTC().Format(time.RFC3339), d.Issuer, d.Subject, d.Digest})
