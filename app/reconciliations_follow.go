@@ -104,8 +104,9 @@ func standingOf(tx *db.Tx, variance id.Variance) (v reconcile.Variance, places i
 	if err != nil {
 		return v, 0, err
 	}
+	present := &presently{tx: tx}
 	for i := range rows {
-		s, err := stepOf(&rows[i])
+		s, err := present.stepOf(&rows[i])
 		if err != nil {
 			return v, 0, err
 		}
@@ -136,11 +137,39 @@ func stepRow(v *reconcile.Variance, s *reconcile.Step, place int, run *id.Run, c
 	return row
 }
 
-func stepOf(r *db.VarianceStepRow) (reconcile.Step, error) {
+// presently finds the persons behind accounts as they are linked now, each once.
+type presently struct {
+	tx    *db.Tx
+	known map[string][]id.Person
+}
+
+func (p *presently) persons(actor string) ([]id.Person, error) {
+	if persons, known := p.known[actor]; known {
+		return persons, nil
+	}
+	persons, err := p.tx.MakerPersons(actor)
+	if p.known == nil {
+		p.known = map[string][]id.Person{}
+	}
+	p.known[actor] = persons
+	return persons, err
+}
+
+// author is an account with the person whose it was when it acted, and whoever it is of now.
+func (p *presently) author(actor string, person id.Person) (reconcile.Author, error) {
+	persons, err := p.persons(actor)
+	return reconcile.Author{Actor: actor, Persons: append([]id.Person{person}, persons...)}, err
+}
+
+func (p *presently) stepOf(r *db.VarianceStepRow) (reconcile.Step, error) {
 	amount, err := money.SumOfPico(r.AmountPico)
+	if err != nil {
+		return reconcile.Step{}, err
+	}
 	s := reconcile.Step{Kind: reconcile.StepKind(r.Kind), Actor: r.Actor, Amount: amount, Quantity: r.Quantity, Note: r.Note, At: r.RecordedAt.UTC()}
 	if r.PersonID != nil {
 		s.Person = *r.PersonID
+		s.Persons, err = p.persons(r.Actor)
 	}
 	if r.OwnerMemberID != nil {
 		s.Owner = *r.OwnerMemberID

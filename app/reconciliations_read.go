@@ -266,7 +266,7 @@ type Workbench struct {
 	Simulated  bool
 	Withdrawn  bool // somebody signed figures that are not these any more
 	CanAct     bool
-	CanReview  bool
+	CanReview  bool // and signed no part of it, with any account
 	PeriodOpen period.State
 	TrueUp     TrueUpOffer
 }
@@ -277,6 +277,26 @@ type TrueUpOffer struct {
 	Amount   money.Sum     // what the provider counted more of them
 	Can      bool          // somebody may propose it now
 	Waiting  []ChangeBrief // changes that would, while somebody decides
+}
+
+// reviewable tells whether somebody who reviews days may review this one.
+func (w *Workbench) reviewable(tx *db.Tx, who Actor) (bool, error) {
+	if !w.CanReview {
+		return false, nil
+	}
+	signed, err := tx.DaySignOffs(w.Day, w.Day.Add(oneDay))
+	if err != nil {
+		return false, err
+	}
+	for i := range signed {
+		if signed[i].RunID != w.Run {
+			continue
+		}
+		if same, err := signedBy(tx, who, &signed[i]); err != nil || same {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // ClassTotal is what the items of one class come to.
@@ -325,6 +345,9 @@ func (r *Reconciliations) Day(ctx context.Context, who Actor, day time.Time) (Wo
 			return err
 		}
 		w.ReconciledDay = w.Runs[0]
+		if w.CanReview, err = w.reviewable(tx, who); err != nil {
+			return err
+		}
 		for i := range w.Runs[1:] {
 			w.Withdrawn = w.Withdrawn || (w.Runs[i+1].Preparer != nil && w.Preparer == nil)
 		}

@@ -122,6 +122,10 @@ func (r *Reconciliations) mayAct(who Actor, kind string) error {
 // asStep checks what a person says.
 func (r *Reconciliations) asStep(tx *db.Tx, who Actor, s *VarianceStep) (reconcile.Step, error) {
 	step := reconcile.Step{Kind: s.Kind, Actor: who.ID(), Person: who.Person, Note: strings.TrimSpace(s.Note)}
+	var err error
+	if step.Persons, err = tx.MakerPersons(who.ID()); err != nil {
+		return step, err
+	}
 	if step.Note == "" || len(step.Note) > maxNote {
 		return step, fault.Invalid(noteField, "variance_note", "Say why, in 1 to %d bytes: it is kept with the variance.", maxNote)
 	}
@@ -243,7 +247,11 @@ func signable(tx *db.Tx, who Actor, run *db.RunRow, part string) error {
 		if s.Part == part {
 			return errDaySigned
 		}
-		if s.PersonID == who.Person {
+		same, err := signedBy(tx, who, &s)
+		if err != nil {
+			return err
+		}
+		if same {
 			return errSamePreparer
 		}
 		prepared = prepared || s.Part == PartPreparer
@@ -252,4 +260,16 @@ func signable(tx *db.Tx, who Actor, run *db.RunRow, part string) error {
 		return errPrepareFirst
 	}
 	return nil
+}
+
+// signedBy tells whether somebody is who signed: with this account, or as a person that both
+// accounts are or were.
+func signedBy(tx *db.Tx, who Actor, s *db.DaySignOffRow) (bool, error) {
+	present := &presently{tx: tx}
+	signer, err := present.author(s.Actor, s.PersonID)
+	if err != nil {
+		return false, err
+	}
+	mine, err := present.author(who.ID(), who.Person)
+	return mine.Is(signer), err
 }

@@ -241,8 +241,9 @@ func (r *Reconciliations) caseSteps(tx *db.Tx, c *VarianceCase, who Actor) error
 		return err
 	}
 	var v reconcile.Variance
+	present := &presently{tx: tx}
 	for i := range rows {
-		step, err := stepOf(&rows[i])
+		step, err := present.stepOf(&rows[i])
 		if err != nil {
 			return err
 		}
@@ -258,8 +259,9 @@ func (r *Reconciliations) caseSteps(tx *db.Tx, c *VarianceCase, who Actor) error
 		}
 		c.Steps = append(c.Steps, view)
 	}
-	c.CanReview = r.mayReview(who) && (v.Standing == reconcile.StandingExplained || v.Standing == reconcile.StandingAdjusted) && !slices.Contains(v.By, who.Person)
-	return nil
+	mine, err := present.author(who.ID(), who.Person)
+	c.CanReview = r.mayReview(who) && (v.Standing == reconcile.StandingExplained || v.Standing == reconcile.StandingAdjusted) && !v.Wrote(mine)
+	return err
 }
 
 // rest reads what a step names: the run, the change that settles, the files.

@@ -49,6 +49,7 @@ type Step struct {
 	Kind       StepKind
 	Actor      string // an opaque id
 	Person     id.Person
+	Persons    []id.Person // behind the actor now: accounts are linked later, too
 	Amount     money.Sum // of a run
 	Quantity   int64     // of a run
 	Owner      id.Member // of assigned
@@ -65,10 +66,36 @@ type Variance struct {
 	Quantity  int64
 	Owner     id.Member
 	WaitUntil time.Time
-	// By are the persons who explained it, made it wait or adjusted it since it was last open:
-	// they do not review it.
-	By []id.Person
+	// By is who explained it, made it wait or adjusted it since it was last open: they do not
+	// review it.
+	By []Author
 }
+
+// Author is who took a step: an account, with the person whose it was then and whoever it is of
+// now.
+type Author struct {
+	Actor   string
+	Persons []id.Person
+}
+
+// author is who takes a step.
+func (s *Step) author() Author {
+	a := Author{Actor: s.Actor}
+	for _, person := range append([]id.Person{s.Person}, s.Persons...) {
+		if !person.IsZero() {
+			a.Persons = append(a.Persons, person)
+		}
+	}
+	return a
+}
+
+// Is tells whether two are one person: by the account, or by any person that both are or were.
+func (a Author) Is(b Author) bool {
+	return (a.Actor != "" && a.Actor == b.Actor) || slices.ContainsFunc(a.Persons, func(person id.Person) bool { return slices.Contains(b.Persons, person) })
+}
+
+// Wrote tells whether somebody is among those who do not review the variance.
+func (v *Variance) Wrote(who Author) bool { return slices.ContainsFunc(v.By, who.Is) }
 
 // The faults of a step.
 var (
@@ -95,18 +122,18 @@ func (v Variance) Take(s *Step) (Variance, error) {
 		v.Owner = s.Owner
 	case StepExplained:
 		v.Standing, v.WaitUntil = StandingExplained, time.Time{}
-		v.By = append(slices.Clone(v.By), s.Person)
+		v.By = append(slices.Clone(v.By), s.author())
 	case StepWaiting:
 		v.Standing, v.WaitUntil = StandingWaiting, s.WaitUntil
-		v.By = append(slices.Clone(v.By), s.Person)
+		v.By = append(slices.Clone(v.By), s.author())
 	case StepAdjusted:
 		v.Standing, v.WaitUntil = StandingAdjusted, time.Time{}
-		v.By = append(slices.Clone(v.By), s.Person)
+		v.By = append(slices.Clone(v.By), s.author())
 	case StepAccepted, StepReturned:
 		switch {
 		case v.Standing != StandingExplained && v.Standing != StandingAdjusted:
 			return v, ErrNotToCheck
-		case slices.Contains(v.By, s.Person):
+		case v.Wrote(s.author()):
 			return v, ErrSamePerson
 		}
 		v.Standing = StandingResolved

@@ -66,3 +66,22 @@ func TestNoSequenceResolvesWhatOnePersonSaid(t *testing.T) {
 		}
 	})
 }
+
+// TestAnAuthorIsKnownByAccountAndByEveryPersonBehindIt, then and now.
+func TestAnAuthorIsKnownByAccountAndByEveryPersonBehindIt(t *testing.T) {
+	t.Parallel()
+	one, two, three := id.NewPerson(day()), id.NewPerson(day()), id.NewPerson(day())
+	for name, c := range map[string]struct {
+		a, b reconcile.Author
+		want bool
+	}{
+		"others":               {reconcile.Author{Actor: "a", Persons: []id.Person{one}}, reconcile.Author{Actor: "b", Persons: []id.Person{two}}, false},
+		"nobody":               {reconcile.Author{}, reconcile.Author{}, false},
+		"one account":          {reconcile.Author{Actor: "a", Persons: []id.Person{one}}, reconcile.Author{Actor: "a", Persons: []id.Person{two}}, true},
+		"linked since":         {reconcile.Author{Actor: "a", Persons: []id.Person{one, three}}, reconcile.Author{Actor: "b", Persons: []id.Person{two, three}}, true},
+		"linked then, not now": {reconcile.Author{Actor: "a", Persons: []id.Person{one, two}}, reconcile.Author{Actor: "b", Persons: []id.Person{one, three}}, true},
+	} {
+		require.Equal(t, c.want, c.a.Is(c.b), name)
+		require.Equal(t, c.want, c.b.Is(c.a), name)
+	}
+}
