@@ -66,8 +66,9 @@ func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day t
 	return made, err
 }
 
-// ReconcileAll reconciles each day that was pulled and may still change, the latest first, a
-// commit for each; it tells how many were made anew.
+// ReconcileAll reconciles each day that was pulled and may still change, the latest first, and
+// older ones that are charged another amount than when they were, a commit for each; it tells
+// how many were made anew.
 func (r *Reconciliations) ReconcileAll(ctx context.Context, tenant id.Tenant) (int, error) {
 	var days []time.Time
 	if err := r.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
@@ -77,10 +78,13 @@ func (r *Reconciliations) ReconcileAll(ctx context.Context, tenant id.Tenant) (i
 			return err
 		}
 		today := tx.Now.Truncate(oneDay)
-		for at := today.Add(-oneDay); !at.Before(today.AddDate(0, 0, -sources[0].RepullDays-1)) && !at.Before(sources[0].FirstDay.UTC()); at = at.Add(-oneDay) {
+		recent := today.AddDate(0, 0, -sources[0].RepullDays-1)
+		for at := today.Add(-oneDay); !at.Before(recent) && !at.Before(sources[0].FirstDay.UTC()); at = at.Add(-oneDay) {
 			days = append(days, at)
 		}
-		return nil
+		moved, err := tx.DaysMoved(today.AddDate(0, 0, -provider.OldestDay), recent)
+		days = append(days, moved...)
+		return err
 	}); err != nil {
 		return 0, err
 	}
@@ -100,6 +104,37 @@ func (r *Reconciliations) ReconcileAll(ctx context.Context, tenant id.Tenant) (i
 // dueReconciliation asks for a day to be reconciled, in the transaction that changed one side.
 func dueReconciliation(tx *db.Tx, day time.Time) error {
 	return tx.Enqueue(job.ReconcileDay{Tenant: tx.Tenant.String(), Day: day.Format(time.DateOnly)})
+}
+
+// dueAgain asks for the days that something was posted to, and for those beside them, as far as
+// they were reconciled before: their signatures are of other figures. Days are UTC. Nothing is
+// asked of a day that is not over: it is reconciled when it is reported.
+func dueAgain(tx *db.Tx, days []time.Time) error {
+	today := tx.Now.Truncate(oneDay)
+	var around []time.Time
+	for _, day := range days {
+		if !day.Before(today) {
+			continue
+		}
+		for _, at := range [...]time.Time{day.Add(-oneDay), day, day.Add(oneDay)} {
+			if !slices.ContainsFunc(around, at.Equal) {
+				around = append(around, at)
+			}
+		}
+	}
+	if len(around) == 0 {
+		return nil
+	}
+	due, err := tx.DaysReconciled(around)
+	if err != nil {
+		return err
+	}
+	for _, day := range due {
+		if err := tx.Enqueue(job.ReconcileDay{Tenant: tx.Tenant.String(), Day: day.Format(time.DateOnly), Gathered: true}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sides is both sides of a day, and what they were read from.

@@ -208,9 +208,23 @@ func reconciledDay(r *db.RunRow) (ReconciledDay, error) {
 	return d, nil
 }
 
-// signed puts the sign-offs of their present figures on days.
-func (r *Reconciliations) signed(tx *db.Tx, days []ReconciledDay, from, to time.Time) error {
+// countingSignOffs lists who signed the days of a span: of their present figures only as far as
+// that counts, and of those before them, which are marked as superseded. A signature counts while
+// the day is charged what was signed.
+func countingSignOffs(tx *db.Tx, from, to time.Time) ([]db.DaySignOffRow, error) {
 	rows, err := tx.DaySignOffs(from, to)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	moved, err := tx.DaysMoved(from, to)
+	return slices.DeleteFunc(rows, func(s db.DaySignOffRow) bool {
+		return !s.Superseded && slices.ContainsFunc(moved, s.Day.Equal)
+	}), err
+}
+
+// signed puts the sign-offs that count on days.
+func (r *Reconciliations) signed(tx *db.Tx, days []ReconciledDay, from, to time.Time) error {
+	rows, err := countingSignOffs(tx, from, to)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -265,6 +279,7 @@ type Workbench struct {
 	Cost       *PullFacts
 	Simulated  bool
 	Withdrawn  bool // somebody signed figures that are not these any more
+	Moved      bool // the day is charged another amount by now: it is about to be reconciled again
 	CanAct     bool
 	CanReview  bool // and signed no part of it, with any account
 	PeriodOpen period.State
@@ -348,8 +363,8 @@ func (r *Reconciliations) Day(ctx context.Context, who Actor, day time.Time) (Wo
 		if w.CanReview, err = w.reviewable(tx, who); err != nil {
 			return err
 		}
-		for i := range w.Runs[1:] {
-			w.Withdrawn = w.Withdrawn || (w.Runs[i+1].Preparer != nil && w.Preparer == nil)
+		if err := w.withdrawals(tx); err != nil {
+			return err
 		}
 		if w.Variances, err = r.variances(tx, &db.VarianceFilter{Day: day, Limit: maxVariances}); err != nil {
 			return err
@@ -400,6 +415,18 @@ func (w *Workbench) broken(tx *db.Tx) error {
 
 // maxWaitingTrueUps bounds how many are looked through.
 const maxWaitingTrueUps = 500
+
+// withdrawals tells whether signatures of the day do not count any more.
+func (w *Workbench) withdrawals(tx *db.Tx) error {
+	moved, err := tx.DaysMoved(w.Day, w.Day.Add(oneDay))
+	w.Moved = len(moved) > 0
+	if err != nil || w.Preparer != nil {
+		return err
+	}
+	signed, err := tx.DaySignOffs(w.Day, w.Day.Add(oneDay))
+	w.Withdrawn = len(signed) > 0
+	return err
+}
 
 // items reads the reconciling items with the codes that nodes had that day.
 func (w *Workbench) items(tx *db.Tx) error {

@@ -7,7 +7,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/id"
+	"tollbook/app/period"
 	"tollbook/app/reconcile"
+	"tollbook/app/usage"
 	"tollbook/db"
 )
 
@@ -89,4 +92,61 @@ func TestWhoExplainedAVarianceDoesNotReviewItByAnAccountThatIsLinkedSince(t *tes
 	})
 	require.ErrorContains(t, err, "TB004", "nor in the database")
 	require.NoError(t, h.days.Step(t.Context(), other, variance, accepted))
+}
+
+// TestASignatureFallsWithAnyFigureHoweverOldItsDay: a journal that was found again brings a
+// request of a day that was signed five weeks ago, whose month is not shut.
+func TestASignatureFallsWithAnyFigureHoweverOldItsDay(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	_, day, w := h.agreed(t)
+	require.NoError(t, h.days.SignOff(t.Context(), fin, day, w.Number, app.PartPreparer, "as shown"))
+	require.NoError(t, h.days.SignOff(t.Context(), cfo, day, w.Number, app.PartReviewer, "as shown"))
+	h.clock.add(36 * 24 * time.Hour)
+	asked := func() string {
+		return h.text(t, `select string_agg(args->>'day', ' ' order by args->>'day') from river.river_job where kind = 'reconcile_day' and args->>'gathered' = 'true'`)
+	}
+	e, _ := h.traffic(h.clock.now(), "CC-1", opus, usage.Tokens{1, 1})
+	h.flush(t, h.one, e)
+	require.Empty(t, asked(), "nothing is asked of today")
+	e, _ = h.traffic(day.Add(time.Hour), "CC-1", opus, usage.Tokens{900_000, 90_000})
+	again, _ := h.traffic(day.Add(2*time.Hour), "CC-1", opus, usage.Tokens{1, 1})
+	h.flush(t, h.one, e)
+	h.flush(t, h.one, again)
+	require.Equal(t, "2026-11-03", asked(), "once, of the day that was reconciled before")
+
+	shown, err := h.days.Day(t.Context(), cfo, day)
+	require.NoError(t, err)
+	require.Nil(t, shown.Preparer)
+	require.Nil(t, shown.Reviewer)
+	require.True(t, shown.Withdrawn)
+	require.True(t, shown.Moved)
+	month, err := h.days.Calendar(t.Context(), cfo, period.MonthOf(day))
+	require.NoError(t, err)
+	require.Nil(t, month.Days[2].Reviewer)
+	require.Error(t, h.days.SignOff(t.Context(), fin, day, w.Number, app.PartPreparer, "as shown"), "figures that are no more")
+
+	_, err = h.days.ReconcileAll(t.Context(), h.one.tenant) // the clock's, should the job be lost
+	require.NoError(t, err)
+	w, _ = h.difference(t, day)
+	posted := h.text(t, `select (sum(charge_pico) / 1e12)::numeric(38, 12)::text from rollup_placement_day where tenant_id = $1 and day = $2`, h.one.tenant, day)
+	require.Equal(t, posted, w.Ours.String())
+	require.Nil(t, w.Preparer)
+	require.True(t, w.Withdrawn)
+	require.False(t, w.Moved)
+}
+
+// TestAnAdjustmentAsksForItsDayAgain: a move of what was charged on a day that was reconciled.
+func TestAnAdjustmentAsksForItsDayAgain(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.agreed(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	require.Zero(t, h.number(t, `select count(*) from river.river_job where kind = 'reconcile_day' and args->>'gathered' = 'true'`))
+	event, err := id.ParseEvent(h.text(t, `select 'evt_' || replace(event_id::text, '-', '') from usage_event where tenant_id = $1 and placement_id is not null and charge_pico > 0 order by occurred_at limit 1`, h.one.tenant))
+	require.NoError(t, err)
+	_, err = h.approveChange(t, cfo, h.propose(t, fin, retagTo([]id.Event{event}, "BU-1")))
+	require.NoError(t, err)
+	require.Equal(t, "2026-11-03", h.text(t, `select string_agg(distinct args->>'day', ' ') from river.river_job where kind = 'reconcile_day' and args->>'gathered' = 'true'`))
 }

@@ -18,7 +18,7 @@ import (
 var (
 	ErrVarianceAbsent = fault.New(fault.KindNotFound, "variance_absent", "There is no such variance.")
 	errNoRun          = fault.New(fault.KindNotFound, "day_unreconciled", "This day was not reconciled: the provider has not reported it.")
-	errRunMoved       = fault.New(fault.KindConflict, "day_moved", "The day was reconciled again meanwhile: look at its figures as they are now, and sign those.")
+	errRunMoved       = fault.New(fault.KindConflict, "day_moved", "The day was reconciled again meanwhile, or is charged another amount by now: look at its figures as they are then, and sign those.")
 	errProvisional    = fault.New(fault.KindConflict, "day_provisional", "One side does not have all of the day yet: it is signed when both have.")
 	errVariancesOpen  = fault.New(fault.KindConflict, "day_variances_open", "A variance of this day is open: it is explained, adjusted or made to wait first.")
 	errPrepareFirst   = fault.New(fault.KindConflict, "day_unprepared", "Nobody has prepared this day: it is reviewed after that.")
@@ -209,6 +209,13 @@ func (r *Reconciliations) SignOff(ctx context.Context, who Actor, day time.Time,
 			return errRunMoved
 		case run.State == string(reconcile.StateProvisional):
 			return errProvisional
+		}
+		moved, err := tx.DaysMoved(day, day.Add(oneDay))
+		if err != nil {
+			return err
+		}
+		if len(moved) > 0 {
+			return errRunMoved
 		}
 		if err := signable(tx, who, &run, part); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,6 +100,14 @@ func readingReconciliation() map[string]query {
 		"DaySignOffs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			return tx.DaySignOffs(mine.month.Start(), mine.month.End())
 		}},
+		"DaysReconciled": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			days, err := tx.DaysReconciled([]time.Time{mine.month.Start(), mine.month.End()})
+			if len(days) != 1 || !days[0].Equal(mine.month.Start()) {
+				err = errors.Join(errors.New("not one's own days"), err)
+			}
+			return days, err
+		}},
+		"DaysMoved": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.DaysMoved(mine.month.Start(), mine.month.End()) }},
 		"Variances": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			rows, err := tx.Variances(&db.VarianceFilter{Limit: 50})
 			narrow, err2 := tx.Variances(&db.VarianceFilter{Day: mine.month.Start(), Month: mine.month, State: "unresolved", Class: "fee", Owner: mine.member, Before: 2, Limit: 50})

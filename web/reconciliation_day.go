@@ -87,7 +87,7 @@ func (w *Web) dayPage(v *visit, status int, sign signForm, up trueUpForm) error 
 		view.Usage, view.Cost = reportURL(b.Usage), reportURL(b.Cost)
 	}
 	view.Explained = !slices.ContainsFunc(b.Variances, func(one app.VarianceView) bool { return one.Due })
-	settled := b.Number != 0 && b.State != reconcile.StateProvisional && view.Explained
+	settled := b.Number != 0 && b.State != reconcile.StateProvisional && view.Explained && !b.Moved
 	view.CanPrepare = settled && b.CanAct && b.Preparer == nil
 	view.CanReview = settled && b.CanReview && b.Preparer != nil && b.Reviewer == nil && b.Preparer.Hand.Member != v.who.Member
 	view.ItemsShown = b.Items[:min(len(b.Items), itemsShown)]

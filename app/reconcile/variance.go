@@ -50,9 +50,9 @@ type Step struct {
 	Actor      string // an opaque id
 	Person     id.Person
 	Persons    []id.Person // behind the actor now: accounts are linked later, too
-	Amount     money.Sum // of a run
-	Quantity   int64     // of a run
-	Owner      id.Member // of assigned
+	Amount     money.Sum   // of a run
+	Quantity   int64       // of a run
+	Owner      id.Member   // of assigned
 	Note       string
 	WaitUntil  time.Time // UTC day
 	Adjustment id.Change
