@@ -210,15 +210,22 @@ func reconciledDay(r *db.RunRow) (ReconciledDay, error) {
 
 // countingSignOffs lists who signed the days of a span: of their present figures only as far as
 // that counts, and of those before them, which are marked as superseded. A signature counts while
-// the day is charged what was signed.
+// the day is charged what was signed and none of its variances is due; a review, while none waits
+// for its own.
 func countingSignOffs(tx *db.Tx, from, to time.Time) ([]db.DaySignOffRow, error) {
 	rows, err := tx.DaySignOffs(from, to)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
 	moved, err := tx.DaysMoved(from, to)
+	if err != nil {
+		return nil, err
+	}
+	open, err := tx.VarianceDays(from, to, tx.Now.Truncate(oneDay))
 	return slices.DeleteFunc(rows, func(s db.DaySignOffRow) bool {
-		return !s.Superseded && slices.ContainsFunc(moved, s.Day.Equal)
+		return !s.Superseded && (slices.ContainsFunc(moved, s.Day.Equal) || slices.ContainsFunc(open, func(d db.VarianceDay) bool {
+			return d.Day.Equal(s.Day) && (d.Due || (d.Review && s.Part == PartReviewer))
+		}))
 	}), err
 }
 

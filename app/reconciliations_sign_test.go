@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tollbook/app"
+	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/period"
 	"tollbook/app/reconcile"
@@ -135,6 +136,50 @@ func TestASignatureFallsWithAnyFigureHoweverOldItsDay(t *testing.T) {
 	require.Nil(t, w.Preparer)
 	require.True(t, w.Withdrawn)
 	require.False(t, w.Moved)
+}
+
+// TestADayIsReviewedOnceItsVariancesAre: what is explained waits for its review first, and
+// what somebody said to wait until a day takes the signatures with it when that is over.
+func TestADayIsReviewedOnceItsVariancesAre(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	_, day, w := h.raised(t)
+	variance := w.Variances[0].ID
+	step := func(who app.Actor, s app.VarianceStep) {
+		t.Helper()
+		s.Note = "because"
+		require.NoError(t, h.days.Step(t.Context(), who, variance, &s))
+	}
+	signs := func(who app.Actor, part string) error {
+		return h.days.SignOff(t.Context(), who, day, w.Number, part, "as shown")
+	}
+	signed := func() (preparer, reviewer, withdrawn bool) {
+		w, err := h.days.Day(t.Context(), cfo, day)
+		require.NoError(t, err)
+		return w.Preparer != nil, w.Reviewer != nil, w.Withdrawn
+	}
+	step(fin, app.VarianceStep{Kind: reconcile.StepExplained})
+	require.NoError(t, signs(fin, app.PartPreparer))
+	require.Equal(t, "day_variances_unreviewed", fault.From(signs(cfo, app.PartReviewer)).Code)
+	step(cfo, app.VarianceStep{Kind: reconcile.StepReturned})
+	prepared, reviewed, withdrawn := signed()
+	require.Equal(t, []bool{false, false, true}, []bool{prepared, reviewed, withdrawn}, "nothing is signed while a variance is open")
+	require.Equal(t, "day_variances_open", fault.From(signs(cfo, app.PartReviewer)).Code)
+	until := h.clock.now().AddDate(0, 0, 2).Truncate(24 * time.Hour)
+	step(fin, app.VarianceStep{Kind: reconcile.StepWaiting, WaitUntil: until})
+	require.NoError(t, signs(cfo, app.PartReviewer))
+	prepared, reviewed, withdrawn = signed()
+	require.Equal(t, []bool{true, true, false}, []bool{prepared, reviewed, withdrawn})
+	h.clock.add(72 * time.Hour)
+	prepared, reviewed, withdrawn = signed()
+	require.Equal(t, []bool{false, false, true}, []bool{prepared, reviewed, withdrawn}, "it waited long enough")
+	step(fin, app.VarianceStep{Kind: reconcile.StepExplained})
+	prepared, reviewed, _ = signed()
+	require.Equal(t, []bool{true, false}, []bool{prepared, reviewed}, "nobody agreed to that")
+	step(cfo, app.VarianceStep{Kind: reconcile.StepAccepted})
+	prepared, reviewed, _ = signed()
+	require.Equal(t, []bool{true, true}, []bool{prepared, reviewed})
 }
 
 // TestAnAdjustmentAsksForItsDayAgain: a move of what was charged on a day that was reconciled.

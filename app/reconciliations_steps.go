@@ -21,6 +21,7 @@ var (
 	errRunMoved       = fault.New(fault.KindConflict, "day_moved", "The day was reconciled again meanwhile, or is charged another amount by now: look at its figures as they are then, and sign those.")
 	errProvisional    = fault.New(fault.KindConflict, "day_provisional", "One side does not have all of the day yet: it is signed when both have.")
 	errVariancesOpen  = fault.New(fault.KindConflict, "day_variances_open", "A variance of this day is open: it is explained, adjusted or made to wait first.")
+	errReviewsOpen    = fault.New(fault.KindConflict, "day_variances_unreviewed", "A variance of this day waits for its review: the day is reviewed after that.")
 	errPrepareFirst   = fault.New(fault.KindConflict, "day_unprepared", "Nobody has prepared this day: it is reviewed after that.")
 	errDaySigned      = fault.New(fault.KindConflict, "day_signed", "That was signed already.")
 	errSamePreparer   = fault.New(fault.KindForbidden, "day_same_person", "Who prepared a day does not review it.")
@@ -230,18 +231,16 @@ func (r *Reconciliations) SignOff(ctx context.Context, who Actor, day time.Time,
 
 // signable refuses a sign-off that is out of turn.
 func signable(tx *db.Tx, who Actor, run *db.RunRow, part string) error {
-	rows, err := tx.Variances(&db.VarianceFilter{Day: run.Day, State: "unresolved", Limit: maxVariances})
+	open, err := tx.VarianceDays(run.Day, run.Day.Add(oneDay), tx.Now.Truncate(oneDay))
 	if err != nil {
 		return err
 	}
-	today := tx.Now.Truncate(oneDay)
-	for i := range rows {
-		v := reconcile.Variance{Standing: reconcile.Standing(rows[i].State)}
-		if rows[i].WaitUntil != nil {
-			v.WaitUntil = rows[i].WaitUntil.UTC()
-		}
-		if v.Due(today) {
+	for i := range open {
+		switch {
+		case open[i].Due:
 			return errVariancesOpen
+		case open[i].Review && part == PartReviewer:
+			return errReviewsOpen
 		}
 	}
 	signed, err := tx.DaySignOffs(run.Day, run.Day.Add(oneDay))

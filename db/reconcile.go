@@ -297,6 +297,23 @@ func (t *Tx) Variances(f *VarianceFilter) ([]VarianceRow, error) {
 	return rows, err
 }
 
+// VarianceDay is a day with variances that keep its signatures from counting.
+type VarianceDay struct {
+	Day    time.Time
+	Due    bool // somebody has to do something about one
+	Review bool // one waits for its review
+}
+
+// VarianceDays lists such days of a span; a variance that waits is due once its day is before
+// today.
+func (t *Tx) VarianceDays(from, to, today time.Time) ([]VarianceDay, error) {
+	var rows []VarianceDay
+	err := t.scan("list days with variances", &rows, `select v.day, bool_or(s.state = 'open' or (s.state = 'waiting' and s.wait_until < ?)) as due, bool_or(s.state in ('explained', 'adjusted')) as review
+		from variance v join lateral (select state, wait_until from variance_step s where s.tenant_id = v.tenant_id and s.variance_id = v.variance_id order by s.place desc limit 1) s on true
+		where v.tenant_id = ? and v.day >= ? and v.day < ? and s.state <> 'resolved' group by v.day order by v.day`, today, t.Tenant, from, to)
+	return rows, err
+}
+
 // Variance reads one variance; found is false when there is none.
 func (t *Tx) Variance(variance id.Variance) (VarianceRow, bool, error) {
 	var rows []VarianceRow

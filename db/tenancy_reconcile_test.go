@@ -107,7 +107,16 @@ func readingReconciliation() map[string]query {
 			}
 			return days, err
 		}},
-		"DaysMoved": {own, func(tx *db.Tx, mine, _ *scene) (any, error) { return tx.DaysMoved(mine.month.Start(), mine.month.End()) }},
+		"DaysMoved": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			return tx.DaysMoved(mine.month.Start(), mine.month.End())
+		}},
+		"VarianceDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			rows, err := tx.VarianceDays(mine.month.Start(), mine.month.End(), mine.month.End())
+			if len(rows) != 1 || !rows[0].Due {
+				err = errors.Join(errors.New("not one's own days"), err)
+			}
+			return rows, err
+		}},
 		"Variances": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			rows, err := tx.Variances(&db.VarianceFilter{Limit: 50})
 			narrow, err2 := tx.Variances(&db.VarianceFilter{Day: mine.month.Start(), Month: mine.month, State: "unresolved", Class: "fee", Owner: mine.member, Before: 2, Limit: 50})
