@@ -35,9 +35,8 @@ func (r *dayRun) follow(tx *db.Tx) error {
 		}
 		row := rows[k]
 		rows = slices.Delete(rows, k, k+1)
-		resolved := row.State == string(reconcile.StandingResolved)
-		if row.AmountPico == f.Amount.Digits() && row.Quantity == f.Quantity && (!resolved || f.Amount.Sign() != 0) {
-			continue // what was said, and agreed to, was about just this
+		if row.Kind != string(reconcile.StepGone) && row.AmountPico == f.Amount.Digits() && row.Quantity == f.Quantity {
+			continue // as it was, and what was accepted of it holds
 		}
 		if err := r.step(tx, row.VarianceID, row.Number, &reconcile.Step{Kind: reconcile.StepFound, Actor: string(ActorSystem), Amount: f.Amount, Quantity: f.Quantity}); err != nil {
 			return err

@@ -236,6 +236,7 @@ type VarianceRow struct {
 	NodeID        *id.Node
 	RecordedAt    time.Time
 	Steps         int
+	Kind          string // of the latest step
 	State         string
 	AmountPico    string
 	Quantity      int64
@@ -244,7 +245,7 @@ type VarianceRow struct {
 	SteppedAt     time.Time
 }
 
-const varianceColumns = `v.variance_id, v.number, v.day, v.class, v.surface, v.api_key, v.model, v.node_id, v.recorded_at, s.place as steps, s.state, s.amount_pico::text as amount_pico, s.quantity,
+const varianceColumns = `v.variance_id, v.number, v.day, v.class, v.surface, v.api_key, v.model, v.node_id, v.recorded_at, s.place as steps, s.kind, s.state, s.amount_pico::text as amount_pico, s.quantity,
 	s.owner_member_id, s.wait_until, s.recorded_at as stepped_at
 	from variance v join lateral (select * from variance_step s where s.tenant_id = v.tenant_id and s.variance_id = v.variance_id order by s.place desc limit 1) s on true`
 

@@ -66,6 +66,8 @@ type Variance struct {
 	Quantity  int64
 	Owner     id.Member
 	WaitUntil time.Time
+	// Gone says that the latest run did not find it: whatever is found next opens it.
+	Gone bool
 	// By is who explained it, made it wait or adjusted it since it was last open: they do not
 	// review it.
 	By []Author
@@ -111,13 +113,12 @@ func (v Variance) Take(s *Step) (Variance, error) {
 	}
 	switch s.Kind {
 	case StepFound:
-		gone := v.Standing == StandingResolved && v.Amount.Sign() == 0
-		if v.Standing == "" || gone || v.Amount.Cmp(&s.Amount) != 0 {
+		if v.Standing == "" || v.Gone || v.Amount.Cmp(&s.Amount) != 0 {
 			v.Standing, v.WaitUntil, v.By = StandingOpen, time.Time{}, nil // what was said was about another amount
 		}
-		v.Amount, v.Quantity = s.Amount, s.Quantity
+		v.Amount, v.Quantity, v.Gone = s.Amount, s.Quantity, false
 	case StepGone:
-		v.Standing, v.Amount, v.Quantity, v.WaitUntil = StandingResolved, money.Sum{}, 0, time.Time{}
+		v.Standing, v.Amount, v.Quantity, v.WaitUntil, v.Gone = StandingResolved, money.Sum{}, 0, time.Time{}, true
 	case StepAssigned:
 		v.Owner = s.Owner
 	case StepExplained:
