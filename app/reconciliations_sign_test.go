@@ -82,7 +82,7 @@ func TestWhoExplainedAVarianceDoesNotReviewItByAnAccountThatIsLinkedSince(t *tes
 	c, err := h.days.Variance(t.Context(), cfo, variance)
 	require.NoError(t, err)
 	require.False(t, c.CanReview)
-	accepted := &app.VarianceStep{Kind: reconcile.StepAccepted, Note: "agreed"}
+	accepted := &app.VarianceStep{Kind: reconcile.StepAccepted, Note: "agreed", Seen: h.shown(t, variance)}
 	require.ErrorIs(t, h.days.Step(t.Context(), cfo, variance, accepted), reconcile.ErrSamePerson)
 	err = h.clone.InTenant(t.Context(), h.one.tenant, func(tx *db.Tx) error {
 		steps, err := tx.VarianceSteps(variance, 10)
@@ -138,6 +138,55 @@ func TestASignatureFallsWithAnyFigureHoweverOldItsDay(t *testing.T) {
 	require.False(t, w.Moved)
 }
 
+// shown is a variance as it is shown now.
+func (h *house) shown(t *testing.T, variance id.Variance) *app.VarianceSeen {
+	t.Helper()
+	c, err := h.days.Variance(t.Context(), h.one.who, variance)
+	require.NoError(t, err)
+	return &app.VarianceSeen{Place: c.Place, Amount: c.Amount}
+}
+
+// TestAReviewIsOfTheAmountThatWasShown: what changes, or is said, while somebody reads is not
+// agreed to.
+func TestAReviewIsOfTheAmountThatWasShown(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	fin, cfo := h.person(t, h.one, app.RoleFinanceAdmin, "fin"), h.person(t, h.one, app.RoleController, "cfo")
+	v, day, w := h.raised(t)
+	variance := w.Variances[0].ID
+	step := func(who app.Actor, kind reconcile.StepKind, seen *app.VarianceSeen) string {
+		t.Helper()
+		err := h.days.Step(t.Context(), who, variance, &app.VarianceStep{Kind: kind, Note: "because", Seen: seen})
+		if err == nil {
+			return "taken"
+		}
+		return fault.From(err).Code
+	}
+	first := h.shown(t, variance)
+	require.Equal(t, "taken", step(fin, reconcile.StepExplained, first))
+	require.Equal(t, "variance_moved", step(cfo, reconcile.StepAccepted, nil), "of what")
+	require.Equal(t, "variance_moved", step(cfo, reconcile.StepAccepted, first), "before it was explained")
+	shown := h.shown(t, variance)
+	v.plant(t, map[string]any{"class": "price", "day": "2026-11-03", "model": opus, "bps": 10})
+	require.True(t, v.reconciled(t, day))
+	require.Equal(t, "variance_moved", step(fin, reconcile.StepExplained, first), "of another amount")
+	require.Equal(t, "taken", step(fin, reconcile.StepExplained, h.shown(t, variance)))
+	require.Equal(t, "variance_moved", step(cfo, reconcile.StepAccepted, shown))
+	require.Equal(t, "variance_moved", step(cfo, reconcile.StepReturned, shown))
+	require.Equal(t, "taken", step(cfo, reconcile.StepAccepted, h.shown(t, variance)))
+
+	// Another run that finds the very same leaves it accepted.
+	var l ledgers
+	e, f := h.traffic(day.Add(2*time.Hour), "CC-2", haiku, usage.Tokens{5000, 500})
+	l.add(e, f)
+	l.tell(t, v)
+	accepted := h.shown(t, variance)
+	require.True(t, v.reconciled(t, day))
+	require.Equal(t, accepted, h.shown(t, variance))
+	w, _ = h.difference(t, day)
+	require.Equal(t, reconcile.StandingResolved, w.Variances[0].Standing)
+}
+
 // TestADayIsReviewedOnceItsVariancesAre: what is explained waits for its review first, and
 // what somebody said to wait until a day takes the signatures with it when that is over.
 func TestADayIsReviewedOnceItsVariancesAre(t *testing.T) {
@@ -148,7 +197,7 @@ func TestADayIsReviewedOnceItsVariancesAre(t *testing.T) {
 	variance := w.Variances[0].ID
 	step := func(who app.Actor, s app.VarianceStep) {
 		t.Helper()
-		s.Note = "because"
+		s.Note, s.Seen = "because", h.shown(t, variance)
 		require.NoError(t, h.days.Step(t.Context(), who, variance, &s))
 	}
 	signs := func(who app.Actor, part string) error {

@@ -10,6 +10,7 @@ import (
 	"tollbook/app/approval"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/app/reconcile"
 	"tollbook/db"
 )
@@ -35,6 +36,28 @@ type VarianceStep struct {
 	WaitUntil  time.Time          // of waiting
 	Adjustment int64              // of adjusted: the number of the change that settles it
 	Evidence   *NewAttachment     // of explained; nil: none
+	// Seen is what the step is about; of a review it has to be said, and be so still.
+	Seen *VarianceSeen
+}
+
+// VarianceSeen is a variance as somebody looked at it.
+type VarianceSeen struct {
+	Place  int // of its latest step
+	Amount money.Sum
+}
+
+// errVarianceMoved refuses a step of what is another by now.
+var errVarianceMoved = errOvertaken("variance_moved", "The variance is another than the one this is about: its amount changed, or somebody took a step. Look at it as it is now.")
+
+// seenAs refuses a step that is about another amount, and a review of anything but what was
+// shown.
+func seenAs(v *reconcile.Variance, places int, s *VarianceStep) error {
+	switch review := reviewsDay(s.Kind); {
+	case s.Seen == nil && !review:
+	case s.Seen == nil, s.Seen.Amount.Cmp(&v.Amount) != 0, review && s.Seen.Place != places:
+		return errVarianceMoved
+	}
+	return nil
 }
 
 const (
@@ -80,6 +103,9 @@ func (r *Reconciliations) Step(ctx context.Context, who Actor, variance id.Varia
 		}
 		v, places, err := standingOf(tx, variance)
 		if err != nil {
+			return err
+		}
+		if err := seenAs(&v, places, s); err != nil {
 			return err
 		}
 		if v, err = v.Take(&step); err != nil {

@@ -29,6 +29,7 @@ type VarianceView struct {
 	Standing  reconcile.Standing
 	Amount    money.Sum
 	Quantity  int64
+	Place     int       // of its latest step
 	Owner     id.Member // zero: nobody
 	OwnerName string
 	WaitUntil time.Time // zero: it does not wait
@@ -139,7 +140,7 @@ func (r *Reconciliations) varianceViews(tx *db.Tx, rows []db.VarianceRow) ([]Var
 		row := &rows[i]
 		v := VarianceView{
 			ID: row.VarianceID, Number: row.Number, Day: row.Day.UTC(), Class: reconcile.Class(row.Class), Surface: reconcile.Surface(row.Surface), Key: row.APIKey, Model: row.Model,
-			Standing: reconcile.Standing(row.State), Quantity: row.Quantity, OpenedAt: row.RecordedAt.UTC(), AgeDays: reconcile.AgeDays(row.Day, tx.Now), SteppedAt: row.SteppedAt.UTC(),
+			Standing: reconcile.Standing(row.State), Quantity: row.Quantity, Place: row.Steps, OpenedAt: row.RecordedAt.UTC(), AgeDays: reconcile.AgeDays(row.Day, tx.Now), SteppedAt: row.SteppedAt.UTC(),
 		}
 		if v.Amount, err = money.SumOfPico(row.AmountPico); err != nil {
 			return nil, err
