@@ -166,10 +166,7 @@ func bothSides(tx *db.Tx, day, through time.Time) (*sides, error) {
 	}
 	s.day.Counts, s.day.Costs = s.reported.cells()
 	if len(s.day.Differing()) > 0 {
-		if s.day.Before, err = beside(tx, day.Add(-oneDay)); err != nil {
-			return nil, err
-		}
-		if s.day.After, err = beside(tx, ends); err != nil {
+		if err := s.around(tx, time.Duration(sources[0].SettleHours)*time.Hour); err != nil {
 			return nil, err
 		}
 	}
@@ -252,9 +249,29 @@ func facts(tx *db.Tx, from, to time.Time) ([]reconcile.Fact, error) {
 	return list, nil
 }
 
+// around reads what the days beside differ by, and those before them as far as they matter.
+func (s *sides) around(tx *db.Tx, lag time.Duration) error {
+	day := s.day.Day
+	var err error
+	if s.day.Before, err = beside(tx, day.Add(-oneDay), lag); err != nil {
+		return err
+	}
+	if s.day.After, err = beside(tx, day.Add(oneDay), lag); err != nil {
+		return err
+	}
+	for at := day.Add(-2 * oneDay); s.day.AsksEarlier(); at = at.Add(-oneDay) {
+		counts, err := beside(tx, at, lag)
+		if err != nil {
+			return err
+		}
+		s.day.Earlier = append(s.day.Earlier, counts)
+	}
+	return nil
+}
+
 // beside is what the provider counts more than we do on a day beside another; nothing where
 // it has not reported it.
-func beside(tx *db.Tx, day time.Time) ([]reconcile.Count, error) {
+func beside(tx *db.Tx, day time.Time, lag time.Duration) ([]reconcile.Count, error) {
 	reported, err := reportedDay(tx, day)
 	if err != nil || reported.Usage == nil {
 		return nil, err
@@ -263,7 +280,7 @@ func beside(tx *db.Tx, day time.Time) ([]reconcile.Count, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := reconcile.Day{}
+	d := reconcile.Day{Day: day, CoversCost: reported.Cost != nil && !reported.Cost.AsOf.Before(day.Add(oneDay+lag))}
 	for i := range rows {
 		f, err := rows[i].Fact()
 		if err != nil {
@@ -271,7 +288,7 @@ func beside(tx *db.Tx, day time.Time) ([]reconcile.Count, error) {
 		}
 		d.Facts = append(d.Facts, f)
 	}
-	d.Counts, _ = reported.cells()
+	d.Counts, d.Costs = reported.cells()
 	return d.Differing(), nil
 }
 

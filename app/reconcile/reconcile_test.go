@@ -410,6 +410,89 @@ func TestADayThatIsNotCoveredYetIsProvisional(t *testing.T) {
 	}
 }
 
+// left is one request of the same size that one side has alone: above zero, the provider.
+func left(sign int64) []reconcile.Count {
+	if sign == 0 {
+		return nil
+	}
+	g := group(0, "standard")
+	return []reconcile.Count{{Cell: reconcile.Cell{Group: g, Meter: reconcile.MeterInput}, Quantity: sign * 1000}, {Cell: reconcile.Cell{Group: g, Meter: reconcile.MeterRequests}, Quantity: sign}}
+}
+
+// late tells, of a row of days on each of which one side alone has a request, which are late.
+func late(t *testing.T, days []int64) string {
+	t.Helper()
+	at := func(i int) int64 {
+		if i < 0 || i >= len(days) {
+			return 0
+		}
+		return days[i]
+	}
+	said := ""
+	for i, sign := range days {
+		w := agreeing(0, 0)
+		switch {
+		case sign < 0:
+			w.ours(0, "standard", reconcile.MeterInput, 1000, 1)
+			w.ours(0, "standard", reconcile.MeterRequests, 1, 1)
+		case sign > 0:
+			w.theirs(group(0, "standard"), reconcile.MeterInput, 1000, 1000*rate(0, "standard", reconcile.MeterInput))
+			w.theirs(group(0, "standard"), reconcile.MeterRequests, 1, 0)
+		}
+		w.day.Before, w.day.After = left(at(i-1)), left(at(i+1))
+		for k := i - 2; w.day.AsksEarlier(); k-- {
+			w.day.Earlier = append(w.day.Earlier, left(at(k)))
+		}
+		r := w.day.Match()
+		requireExact(t, &r)
+		switch {
+		case len(r.Items) == 0:
+			said += "."
+		case r.Items[0].Class == reconcile.ClassLate:
+			said += "l"
+		default:
+			said += "x"
+		}
+	}
+	return said
+}
+
+// TestOneDayMirrorsOneDayBesideItAndNotTwo: whatever row of days, each looked at by itself,
+// what is late comes to nothing.
+func TestOneDayMirrorsOneDayBesideItAndNotTwo(t *testing.T) {
+	t.Parallel()
+	for want, days := range map[string][]int64{
+		"ll": {-1, 1}, "llx": {-1, 1, -1}, "xx": {1, 1}, "ll.ll": {1, -1, 0, -1, 1}, "llllllx": {1, -1, 1, -1, 1, -1, 1}, "llllllxxxx": {1, -1, 1, -1, 1, -1, 1, -1, 1, -1}, "xll": {1, 1, -1}, "x.x": {1, 0, -1},
+	} {
+		require.Equal(t, want, late(t, days), days)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		days := rapid.SliceOfN(rapid.Int64Range(-1, 1), 1, 20).Draw(rt, "days")
+		var total int64
+		for i, c := range late(t, days) {
+			if c == 'l' {
+				total += days[i]
+			}
+		}
+		require.Zero(rt, total, days)
+	})
+}
+
+// TestWhatTheBillSettlesMirrorsNothing: the usage report of the day before has a request too
+// many, which its cost report does not charge.
+func TestWhatTheBillSettlesMirrorsNothing(t *testing.T) {
+	t.Parallel()
+	before := agreeing(1, 0)
+	before.day.Counts = append(before.day.Counts, left(1)...)
+	w := agreeing(1, 0)
+	w.ours(0, "standard", reconcile.MeterInput, 1000, 1)
+	w.ours(0, "standard", reconcile.MeterRequests, 1, 1)
+	w.day.Before = before.day.Differing()
+	r := w.day.Match()
+	requireExact(t, &r)
+	require.Equal(t, reconcile.ClassMissingAtProvider, r.Items[0].Class)
+}
+
 func TestAToleranceHoldsBothItsLimits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
