@@ -302,6 +302,9 @@ func (c *VarianceCase) items(tx *db.Tx) error {
 	if err := w.items(tx); err != nil {
 		return err
 	}
+	if c.Surface == "" {
+		return c.small(tx, w.Items)
+	}
 	for i := range w.Items {
 		it := &w.Items[i]
 		s := it.Subject()
@@ -314,6 +317,28 @@ func (c *VarianceCase) items(tx *db.Tx) error {
 		}
 	}
 	return nil
+}
+
+// small keeps the items of a variance that is of many together: those of its class, or of all,
+// that have no variance of their own.
+func (c *VarianceCase) small(tx *db.Tx, items []ItemView) error {
+	rows, err := tx.Variances(&db.VarianceFilter{Day: c.Day, Limit: maxVariances})
+	for i := range items {
+		s := items[i].Subject()
+		if s.Class.Waits() || (c.Class != reconcile.ClassSeveral && s.Class != c.Class) || slices.ContainsFunc(rows, func(row db.VarianceRow) bool {
+			if row.Kind == string(reconcile.StepGone) || row.NodeID != nil {
+				return false
+			}
+			if row.Surface == "" {
+				return c.Class == reconcile.ClassSeveral && row.Class == string(s.Class)
+			}
+			return row.Class == string(s.Class) && row.Surface == string(s.Surface) && row.APIKey == s.Key && row.Model == s.Model
+		}) {
+			continue
+		}
+		c.Items = append(c.Items, items[i])
+	}
+	return err
 }
 
 // Evidence reads a file that came with a step of a variance.

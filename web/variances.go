@@ -299,6 +299,8 @@ func varianceSubject(v *app.VarianceView) string {
 	switch {
 	case v.NodeCode != "":
 		return "at " + v.NodeCode
+	case v.Surface == "":
+		return "many that are small, together"
 	case v.Surface == reconcile.SurfaceKey:
 		return strings.TrimSpace("with key " + v.Key + " " + v.Model)
 	case v.Surface == reconcile.SurfaceConsole:

@@ -513,6 +513,49 @@ func TestAToleranceHoldsBothItsLimits(t *testing.T) {
 	require.NoError(t, reconcile.Standard().Check())
 }
 
+// TestManyThatAreSmallAreLargeTogether: sixty keys that pass the gateway by, each below a dollar,
+// on a day of three thousand; and two classes below it that are above it together.
+func TestManyThatAreSmallAreLargeTogether(t *testing.T) {
+	t.Parallel()
+	large := func() *world {
+		w := agreeing(0, 0)
+		w.both(0, "standard", reconcile.MeterInput, 750_000_000, 1000)
+		w.both(0, "standard", reconcile.MeterRequests, 1000, 1000)
+		return w
+	}
+	past := func(w *world, key string, tokens int64) {
+		g := group(0, "standard")
+		g.Surface, g.Key = reconcile.SurfaceKey, key
+		w.theirs(g, reconcile.MeterInput, tokens, tokens*rate(0, "standard", reconcile.MeterInput))
+	}
+	w := large()
+	for i := range 60 {
+		past(w, fmt.Sprint("apikey_", i), 240_000)
+	}
+	past(w, "apikey_large", 1_000_000)
+	r := w.day.Match()
+	verdict := r.Judge(reconcile.Standard())
+	require.Equal(t, reconcile.StateException, verdict.State)
+	require.Len(t, verdict.Findings, 2)
+	require.Equal(t, reconcile.Subject{Class: reconcile.ClassBypass, Surface: reconcile.SurfaceKey, Key: "apikey_large", Model: "model-0"}, verdict.Findings[0].Subject)
+	require.Equal(t, reconcile.Subject{Class: reconcile.ClassBypass}, verdict.Findings[1].Subject, "what has a variance of its own is not counted twice")
+	require.Equal(t, 60*240_000*rate(0, "standard", reconcile.MeterInput), number(t, &verdict.Findings[1].Amount))
+	require.EqualValues(t, 60*240_000, verdict.Findings[1].Quantity)
+
+	// A fee and a bypass of seventy cents each, one against the other with a credit.
+	w = large()
+	past(w, "apikey_0", 175_000)
+	fee := reconcile.Group{Surface: reconcile.SurfaceConsole}
+	w.theirs(fee, reconcile.MeterCodeExecution, 0, 700_000_000_000)
+	r = w.day.Match()
+	verdict = r.Judge(reconcile.Standard())
+	require.Equal(t, reconcile.StateException, verdict.State)
+	require.Len(t, verdict.Findings, 1)
+	require.Equal(t, reconcile.Subject{Class: reconcile.ClassSeveral}, verdict.Findings[0].Subject)
+	require.Equal(t, "1.400000000000", verdict.Findings[0].Amount.String())
+	require.Equal(t, reconcile.StateReconciled, r.Judge(reconcile.Tolerance{Absolute: 140, RelativeBps: 5}).State)
+}
+
 // TestErrorsThatOffsetOneAnotherShow: two nodes with opposite errors, nothing in all.
 func TestErrorsThatOffsetOneAnotherShow(t *testing.T) {
 	t.Parallel()
