@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"tollbook/app/auditlog"
+	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/job"
 	"tollbook/app/money"
@@ -41,14 +43,45 @@ func NewReconciliations(d *db.DB, access *Access, changes *Changes, members *Mem
 // has not reported the day, or where both sides, and the tolerance, are what they were; made
 // tells whether it did. It may be called at any time, by any number of workers.
 func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day time.Time) (made bool, err error) {
+	for range maxOvertaken {
+		run, err := r.compare(ctx, tenant, day)
+		if err != nil || run == nil {
+			return false, err
+		}
+		err = r.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+			if err := tx.LockReconciliation(); err != nil {
+				return err
+			}
+			last, _, err := tx.LastRun(day)
+			if err != nil {
+				return err
+			}
+			if last.Number != run.after {
+				return errRunOvertaken
+			}
+			return run.store(tx)
+		})
+		if !errors.Is(err, errRunOvertaken) {
+			return err == nil, err
+		}
+	}
+	return false, errRunOvertaken
+}
+
+// maxOvertaken is how often a day is read anew because somebody else reconciled it meanwhile.
+const maxOvertaken = 5
+
+var errRunOvertaken = fault.New(fault.KindUnavailable, "reconciliation_overtaken", "The day was reconciled by others meanwhile.")
+
+// compare reads both sides of a day as of one instant and matches them; nil where there is
+// nothing to compare, or nothing new.
+func (r *Reconciliations) compare(ctx context.Context, tenant id.Tenant, day time.Time) (run *dayRun, err error) {
 	through, err := flushedThrough(ctx, r.db)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	err = r.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		if err := tx.LockReconciliation(); err != nil {
-			return err
-		}
+	err = r.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
+		run = nil
 		if gone, err := tx.PurgedMonths(retention.Usage, MaxRows); err != nil || slices.Contains(gone, period.MonthOf(day)) {
 			return err // its requests are no longer there to compare with
 		}
@@ -56,14 +89,10 @@ func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day t
 		if err != nil || sides == nil {
 			return err
 		}
-		run, err := sides.run(tx)
-		if err != nil || run == nil {
-			return err
-		}
-		made = true
-		return run.store(tx)
+		run, err = sides.run(tx)
+		return err
 	})
-	return made, err
+	return run, err
 }
 
 // ReconcileAll reconciles each day that was pulled and may still change, the latest first, and
@@ -243,7 +272,11 @@ func facts(tx *db.Tx, from, to time.Time) ([]reconcile.Fact, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := &list[at[cell{n.Model, n.Tier, n.Speed, n.Geography, n.Meter}]]
+		k, there := at[cell{n.Model, n.Tier, n.Speed, n.Geography, n.Meter}]
+		if !there {
+			return nil, fmt.Errorf("read both sides: node %s is charged in a cell that has no requests, %s of %s", n.NodeID, n.Meter, n.Model)
+		}
+		f := &list[k]
 		f.Nodes = append(f.Nodes, reconcile.Charged{Node: n.NodeID, Amount: amount})
 	}
 	return list, nil
@@ -348,6 +381,7 @@ func (s *sides) fingerprint() ([]byte, error) {
 // dayRun is a reconciliation to store.
 type dayRun struct {
 	row     db.RunRow
+	after   int64 // the number of the one before it; 0: there is none
 	result  reconcile.Result
 	verdict reconcile.Verdict
 }
@@ -362,7 +396,7 @@ func (s *sides) run(tx *db.Tx) (*dayRun, error) {
 	if err != nil || (found && string(last.Fingerprint) == string(fingerprint)) {
 		return nil, err
 	}
-	run := &dayRun{result: s.day.Match()}
+	run := &dayRun{result: s.day.Match(), after: last.Number}
 	tolerance := reconcile.Tolerance{Absolute: money.Cents(s.tolerance.AbsoluteCents), RelativeBps: s.tolerance.RelativeBps}
 	run.verdict = run.result.Judge(tolerance)
 	coverage, err := json.Marshal(run.result.Coverage)
@@ -374,21 +408,22 @@ func (s *sides) run(tx *db.Tx) (*dayRun, error) {
 	}
 	res := &run.result
 	run.row = db.RunRow{
-		RunID: id.NewRun(tx.Now), Day: s.day.Day, State: string(run.verdict.State), UsagePull: s.reported.Usage.Pull.UUID(), CostPull: s.reported.Cost.Pull.UUID(), Fingerprint: fingerprint,
+		Day: s.day.Day, State: string(run.verdict.State), UsagePull: s.reported.Usage.Pull.UUID(), CostPull: s.reported.Cost.Pull.UUID(), Fingerprint: fingerprint,
 		ToleranceVersion: s.tolerance.Version, AbsoluteCents: s.tolerance.AbsoluteCents, RelativeBps: s.tolerance.RelativeBps,
 		OursPico: res.Ours.Digits(), ListedPico: res.Listed.Digits(), BilledPico: res.Billed.Digits(), ListPricePico: res.ListPrice.Digits(), UnexplainedPico: res.Unexplained.Digits(),
 		GrossPico: res.Gross.Digits(), OurRequests: res.OurRequests, TheirRequests: res.TheirRequests, OurTokens: res.OurTokens, TheirTokens: res.TheirTokens, Coverage: string(coverage),
-		RecordID: id.NewRecord(tx.Now),
 	}
-	if run.row.UsageBatches, run.row.AdjustmentBatches, err = tx.BatchCounts(period.MonthOf(s.day.Day)); err != nil {
-		return nil, err
-	}
-	run.row.Number, err = tx.Counter("reconciliation")
+	run.row.UsageBatches, run.row.AdjustmentBatches, err = tx.BatchCounts(period.MonthOf(s.day.Day))
 	return run, err
 }
 
 // store writes the run, its record, and what it means for the day's variances.
 func (r *dayRun) store(tx *db.Tx) error {
+	r.row.RunID, r.row.RecordID = id.NewRun(tx.Now), id.NewRecord(tx.Now)
+	var err error
+	if r.row.Number, err = tx.Counter("reconciliation"); err != nil {
+		return err
+	}
 	canonical, err := r.canonical()
 	if err != nil {
 		return err

@@ -46,3 +46,51 @@ func TestARequestTooManyIsOfOneDayBesideIt(t *testing.T) {
 		"first late " + opus + " gateway": "-" + whole, "second late " + opus + " gateway": whole, "third missing_at_provider " + opus + " gateway": "-" + whole,
 	}, said)
 }
+
+// TestBothSidesOfADayAreReadAtOneInstant: a request of a model that nobody used before arrives
+// between what was measured and where it is charged.
+func TestBothSidesOfADayAreReadAtOneInstant(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	day := november(3).Truncate(24 * time.Hour)
+	v := h.vendor(t, day)
+	var l ledgers
+	h.ordinary(&l, day)
+	l.tell(t, v)
+	v.pull(t, day)
+	ours := h.text(t, `select sum(charge_pico)::text from usage_event where tenant_id = $1`, h.one.tenant)
+	batches := h.text(t, `select count(*)::text from usage_batch where tenant_id = $1`, h.one.tenant)
+
+	tx, err := h.admin.Begin()
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback() }()
+	_, err = tx.Exec(`lock table placement in access exclusive mode`)
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := h.days.Reconcile(t.Context(), h.one.tenant, day)
+		ended <- err
+	}()
+	require.Eventually(t, func() bool {
+		return h.number(t, `select count(*) from pg_locks where database = (select oid from pg_database where datname = current_database()) and relation = 'placement'::regclass and not granted`) == 1
+	}, 30*time.Second, 10*time.Millisecond)
+	done, err := tx.Exec(`insert into usage_event select (r).* from (select jsonb_populate_record(null::usage_event, to_jsonb(u)
+			|| jsonb_build_object('event_id', gen_random_uuid(), 'model_served', 'claude-new', 'model_requested', 'claude-new')) as r
+		from (select * from usage_event where tenant_id = $1 and charge_pico > 0 and placement_id is not null limit 1) u) x`, h.one.tenant)
+	require.NoError(t, err)
+	added, err := done.RowsAffected()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, added)
+	_, err = tx.Exec(`insert into usage_batch select (r).* from (select jsonb_populate_record(null::usage_batch, to_jsonb(b) || jsonb_build_object('batch_id', gen_random_uuid())) as r
+		from (select * from usage_batch where tenant_id = $1 limit 1) b) x`, h.one.tenant)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	require.NoError(t, <-ended)
+	require.Equal(t, batches, h.text(t, `select usage_batches::text from reconciliation where tenant_id = $1`, h.one.tenant), "of the same instant")
+	require.Equal(t, ours, h.text(t, `select ours_pico::text from reconciliation where tenant_id = $1`, h.one.tenant))
+	require.Empty(t, h.text(t, `select string_agg(class, ' ') from reconciliation_item where tenant_id = $1`, h.one.tenant))
+
+	made, err := h.days.Reconcile(t.Context(), h.one.tenant, day)
+	require.NoError(t, err)
+	require.True(t, made, "and the next one has it")
+}
