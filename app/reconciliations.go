@@ -130,9 +130,23 @@ func (r *Reconciliations) ReconcileAll(ctx context.Context, tenant id.Tenant) (i
 	return count, nil
 }
 
-// dueReconciliation asks for a day to be reconciled, in the transaction that changed one side.
-func dueReconciliation(tx *db.Tx, day time.Time) error {
-	return tx.Enqueue(job.ReconcileDay{Tenant: tx.Tenant.String(), Day: day.Format(time.DateOnly)})
+// dueReconciliations asks for a day that was pulled to be reconciled; where it reports something
+// else, the days beside it, too, which may have what it has not.
+func dueReconciliations(tx *db.Tx, day time.Time, changed bool) error {
+	due := []time.Time{day}
+	if changed {
+		beside, err := tx.DaysReconciled([]time.Time{day.Add(-oneDay), day.Add(oneDay)})
+		if err != nil {
+			return err
+		}
+		due = append(due, beside...)
+	}
+	for _, at := range due {
+		if err := tx.Enqueue(job.ReconcileDay{Tenant: tx.Tenant.String(), Day: at.Format(time.DateOnly)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dueAgain asks for the days that something was posted to, and for those beside them, as far as

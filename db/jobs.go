@@ -21,8 +21,8 @@ const (
 	queueAudit = "audit"
 	// Deliveries wait for other people's servers: they keep nobody else waiting.
 	queueDeliver = "deliver"
-	// Pulls wait for the provider, which limits how often it is asked: one at a time, and
-	// nobody else waits.
+	// Pulls wait for the provider, which limits how often it is asked: one at a time of a company,
+	// and nobody else waits.
 	queuePull   = "pull"
 	queueNormal = river.QueueDefault
 )
@@ -127,6 +127,8 @@ const (
 	// deliverTries is more than the attempts that app/notice allows a round, by those that
 	// ended with their process.
 	deliverTries = 2 * notice.MaxTries
+	// pullWorkers is how many companies are asked for at a time: each holds a connection.
+	pullWorkers = 4
 	// pullTries is how often a pull is tried within some minutes; the clock asks again later.
 	pullTries = 4
 	// jobTimeout is for a worker that states no Timeout of its own. A job whose process
@@ -140,7 +142,7 @@ const (
 func (d *DB) Work(ctx context.Context, workers *river.Workers) (stop func(context.Context) error, err error) {
 	client, err := river.NewClient(d.driver, &river.Config{
 		Schema: riverSchema, Workers: workers, Logger: d.log, JobTimeout: jobTimeout, RescueStuckJobsAfter: jobTimeout,
-		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}, queueDeliver: {MaxWorkers: 4}, queuePull: {MaxWorkers: 1}},
+		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}, queueDeliver: {MaxWorkers: 4}, queuePull: {MaxWorkers: pullWorkers}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tickEvery),
 			func() (river.JobArgs, *river.InsertOpts) { return job.Tick{}, options(job.Tick{}, d.now()) },
 			&river.PeriodicJobOpts{RunOnStart: true})},
