@@ -361,7 +361,7 @@ func (a *Adjustments) applyTrueUp(tx *db.Tx, c approval.Change) error {
 	if err := a.postInto(tx, db.AdjustTrueUp, c.ID, t.list, t.into); err != nil {
 		return err
 	}
-	return dueReconciliation(tx, t.day)
+	return dueReconciliations(tx, t.day, false)
 }
 
 // trueUpImpact is what each node is charged of it.
