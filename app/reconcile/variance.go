@@ -97,7 +97,7 @@ func (a Author) Is(b Author) bool {
 }
 
 // Wrote tells whether somebody is among those who do not review the variance.
-func (v *Variance) Wrote(who Author) bool { return slices.ContainsFunc(v.By, who.Is) }
+func (v Variance) Wrote(who Author) bool { return slices.ContainsFunc(v.By, who.Is) }
 
 // The faults of a step.
 var (
