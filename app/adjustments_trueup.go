@@ -150,7 +150,7 @@ func (t *truing) open() map[string]bool {
 		case reconcile.ClassUnknown, reconcile.ClassLate, reconcile.ClassMissingAtProvider, reconcile.ClassMissingWithUs, reconcile.ClassTier:
 			open[it.Cell.Model] = open[it.Cell.Model] || it.Cell.Surface == reconcile.SurfaceGateway
 		case reconcile.ClassAborted, reconcile.ClassBypass, reconcile.ClassUnknownPrice, reconcile.ClassMeter, reconcile.ClassPrice, reconcile.ClassFee, reconcile.ClassCredit,
-			reconcile.ClassRounding, reconcile.ClassReports:
+			reconcile.ClassRounding, reconcile.ClassReports, reconcile.ClassSeveral:
 		}
 	}
 	return open
