@@ -137,7 +137,13 @@ func (a *Adjustments) postInto(tx *db.Tx, kind db.AdjustmentKind, change id.Chan
 			return err
 		}
 	}
-	return nil
+	var days []time.Time
+	for i := range list {
+		if day := list[i].Was.OccurredAt.UTC().Truncate(oneDay); !slices.ContainsFunc(days, day.Equal) {
+			days = append(days, day)
+		}
+	}
+	return dueAgain(tx, days)
 }
 
 // seal makes the batch's canonical bytes and root and puts them into the log.

@@ -150,7 +150,7 @@ func (t *truing) open() map[string]bool {
 		case reconcile.ClassUnknown, reconcile.ClassLate, reconcile.ClassMissingAtProvider, reconcile.ClassMissingWithUs, reconcile.ClassTier:
 			open[it.Cell.Model] = open[it.Cell.Model] || it.Cell.Surface == reconcile.SurfaceGateway
 		case reconcile.ClassAborted, reconcile.ClassBypass, reconcile.ClassUnknownPrice, reconcile.ClassMeter, reconcile.ClassPrice, reconcile.ClassFee, reconcile.ClassCredit,
-			reconcile.ClassRounding, reconcile.ClassReports:
+			reconcile.ClassRounding, reconcile.ClassReports, reconcile.ClassSeveral:
 		}
 	}
 	return open
@@ -361,7 +361,7 @@ func (a *Adjustments) applyTrueUp(tx *db.Tx, c approval.Change) error {
 	if err := a.postInto(tx, db.AdjustTrueUp, c.ID, t.list, t.into); err != nil {
 		return err
 	}
-	return dueReconciliation(tx, t.day)
+	return dueReconciliations(tx, t.day, false)
 }
 
 // trueUpImpact is what each node is charged of it.

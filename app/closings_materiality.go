@@ -117,7 +117,7 @@ func monthDays(tx *db.Tx, m period.Month, terms *closing.Materiality) (*closing.
 	if err != nil {
 		return nil, err
 	}
-	signs, err := tx.DaySignOffs(m.Start(), m.End())
+	signs, err := countingSignOffs(tx, m.Start(), m.End())
 	if err != nil {
 		return nil, err
 	}

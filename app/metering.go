@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -112,7 +113,18 @@ func (f *flush) write(tx *db.Tx) error {
 			return err
 		}
 	}
-	return nil
+	return dueAgain(tx, f.days())
+}
+
+// days are those of the events.
+func (f *flush) days() []time.Time {
+	var days []time.Time
+	for i := range f.events {
+		if day := f.events[i].OccurredAt().UTC().Truncate(oneDay); !slices.ContainsFunc(days, day.Equal) {
+			days = append(days, day)
+		}
+	}
+	return days
 }
 
 // Unpriced counts, since the start, rows whose price is provisional because the book

@@ -65,7 +65,12 @@ const (
 	legacyLag = time.Hour
 	// maxPullsATick bounds how many days one tick asks for: two reports of each are less than
 	// the 60 questions a minute that the provider answers.
-	maxPullsATick  = 25
+	maxPullsATick = 25
+	// maxFailedPulls bounds what failed pulls of a source keep in a day.
+	maxFailedPulls = 100
+	// probeAfter is from how many failures in a row on a company's reports are asked for one day
+	// at a time.
+	probeAfter     = 4
 	maxPullDetail  = 500
 	reasonOverdue  = "pull_overdue"
 	recordPulled   = "provider.pulled"
@@ -74,6 +79,7 @@ const (
 
 var (
 	errSourceAbsent = fault.New(fault.KindNotFound, "report_source_absent", "No source of provider reports is set up.")
+	errPullsFailed  = fault.New(fault.KindLimited, "pulls_failed_many", "Too many pulls from this source failed within a day: it is asked again when they are a day ago, or by another source.")
 	errPullTaken    = fault.New(fault.KindConflict, "pull_taken", "Another worker carries this pull.")
 )
 
@@ -117,6 +123,12 @@ type Received struct {
 	FetchedAt time.Time
 }
 
+// Alone runs something as the only one that pulls a company's reports, in any process; ran is
+// false where another does.
+func (r *ProviderReports) Alone(ctx context.Context, tenant id.Tenant, run func(context.Context) error) (ran bool, err error) {
+	return r.db.Alone(ctx, "pull:"+tenant.UUID(), run)
+}
+
 // Begin begins the pull of a report of a day, or takes up the one that was interrupted; one
 // that is too old ends as failed. Of names the day is today, and there is nothing to pull
 // (nil) while the last list is current.
@@ -148,6 +160,13 @@ func (r *ProviderReports) Begin(ctx context.Context, tenant id.Tenant, report pr
 				return err
 			}
 			p = &Pull{Tenant: tenant, Report: report, Day: day, API: firstAPI(report), BaseURL: source.BaseURL, Credential: credential}
+		}
+		failing, err := tx.PullFailures(source.Version, tx.Now.Add(-oneDay))
+		if err != nil {
+			return err
+		}
+		if failing.Recent >= maxFailedPulls {
+			return errPullsFailed
 		}
 		p.ID, p.reading = id.NewPull(tx.Now), provider.Begin(p.API, report, day)
 		if p.Number, err = tx.Counter("provider_pull"); err != nil {
@@ -208,6 +227,12 @@ func (p *Pull) add(page *db.PageRow) {
 // KeepPage keeps the page that Next asked for, as it was received, and reads it. A page that
 // cannot be read, or that was there before, is kept and ends the pull as failed.
 func (r *ProviderReports) KeepPage(ctx context.Context, p *Pull, page Received) error {
+	if err := p.reading.Room(page.Body); err != nil { // it is not kept either: what is kept has a bound
+		if failed := r.Fail(ctx, p, fault.From(err).Code, fault.From(err).Message); failed != nil {
+			return failed
+		}
+		return err
+	}
 	row := db.PageRow{
 		PullID: p.ID, Place: len(p.hashes) + 1, API: string(p.API), Request: page.Request, HTTPStatus: page.Status, Content: page.Body, FetchedAt: page.FetchedAt,
 	}
@@ -272,7 +297,7 @@ func (r *ProviderReports) Finish(ctx context.Context, p *Pull) (state string, er
 			return err
 		}
 		if p.Report.OfFigures() {
-			if err := dueReconciliation(tx, p.Day); err != nil {
+			if err := dueReconciliations(tx, p.Day, state == PullFinished); err != nil {
 				return err
 			}
 		}
@@ -394,6 +419,13 @@ func dueReports(tx *db.Tx) ([]db.Job, error) {
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
+	most := maxPullsATick
+	switch failing, err := tx.PullFailures(rows[0].Version, tx.Now.Add(-oneDay)); {
+	case err != nil, failing.Recent >= maxFailedPulls, failing.InRow >= probeAfter && tx.Now.Sub(*failing.Last) < provider.RetryAfter(failing.InRow):
+		return nil, err
+	case failing.InRow >= probeAfter:
+		most = 1
+	}
 	terms := termsOfSource(&rows[0])
 	today := tx.Now.Truncate(oneDay)
 	first := later(terms.FirstDay, today.AddDate(0, 0, -provider.OldestDay))
@@ -410,7 +442,7 @@ func dueReports(tx *db.Tx) ([]db.Job, error) {
 		known[d.Day.UTC()][d.Report] = pulledOf(d)
 	}
 	var jobs []db.Job
-	for day := today.Add(-oneDay); !day.Before(first) && len(jobs) < maxPullsATick; day = day.Add(-oneDay) {
+	for day := today.Add(-oneDay); !day.Before(first) && len(jobs) < most; day = day.Add(-oneDay) {
 		for _, report := range []provider.Report{provider.Usage, provider.Cost} {
 			if terms.Due(day, known[day][string(report)], tx.Now) {
 				jobs = append(jobs, job.PullReports{Tenant: tx.Tenant.String(), Day: day.Format(time.DateOnly)})
@@ -422,7 +454,7 @@ func dueReports(tx *db.Tx) ([]db.Job, error) {
 }
 
 func pulledOf(d *db.PulledDay) provider.Pulled {
-	p := provider.Pulled{Tried: d.Tried.UTC()}
+	p := provider.Pulled{Tried: d.Tried.UTC(), Failures: d.Failures}
 	if d.Since != nil && d.AsOf != nil {
 		p.Since, p.AsOf = d.Since.UTC(), d.AsOf.UTC()
 	}

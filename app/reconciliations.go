@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"tollbook/app/auditlog"
+	"tollbook/app/fault"
 	"tollbook/app/id"
 	"tollbook/app/job"
 	"tollbook/app/money"
@@ -75,16 +77,48 @@ func NewReconciliations(d *db.DB, access *Access, changes *Changes, members *Mem
 // has not reported the day, or where both sides, and the tolerance, are what they were; made
 // tells whether it did. It may be called at any time, by any number of workers.
 func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day time.Time) (made bool, err error) {
+	for range maxOvertaken {
+		run, err := r.compare(ctx, tenant, day)
+		if err != nil || run == nil {
+			return false, err
+		}
+		err = r.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
+			if err := tx.LockReconciliation(); err != nil {
+				return err
+			}
+			last, _, err := tx.LastRun(day)
+			if err != nil {
+				return err
+			}
+			if last.Number != run.after {
+				return errRunOvertaken
+			}
+			return run.store(tx)
+		})
+		if !errors.Is(err, errRunOvertaken) {
+			if err == nil {
+				r.count(run)
+			}
+			return err == nil, err
+		}
+	}
+	return false, errRunOvertaken
+}
+
+// maxOvertaken is how often a day is read anew because somebody else reconciled it meanwhile.
+const maxOvertaken = 5
+
+var errRunOvertaken = fault.New(fault.KindUnavailable, "reconciliation_overtaken", "The day was reconciled by others meanwhile.")
+
+// compare reads both sides of a day as of one instant and matches them; nil where there is
+// nothing to compare, or nothing new.
+func (r *Reconciliations) compare(ctx context.Context, tenant id.Tenant, day time.Time) (run *dayRun, err error) {
 	through, err := flushedThrough(ctx, r.db)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	var stored *dayRun
-	err = r.db.InTenant(ctx, tenant, func(tx *db.Tx) error {
-		stored = nil
-		if err := tx.LockReconciliation(); err != nil {
-			return err
-		}
+	err = r.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
+		run = nil
 		if gone, err := tx.PurgedMonths(retention.Usage, MaxRows); err != nil || slices.Contains(gone, period.MonthOf(day)) {
 			return err // its requests are no longer there to compare with
 		}
@@ -92,21 +126,15 @@ func (r *Reconciliations) Reconcile(ctx context.Context, tenant id.Tenant, day t
 		if err != nil || sides == nil {
 			return err
 		}
-		run, err := sides.run(tx)
-		if err != nil || run == nil {
-			return err
-		}
-		stored = run
-		return run.store(tx)
+		run, err = sides.run(tx)
+		return err
 	})
-	if err == nil && stored != nil {
-		r.count(stored)
-	}
-	return err == nil && stored != nil, err
+	return run, err
 }
 
-// ReconcileAll reconciles each day that was pulled and may still change, the latest first, a
-// commit for each; it tells how many were made anew.
+// ReconcileAll reconciles each day that was pulled and may still change, the latest first, and
+// older ones that are charged another amount than when they were, a commit for each; it tells
+// how many were made anew.
 func (r *Reconciliations) ReconcileAll(ctx context.Context, tenant id.Tenant) (int, error) {
 	var days []time.Time
 	if err := r.db.ReadTenant(ctx, tenant, func(tx *db.Tx) error {
@@ -116,10 +144,13 @@ func (r *Reconciliations) ReconcileAll(ctx context.Context, tenant id.Tenant) (i
 			return err
 		}
 		today := tx.Now.Truncate(oneDay)
-		for at := today.Add(-oneDay); !at.Before(today.AddDate(0, 0, -sources[0].RepullDays-1)) && !at.Before(sources[0].FirstDay.UTC()); at = at.Add(-oneDay) {
+		recent := today.AddDate(0, 0, -sources[0].RepullDays-1)
+		for at := today.Add(-oneDay); !at.Before(recent) && !at.Before(sources[0].FirstDay.UTC()); at = at.Add(-oneDay) {
 			days = append(days, at)
 		}
-		return nil
+		moved, err := tx.DaysMoved(today.AddDate(0, 0, -provider.OldestDay), recent)
+		days = append(days, moved...)
+		return err
 	}); err != nil {
 		return 0, err
 	}
@@ -136,9 +167,54 @@ func (r *Reconciliations) ReconcileAll(ctx context.Context, tenant id.Tenant) (i
 	return count, nil
 }
 
-// dueReconciliation asks for a day to be reconciled, in the transaction that changed one side.
-func dueReconciliation(tx *db.Tx, day time.Time) error {
-	return tx.Enqueue(job.ReconcileDay{Tenant: tx.Tenant.String(), Day: day.Format(time.DateOnly)})
+// dueReconciliations asks for a day that was pulled to be reconciled; where it reports something
+// else, the days beside it, too, which may have what it has not.
+func dueReconciliations(tx *db.Tx, day time.Time, changed bool) error {
+	due := []time.Time{day}
+	if changed {
+		beside, err := tx.DaysReconciled([]time.Time{day.Add(-oneDay), day.Add(oneDay)})
+		if err != nil {
+			return err
+		}
+		due = append(due, beside...)
+	}
+	for _, at := range due {
+		if err := tx.Enqueue(job.ReconcileDay{Tenant: tx.Tenant.String(), Day: at.Format(time.DateOnly)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dueAgain asks for the days that something was posted to, and for those beside them, as far as
+// they were reconciled before: their signatures are of other figures. Days are UTC. Nothing is
+// asked of a day that is not over: it is reconciled when it is reported.
+func dueAgain(tx *db.Tx, days []time.Time) error {
+	today := tx.Now.Truncate(oneDay)
+	var around []time.Time
+	for _, day := range days {
+		if !day.Before(today) {
+			continue
+		}
+		for _, at := range [...]time.Time{day.Add(-oneDay), day, day.Add(oneDay)} {
+			if !slices.ContainsFunc(around, at.Equal) {
+				around = append(around, at)
+			}
+		}
+	}
+	if len(around) == 0 {
+		return nil
+	}
+	due, err := tx.DaysReconciled(around)
+	if err != nil {
+		return err
+	}
+	for _, day := range due {
+		if err := tx.Enqueue(job.ReconcileDay{Tenant: tx.Tenant.String(), Day: day.Format(time.DateOnly), Gathered: true}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sides is both sides of a day, and what they were read from.
@@ -170,10 +246,7 @@ func bothSides(tx *db.Tx, day, through time.Time) (*sides, error) {
 	}
 	s.day.Counts, s.day.Costs = s.reported.cells()
 	if len(s.day.Differing()) > 0 {
-		if s.day.Before, err = beside(tx, day.Add(-oneDay)); err != nil {
-			return nil, err
-		}
-		if s.day.After, err = beside(tx, ends); err != nil {
+		if err := s.around(tx, time.Duration(sources[0].SettleHours)*time.Hour); err != nil {
 			return nil, err
 		}
 	}
@@ -250,15 +323,39 @@ func facts(tx *db.Tx, from, to time.Time) ([]reconcile.Fact, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := &list[at[cell{n.Model, n.Tier, n.Speed, n.Geography, n.Meter}]]
+		k, there := at[cell{n.Model, n.Tier, n.Speed, n.Geography, n.Meter}]
+		if !there {
+			return nil, fmt.Errorf("read both sides: node %s is charged in a cell that has no requests, %s of %s", n.NodeID, n.Meter, n.Model)
+		}
+		f := &list[k]
 		f.Nodes = append(f.Nodes, reconcile.Charged{Node: n.NodeID, Amount: amount})
 	}
 	return list, nil
 }
 
+// around reads what the days beside differ by, and those before them as far as they matter.
+func (s *sides) around(tx *db.Tx, lag time.Duration) error {
+	day := s.day.Day
+	var err error
+	if s.day.Before, err = beside(tx, day.Add(-oneDay), lag); err != nil {
+		return err
+	}
+	if s.day.After, err = beside(tx, day.Add(oneDay), lag); err != nil {
+		return err
+	}
+	for at := day.Add(-2 * oneDay); s.day.AsksEarlier(); at = at.Add(-oneDay) {
+		counts, err := beside(tx, at, lag)
+		if err != nil {
+			return err
+		}
+		s.day.Earlier = append(s.day.Earlier, counts)
+	}
+	return nil
+}
+
 // beside is what the provider counts more than we do on a day beside another; nothing where
 // it has not reported it.
-func beside(tx *db.Tx, day time.Time) ([]reconcile.Count, error) {
+func beside(tx *db.Tx, day time.Time, lag time.Duration) ([]reconcile.Count, error) {
 	reported, err := reportedDay(tx, day)
 	if err != nil || reported.Usage == nil {
 		return nil, err
@@ -267,7 +364,7 @@ func beside(tx *db.Tx, day time.Time) ([]reconcile.Count, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := reconcile.Day{}
+	d := reconcile.Day{Day: day, CoversCost: reported.Cost != nil && !reported.Cost.AsOf.Before(day.Add(oneDay+lag))}
 	for i := range rows {
 		f, err := rows[i].Fact()
 		if err != nil {
@@ -275,7 +372,7 @@ func beside(tx *db.Tx, day time.Time) ([]reconcile.Count, error) {
 		}
 		d.Facts = append(d.Facts, f)
 	}
-	d.Counts, _ = reported.cells()
+	d.Counts, d.Costs = reported.cells()
 	return d.Differing(), nil
 }
 
@@ -335,6 +432,7 @@ func (s *sides) fingerprint() ([]byte, error) {
 // dayRun is a reconciliation to store.
 type dayRun struct {
 	row     db.RunRow
+	after   int64 // the number of the one before it; 0: there is none
 	result  reconcile.Result
 	verdict reconcile.Verdict
 
@@ -351,7 +449,7 @@ func (s *sides) run(tx *db.Tx) (*dayRun, error) {
 	if err != nil || (found && string(last.Fingerprint) == string(fingerprint)) {
 		return nil, err
 	}
-	run := &dayRun{result: s.day.Match()}
+	run := &dayRun{result: s.day.Match(), after: last.Number}
 	tolerance := reconcile.Tolerance{Absolute: money.Cents(s.tolerance.AbsoluteCents), RelativeBps: s.tolerance.RelativeBps}
 	run.verdict = run.result.Judge(tolerance)
 	coverage, err := json.Marshal(run.result.Coverage)
@@ -363,21 +461,22 @@ func (s *sides) run(tx *db.Tx) (*dayRun, error) {
 	}
 	res := &run.result
 	run.row = db.RunRow{
-		RunID: id.NewRun(tx.Now), Day: s.day.Day, State: string(run.verdict.State), UsagePull: s.reported.Usage.Pull.UUID(), CostPull: s.reported.Cost.Pull.UUID(), Fingerprint: fingerprint,
+		Day: s.day.Day, State: string(run.verdict.State), UsagePull: s.reported.Usage.Pull.UUID(), CostPull: s.reported.Cost.Pull.UUID(), Fingerprint: fingerprint,
 		ToleranceVersion: s.tolerance.Version, AbsoluteCents: s.tolerance.AbsoluteCents, RelativeBps: s.tolerance.RelativeBps,
 		OursPico: res.Ours.Digits(), ListedPico: res.Listed.Digits(), BilledPico: res.Billed.Digits(), ListPricePico: res.ListPrice.Digits(), UnexplainedPico: res.Unexplained.Digits(),
 		GrossPico: res.Gross.Digits(), OurRequests: res.OurRequests, TheirRequests: res.TheirRequests, OurTokens: res.OurTokens, TheirTokens: res.TheirTokens, Coverage: string(coverage),
-		RecordID: id.NewRecord(tx.Now),
 	}
-	if run.row.UsageBatches, run.row.AdjustmentBatches, err = tx.BatchCounts(period.MonthOf(s.day.Day)); err != nil {
-		return nil, err
-	}
-	run.row.Number, err = tx.Counter("reconciliation")
+	run.row.UsageBatches, run.row.AdjustmentBatches, err = tx.BatchCounts(period.MonthOf(s.day.Day))
 	return run, err
 }
 
 // store writes the run, its record, and what it means for the day's variances.
 func (r *dayRun) store(tx *db.Tx) error {
+	r.row.RunID, r.row.RecordID = id.NewRun(tx.Now), id.NewRecord(tx.Now)
+	var err error
+	if r.row.Number, err = tx.Counter("reconciliation"); err != nil {
+		return err
+	}
 	canonical, err := r.canonical()
 	if err != nil {
 		return err

@@ -35,9 +35,8 @@ func (r *dayRun) follow(tx *db.Tx) error {
 		}
 		row := rows[k]
 		rows = slices.Delete(rows, k, k+1)
-		resolved := row.State == string(reconcile.StandingResolved)
-		if row.AmountPico == f.Amount.Digits() && row.Quantity == f.Quantity && (!resolved || f.Amount.Sign() != 0) {
-			continue // what was said, and agreed to, was about just this
+		if row.Kind != string(reconcile.StepGone) && row.AmountPico == f.Amount.Digits() && row.Quantity == f.Quantity {
+			continue // as it was, and what was accepted of it holds
 		}
 		if err := r.step(tx, row.VarianceID, row.Number, &reconcile.Step{Kind: reconcile.StepFound, Actor: string(ActorSystem), Amount: f.Amount, Quantity: f.Quantity}); err != nil {
 			return err
@@ -106,8 +105,9 @@ func standingOf(tx *db.Tx, variance id.Variance) (v reconcile.Variance, places i
 	if err != nil {
 		return v, 0, err
 	}
+	present := &presently{tx: tx}
 	for i := range rows {
-		s, err := stepOf(&rows[i])
+		s, err := present.stepOf(&rows[i])
 		if err != nil {
 			return v, 0, err
 		}
@@ -138,11 +138,39 @@ func stepRow(v *reconcile.Variance, s *reconcile.Step, place int, run *id.Run, c
 	return row
 }
 
-func stepOf(r *db.VarianceStepRow) (reconcile.Step, error) {
+// presently finds the persons behind accounts as they are linked now, each once.
+type presently struct {
+	tx    *db.Tx
+	known map[string][]id.Person
+}
+
+func (p *presently) persons(actor string) ([]id.Person, error) {
+	if persons, known := p.known[actor]; known {
+		return persons, nil
+	}
+	persons, err := p.tx.MakerPersons(actor)
+	if p.known == nil {
+		p.known = map[string][]id.Person{}
+	}
+	p.known[actor] = persons
+	return persons, err
+}
+
+// author is an account with the person whose it was when it acted, and whoever it is of now.
+func (p *presently) author(actor string, person id.Person) (reconcile.Author, error) {
+	persons, err := p.persons(actor)
+	return reconcile.Author{Actor: actor, Persons: append([]id.Person{person}, persons...)}, err
+}
+
+func (p *presently) stepOf(r *db.VarianceStepRow) (reconcile.Step, error) {
 	amount, err := money.SumOfPico(r.AmountPico)
+	if err != nil {
+		return reconcile.Step{}, err
+	}
 	s := reconcile.Step{Kind: reconcile.StepKind(r.Kind), Actor: r.Actor, Amount: amount, Quantity: r.Quantity, Note: r.Note, At: r.RecordedAt.UTC()}
 	if r.PersonID != nil {
 		s.Person = *r.PersonID
+		s.Persons, err = p.persons(r.Actor)
 	}
 	if r.OwnerMemberID != nil {
 		s.Owner = *r.OwnerMemberID

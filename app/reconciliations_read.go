@@ -208,9 +208,30 @@ func reconciledDay(r *db.RunRow) (ReconciledDay, error) {
 	return d, nil
 }
 
-// signed puts the sign-offs of their present figures on days.
-func (r *Reconciliations) signed(tx *db.Tx, days []ReconciledDay, from, to time.Time) error {
+// countingSignOffs lists who signed the days of a span: of their present figures only as far as
+// that counts, and of those before them, which are marked as superseded. A signature counts while
+// the day is charged what was signed and none of its variances is due; a review, while none waits
+// for its own.
+func countingSignOffs(tx *db.Tx, from, to time.Time) ([]db.DaySignOffRow, error) {
 	rows, err := tx.DaySignOffs(from, to)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	moved, err := tx.DaysMoved(from, to)
+	if err != nil {
+		return nil, err
+	}
+	open, err := tx.VarianceDays(from, to, tx.Now.Truncate(oneDay))
+	return slices.DeleteFunc(rows, func(s db.DaySignOffRow) bool {
+		return !s.Superseded && (slices.ContainsFunc(moved, s.Day.Equal) || slices.ContainsFunc(open, func(d db.VarianceDay) bool {
+			return d.Day.Equal(s.Day) && (d.Due || (d.Review && s.Part == PartReviewer))
+		}))
+	}), err
+}
+
+// signed puts the sign-offs that count on days.
+func (r *Reconciliations) signed(tx *db.Tx, days []ReconciledDay, from, to time.Time) error {
+	rows, err := countingSignOffs(tx, from, to)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -265,8 +286,9 @@ type Workbench struct {
 	Cost       *PullFacts
 	Simulated  bool
 	Withdrawn  bool // somebody signed figures that are not these any more
+	Moved      bool // the day is charged another amount by now: it is about to be reconciled again
 	CanAct     bool
-	CanReview  bool
+	CanReview  bool // and signed no part of it, with any account
 	PeriodOpen period.State
 	TrueUp     TrueUpOffer
 }
@@ -277,6 +299,26 @@ type TrueUpOffer struct {
 	Amount   money.Sum     // what the provider counted more of them
 	Can      bool          // somebody may propose it now
 	Waiting  []ChangeBrief // changes that would, while somebody decides
+}
+
+// reviewable tells whether somebody who reviews days may review this one.
+func (w *Workbench) reviewable(tx *db.Tx, who Actor) (bool, error) {
+	if !w.CanReview {
+		return false, nil
+	}
+	signed, err := tx.DaySignOffs(w.Day, w.Day.Add(oneDay))
+	if err != nil {
+		return false, err
+	}
+	for i := range signed {
+		if signed[i].RunID != w.Run {
+			continue
+		}
+		if same, err := signedBy(tx, who, &signed[i]); err != nil || same {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // ClassTotal is what the items of one class come to.
@@ -325,8 +367,11 @@ func (r *Reconciliations) Day(ctx context.Context, who Actor, day time.Time) (Wo
 			return err
 		}
 		w.ReconciledDay = w.Runs[0]
-		for i := range w.Runs[1:] {
-			w.Withdrawn = w.Withdrawn || (w.Runs[i+1].Preparer != nil && w.Preparer == nil)
+		if w.CanReview, err = w.reviewable(tx, who); err != nil {
+			return err
+		}
+		if err := w.withdrawals(tx); err != nil {
+			return err
 		}
 		if w.Variances, err = r.variances(tx, &db.VarianceFilter{Day: day, Limit: maxVariances}); err != nil {
 			return err
@@ -377,6 +422,18 @@ func (w *Workbench) broken(tx *db.Tx) error {
 
 // maxWaitingTrueUps bounds how many are looked through.
 const maxWaitingTrueUps = 500
+
+// withdrawals tells whether signatures of the day do not count any more.
+func (w *Workbench) withdrawals(tx *db.Tx) error {
+	moved, err := tx.DaysMoved(w.Day, w.Day.Add(oneDay))
+	w.Moved = len(moved) > 0
+	if err != nil || w.Preparer != nil {
+		return err
+	}
+	signed, err := tx.DaySignOffs(w.Day, w.Day.Add(oneDay))
+	w.Withdrawn = len(signed) > 0
+	return err
+}
 
 // items reads the reconciling items with the codes that nodes had that day.
 func (w *Workbench) items(tx *db.Tx) error {

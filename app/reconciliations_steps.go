@@ -10,6 +10,7 @@ import (
 	"tollbook/app/approval"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/app/reconcile"
 	"tollbook/db"
 )
@@ -18,9 +19,10 @@ import (
 var (
 	ErrVarianceAbsent = fault.New(fault.KindNotFound, "variance_absent", "There is no such variance.")
 	errNoRun          = fault.New(fault.KindNotFound, "day_unreconciled", "This day was not reconciled: the provider has not reported it.")
-	errRunMoved       = fault.New(fault.KindConflict, "day_moved", "The day was reconciled again meanwhile: look at its figures as they are now, and sign those.")
+	errRunMoved       = fault.New(fault.KindConflict, "day_moved", "The day was reconciled again meanwhile, or is charged another amount by now: look at its figures as they are then, and sign those.")
 	errProvisional    = fault.New(fault.KindConflict, "day_provisional", "One side does not have all of the day yet: it is signed when both have.")
 	errVariancesOpen  = fault.New(fault.KindConflict, "day_variances_open", "A variance of this day is open: it is explained, adjusted or made to wait first.")
+	errReviewsOpen    = fault.New(fault.KindConflict, "day_variances_unreviewed", "A variance of this day waits for its review: the day is reviewed after that.")
 	errPrepareFirst   = fault.New(fault.KindConflict, "day_unprepared", "Nobody has prepared this day: it is reviewed after that.")
 	errDaySigned      = fault.New(fault.KindConflict, "day_signed", "That was signed already.")
 	errSamePreparer   = fault.New(fault.KindForbidden, "day_same_person", "Who prepared a day does not review it.")
@@ -34,6 +36,28 @@ type VarianceStep struct {
 	WaitUntil  time.Time          // of waiting
 	Adjustment int64              // of adjusted: the number of the change that settles it
 	Evidence   *NewAttachment     // of explained; nil: none
+	// Seen is what the step is about; of a review it has to be said, and be so still.
+	Seen *VarianceSeen
+}
+
+// VarianceSeen is a variance as somebody looked at it.
+type VarianceSeen struct {
+	Place  int // of its latest step
+	Amount money.Sum
+}
+
+// errVarianceMoved refuses a step of what is another by now.
+var errVarianceMoved = errOvertaken("variance_moved", "The variance is another than the one this is about: its amount changed, or somebody took a step. Look at it as it is now.")
+
+// seenAs refuses a step that is about another amount, and a review of anything but what was
+// shown.
+func seenAs(v *reconcile.Variance, places int, s *VarianceStep) error {
+	switch review := reviewsDay(s.Kind); {
+	case s.Seen == nil && !review:
+	case s.Seen == nil, s.Seen.Amount.Cmp(&v.Amount) != 0, review && s.Seen.Place != places:
+		return errVarianceMoved
+	}
+	return nil
 }
 
 const (
@@ -81,6 +105,9 @@ func (r *Reconciliations) Step(ctx context.Context, who Actor, variance id.Varia
 		if err != nil {
 			return err
 		}
+		if err := seenAs(&v, places, s); err != nil {
+			return err
+		}
 		if v, err = v.Take(&step); err != nil {
 			return err
 		}
@@ -122,6 +149,10 @@ func (r *Reconciliations) mayAct(who Actor, kind string) error {
 // asStep checks what a person says.
 func (r *Reconciliations) asStep(tx *db.Tx, who Actor, s *VarianceStep) (reconcile.Step, error) {
 	step := reconcile.Step{Kind: s.Kind, Actor: who.ID(), Person: who.Person, Note: strings.TrimSpace(s.Note)}
+	var err error
+	if step.Persons, err = tx.MakerPersons(who.ID()); err != nil {
+		return step, err
+	}
 	if step.Note == "" || len(step.Note) > maxNote {
 		return step, fault.Invalid(noteField, "variance_note", "Say why, in 1 to %d bytes: it is kept with the variance.", maxNote)
 	}
@@ -206,6 +237,13 @@ func (r *Reconciliations) SignOff(ctx context.Context, who Actor, day time.Time,
 		case run.State == string(reconcile.StateProvisional):
 			return errProvisional
 		}
+		moved, err := tx.DaysMoved(day, day.Add(oneDay))
+		if err != nil {
+			return err
+		}
+		if len(moved) > 0 {
+			return errRunMoved
+		}
 		if err := signable(tx, who, &run, part); err != nil {
 			return err
 		}
@@ -219,18 +257,16 @@ func (r *Reconciliations) SignOff(ctx context.Context, who Actor, day time.Time,
 
 // signable refuses a sign-off that is out of turn.
 func signable(tx *db.Tx, who Actor, run *db.RunRow, part string) error {
-	rows, err := tx.Variances(&db.VarianceFilter{Day: run.Day, State: "unresolved", Limit: maxVariances})
+	open, err := tx.VarianceDays(run.Day, run.Day.Add(oneDay), tx.Now.Truncate(oneDay))
 	if err != nil {
 		return err
 	}
-	today := tx.Now.Truncate(oneDay)
-	for i := range rows {
-		v := reconcile.Variance{Standing: reconcile.Standing(rows[i].State)}
-		if rows[i].WaitUntil != nil {
-			v.WaitUntil = rows[i].WaitUntil.UTC()
-		}
-		if v.Due(today) {
+	for i := range open {
+		switch {
+		case open[i].Due:
 			return errVariancesOpen
+		case open[i].Review && part == PartReviewer:
+			return errReviewsOpen
 		}
 	}
 	signed, err := tx.DaySignOffs(run.Day, run.Day.Add(oneDay))
@@ -243,7 +279,11 @@ func signable(tx *db.Tx, who Actor, run *db.RunRow, part string) error {
 		if s.Part == part {
 			return errDaySigned
 		}
-		if s.PersonID == who.Person {
+		same, err := signedBy(tx, who, &s)
+		if err != nil {
+			return err
+		}
+		if same {
 			return errSamePreparer
 		}
 		prepared = prepared || s.Part == PartPreparer
@@ -252,4 +292,16 @@ func signable(tx *db.Tx, who Actor, run *db.RunRow, part string) error {
 		return errPrepareFirst
 	}
 	return nil
+}
+
+// signedBy tells whether somebody is who signed: with this account, or as a person that both
+// accounts are or were.
+func signedBy(tx *db.Tx, who Actor, s *db.DaySignOffRow) (bool, error) {
+	present := &presently{tx: tx}
+	signer, err := present.author(s.Actor, s.PersonID)
+	if err != nil {
+		return false, err
+	}
+	mine, err := present.author(who.ID(), who.Person)
+	return mine.Is(signer), err
 }

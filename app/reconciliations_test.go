@@ -438,7 +438,10 @@ func TestAVarianceIsExplainedAndReviewedAndADaySigned(t *testing.T) {
 	w, _ := h.difference(t, day)
 	require.Len(t, w.Variances, 1)
 	variance := w.Variances[0].ID
-	step := func(who app.Actor, s app.VarianceStep) error { return h.days.Step(t.Context(), who, variance, &s) }
+	step := func(who app.Actor, s app.VarianceStep) error {
+		s.Seen = h.shown(t, variance)
+		return h.days.Step(t.Context(), who, variance, &s)
+	}
 	_, err := h.days.Day(t.Context(), dev, day)
 	require.ErrorIs(t, err, app.ErrNotAllowed)
 	require.ErrorIs(t, step(dev, app.VarianceStep{Kind: reconcile.StepExplained, Note: "no"}), app.ErrNotAllowed)

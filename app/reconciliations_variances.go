@@ -29,6 +29,7 @@ type VarianceView struct {
 	Standing  reconcile.Standing
 	Amount    money.Sum
 	Quantity  int64
+	Place     int       // of its latest step
 	Owner     id.Member // zero: nobody
 	OwnerName string
 	WaitUntil time.Time // zero: it does not wait
@@ -139,7 +140,7 @@ func (r *Reconciliations) varianceViews(tx *db.Tx, rows []db.VarianceRow) ([]Var
 		row := &rows[i]
 		v := VarianceView{
 			ID: row.VarianceID, Number: row.Number, Day: row.Day.UTC(), Class: reconcile.Class(row.Class), Surface: reconcile.Surface(row.Surface), Key: row.APIKey, Model: row.Model,
-			Standing: reconcile.Standing(row.State), Quantity: row.Quantity, OpenedAt: row.RecordedAt.UTC(), AgeDays: reconcile.AgeDays(row.Day, tx.Now), SteppedAt: row.SteppedAt.UTC(),
+			Standing: reconcile.Standing(row.State), Quantity: row.Quantity, Place: row.Steps, OpenedAt: row.RecordedAt.UTC(), AgeDays: reconcile.AgeDays(row.Day, tx.Now), SteppedAt: row.SteppedAt.UTC(),
 		}
 		if v.Amount, err = money.SumOfPico(row.AmountPico); err != nil {
 			return nil, err
@@ -241,8 +242,9 @@ func (r *Reconciliations) caseSteps(tx *db.Tx, c *VarianceCase, who Actor) error
 		return err
 	}
 	var v reconcile.Variance
+	present := &presently{tx: tx}
 	for i := range rows {
-		step, err := stepOf(&rows[i])
+		step, err := present.stepOf(&rows[i])
 		if err != nil {
 			return err
 		}
@@ -258,8 +260,9 @@ func (r *Reconciliations) caseSteps(tx *db.Tx, c *VarianceCase, who Actor) error
 		}
 		c.Steps = append(c.Steps, view)
 	}
-	c.CanReview = r.mayReview(who) && (v.Standing == reconcile.StandingExplained || v.Standing == reconcile.StandingAdjusted) && !slices.Contains(v.By, who.Person)
-	return nil
+	mine, err := present.author(who.ID(), who.Person)
+	c.CanReview = r.mayReview(who) && (v.Standing == reconcile.StandingExplained || v.Standing == reconcile.StandingAdjusted) && !v.Wrote(mine)
+	return err
 }
 
 // rest reads what a step names: the run, the change that settles, the files.
@@ -299,6 +302,9 @@ func (c *VarianceCase) items(tx *db.Tx) error {
 	if err := w.items(tx); err != nil {
 		return err
 	}
+	if c.Surface == "" {
+		return c.small(tx, w.Items)
+	}
 	for i := range w.Items {
 		it := &w.Items[i]
 		s := it.Subject()
@@ -311,6 +317,28 @@ func (c *VarianceCase) items(tx *db.Tx) error {
 		}
 	}
 	return nil
+}
+
+// small keeps the items of a variance that is of many together: those of its class, or of all,
+// that have no variance of their own.
+func (c *VarianceCase) small(tx *db.Tx, items []ItemView) error {
+	rows, err := tx.Variances(&db.VarianceFilter{Day: c.Day, Limit: maxVariances})
+	for i := range items {
+		s := items[i].Subject()
+		if s.Class.Waits() || (c.Class != reconcile.ClassSeveral && s.Class != c.Class) || slices.ContainsFunc(rows, func(row db.VarianceRow) bool {
+			if row.Kind == string(reconcile.StepGone) || row.NodeID != nil {
+				return false
+			}
+			if row.Surface == "" {
+				return c.Class == reconcile.ClassSeveral && row.Class == string(s.Class)
+			}
+			return row.Class == string(s.Class) && row.Surface == string(s.Surface) && row.APIKey == s.Key && row.Model == s.Model
+		}) {
+			continue
+		}
+		c.Items = append(c.Items, items[i])
+	}
+	return err
 }
 
 // Evidence reads a file that came with a step of a variance.

@@ -21,8 +21,8 @@ const (
 	queueAudit = "audit"
 	// Deliveries wait for other people's servers: they keep nobody else waiting.
 	queueDeliver = "deliver"
-	// Pulls wait for the provider, which limits how often it is asked: one at a time, and
-	// nobody else waits.
+	// Pulls wait for the provider, which limits how often it is asked: one at a time of a company,
+	// and nobody else waits.
 	queuePull   = "pull"
 	queueNormal = river.QueueDefault
 )
@@ -38,8 +38,8 @@ func unfinished() []rivertype.JobState {
 
 // options maps a job kind to its queue and its unique options: unfinished work of a
 // kind and tenant exists once; a proof is made once a day, however it ended.
-func options(args river.JobArgs) *river.InsertOpts {
-	switch args.(type) {
+func options(args river.JobArgs, now time.Time) *river.InsertOpts {
+	switch args := args.(type) {
 	case job.SequenceAudit:
 		return &river.InsertOpts{Queue: queueAudit, MaxAttempts: 20, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.ProveSums, job.ProposePrices, job.VerifyLog, job.SettlePrices, job.PostAccruals, job.PurgeOffboarded, job.ReconcileDays, job.TendCloses:
@@ -55,7 +55,14 @@ func options(args river.JobArgs) *river.InsertOpts {
 		return &river.InsertOpts{Queue: queueDeliver, MaxAttempts: deliverTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
 	case job.PullReports:
 		return &river.InsertOpts{Queue: queuePull, MaxAttempts: pullTries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: unfinished()}}
-	case job.ReconcileDay: // one that runs may have begun before what asks for this one: nothing is done twice, and nothing may be left out
+	case job.ReconcileDay:
+		if args.Gathered { // one for a stretch of time, begun when whoever asked within it has surely committed
+			return &river.InsertOpts{
+				Queue: queueNormal, MaxAttempts: 10, ScheduledAt: now.Truncate(gatherFor).Add(gatherFor + statementLimit),
+				UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: gatherFor, ByState: rivertype.JobStates()},
+			}
+		}
+		// one that runs may have begun before what asks for this one: nothing is done twice, and nothing may be left out
 		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 10}
 	case job.Tick:
 		return &river.InsertOpts{Queue: queueNormal, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByPeriod: tickEvery}}
@@ -89,7 +96,7 @@ func (t *Tx) Enqueue(args river.JobArgs) error {
 func (t *Tx) insertJobs() error {
 	slices.SortFunc(t.jobs, func(a, b queued) int { return strings.Compare(a.key, b.key) })
 	for _, q := range t.jobs {
-		if _, err := t.db.insert.InsertTx(t.ctx, t.sql, q.args, options(q.args)); err != nil {
+		if _, err := t.db.insert.InsertTx(t.ctx, t.sql, q.args, options(q.args, t.db.now())); err != nil {
 			return fmt.Errorf("enqueue %s: %w", q.args.Kind(), err)
 		}
 	}
@@ -103,7 +110,7 @@ type Job = river.JobArgs
 func (d *DB) EnqueueNow(ctx context.Context, jobs ...Job) error {
 	list := make([]river.InsertManyParams, 0, len(jobs))
 	for _, args := range jobs {
-		list = append(list, river.InsertManyParams{Args: args, InsertOpts: options(args)})
+		list = append(list, river.InsertManyParams{Args: args, InsertOpts: options(args, d.now())})
 	}
 	if _, err := d.insert.InsertMany(ctx, list); err != nil {
 		return fmt.Errorf("enqueue: %w", translate(err))
@@ -113,11 +120,15 @@ func (d *DB) EnqueueNow(ctx context.Context, jobs ...Job) error {
 
 const (
 	tickEvery = time.Minute
+	// gatherFor is how long what is posted to a day that was reconciled before is gathered.
+	gatherFor = 5 * time.Minute
 	// scheduleEvery bounds how late a packet is that is due.
 	scheduleEvery = 5 * time.Minute
 	// deliverTries is more than the attempts that app/notice allows a round, by those that
 	// ended with their process.
 	deliverTries = 2 * notice.MaxTries
+	// pullWorkers is how many companies are asked for at a time: each holds a connection.
+	pullWorkers = 4
 	// pullTries is how often a pull is tried within some minutes; the clock asks again later.
 	pullTries = 4
 	// jobTimeout is for a worker that states no Timeout of its own. A job whose process
@@ -131,9 +142,9 @@ const (
 func (d *DB) Work(ctx context.Context, workers *river.Workers) (stop func(context.Context) error, err error) {
 	client, err := river.NewClient(d.driver, &river.Config{
 		Schema: riverSchema, Workers: workers, Logger: d.log, JobTimeout: jobTimeout, RescueStuckJobsAfter: jobTimeout,
-		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}, queueDeliver: {MaxWorkers: 4}, queuePull: {MaxWorkers: 1}},
+		Queues: map[string]river.QueueConfig{queueNormal: {MaxWorkers: 4}, queueAudit: {MaxWorkers: 2}, queueDeliver: {MaxWorkers: 4}, queuePull: {MaxWorkers: pullWorkers}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tickEvery),
-			func() (river.JobArgs, *river.InsertOpts) { return job.Tick{}, options(job.Tick{}) },
+			func() (river.JobArgs, *river.InsertOpts) { return job.Tick{}, options(job.Tick{}, d.now()) },
 			&river.PeriodicJobOpts{RunOnStart: true})},
 	})
 	if err != nil {

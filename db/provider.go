@@ -185,21 +185,43 @@ type PulledDay struct {
 	Since  *time.Time // nil: never pulled
 	AsOf   *time.Time
 	Tried  time.Time
+	// Failures are the attempts that failed since one did not.
+	Failures int
 }
 
 // PulledDays says so of the reports of figures of every day since one that was ever tried, in
 // their order.
 func (t *Tx) PulledDays(from time.Time) ([]PulledDay, error) {
 	var rows []PulledDay
-	err := t.scan("list days pulled", &rows, `select d.report, d.day, g.since, g.as_of, d.tried from (
+	err := t.scan("list days pulled", &rows, `select d.report, d.day, g.since, g.as_of, d.tried, (select count(*) from provider_pull p join provider_pull_end e on e.tenant_id = p.tenant_id and e.pull_id = p.pull_id and e.state = 'failed'
+			where p.tenant_id = ? and p.report = d.report and p.day = d.day and p.number > coalesce(g.number, 0)) as failures from (
 			select p.report, p.day, max(coalesce(e.ended_at, p.started_at)) as tried from provider_pull p left join provider_pull_end e on e.tenant_id = p.tenant_id and e.pull_id = p.pull_id
 			where p.tenant_id = ? and p.report in ('usage', 'cost') and p.day >= ? group by 1, 2) d
-		left join lateral (select coalesce(o.as_of, e.as_of) as since, e.as_of from provider_pull p
+		left join lateral (select coalesce(o.as_of, e.as_of) as since, e.as_of, p.number from provider_pull p
 			join provider_pull_end e on e.tenant_id = p.tenant_id and e.pull_id = p.pull_id and e.state <> 'failed'
 			left join provider_pull_end o on o.tenant_id = e.tenant_id and o.pull_id = e.same_as
 			where p.tenant_id = ? and p.report = d.report and p.day = d.day order by p.number desc limit 1) g on true
-		order by d.report, d.day`, t.Tenant, from, t.Tenant)
+		order by d.report, d.day`, t.Tenant, t.Tenant, from, t.Tenant)
 	return rows, err
+}
+
+// PullFailures is what of a company's pulls of figures failed.
+type PullFailures struct {
+	Recent int        // since an instant, of anything
+	InRow  int        // of figures, since one did not fail
+	Last   *time.Time // nil: none failed since the instant
+}
+
+// PullFailures counts failures since an instant, with one version of where reports come from.
+func (t *Tx) PullFailures(source int, since time.Time) (PullFailures, error) {
+	var f PullFailures
+	_, err := t.row("count pulls that failed", []any{&f.Recent, &f.InRow, &f.Last}, `select count(*) filter (where e.state = 'failed'),
+			count(*) filter (where e.state = 'failed' and p.report in ('usage', 'cost') and p.number > coalesce(
+				(select max(g.number) from provider_pull g join provider_pull_end h on h.tenant_id = g.tenant_id and h.pull_id = g.pull_id and h.state <> 'failed' where g.tenant_id = $1 and g.report in ('usage', 'cost')), 0)),
+			max(e.ended_at) filter (where e.state = 'failed')
+		from provider_pull p join provider_pull_end e on e.tenant_id = p.tenant_id and e.pull_id = p.pull_id
+		where p.tenant_id = $1 and p.source_version = $2 and e.ended_at >= $3`, t.Tenant, source, since)
+	return f, err
 }
 
 // AddPull begins a pull.

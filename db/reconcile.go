@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"tollbook/app/id"
@@ -163,7 +164,9 @@ func (t *Tx) RunItems(run id.Run) ([]reconcile.Item, error) {
 // DaySignOffRow is who signed a reconciliation.
 type DaySignOffRow struct {
 	RunID      id.Run
-	Part       string // preparer or reviewer
+	Day        time.Time // of the reconciliation; in lists
+	Superseded bool      // there is a later reconciliation of the day; in lists
+	Part       string    // preparer or reviewer
 	Actor      string
 	PersonID   id.Person
 	ChangeID   id.Change
@@ -180,9 +183,45 @@ func (t *Tx) AddDaySignOff(r *DaySignOffRow) error {
 // that do not count any more.
 func (t *Tx) DaySignOffs(from, to time.Time) ([]DaySignOffRow, error) {
 	var rows []DaySignOffRow
-	err := t.scan("list sign-offs", &rows, `select s.run_id, s.part, s.actor, s.person_id, s.change_id, s.recorded_at from reconciliation_sign_off s
+	err := t.scan("list sign-offs", &rows, `select s.run_id, r.day, s.part, s.actor, s.person_id, s.change_id, s.recorded_at,
+		exists (select from reconciliation l where l.tenant_id = r.tenant_id and l.day = r.day and l.number > r.number) as superseded from reconciliation_sign_off s
 		join reconciliation r on r.tenant_id = s.tenant_id and r.run_id = s.run_id where s.tenant_id = ? and r.day >= ? and r.day < ? order by s.recorded_at, s.part`, t.Tenant, from, to)
 	return rows, err
+}
+
+// DaysReconciled tells which of some days were ever reconciled: they are to be again when
+// something is posted to them.
+func (t *Tx) DaysReconciled(days []time.Time) ([]time.Time, error) {
+	var rows []struct{ Day time.Time }
+	err := t.scan("list days to reconcile again", &rows, `select d.day from unnest(string_to_array(?, ',')::date[]) d(day)
+		where exists (select from reconciliation r where r.tenant_id = ? and r.day = d.day) order by d.day`, dateList(days), t.Tenant)
+	list := make([]time.Time, 0, len(rows))
+	for i := range rows {
+		list = append(list, rows[i].Day.UTC())
+	}
+	return list, err
+}
+
+// dateList is days as one text, separated by commas.
+func dateList(days []time.Time) string {
+	texts := make([]string, len(days))
+	for i, day := range days {
+		texts[i] = day.Format(time.DateOnly)
+	}
+	return strings.Join(texts, ",")
+}
+
+// DaysMoved lists the days of a span that are charged another amount now than when they were
+// last reconciled.
+func (t *Tx) DaysMoved(from, to time.Time) ([]time.Time, error) {
+	var rows []struct{ Day time.Time }
+	err := t.scan("list days that moved", &rows, `select r.day from (select distinct on (day) day, ours_pico from reconciliation where tenant_id = ? and day >= ? and day < ? order by day, number desc) r
+		where r.ours_pico <> (select coalesce(sum(charge_pico), 0) from rollup_placement_day p where p.tenant_id = ? and p.day = r.day) order by r.day`, t.Tenant, from, to, t.Tenant)
+	list := make([]time.Time, 0, len(rows))
+	for i := range rows {
+		list = append(list, rows[i].Day.UTC())
+	}
+	return list, err
 }
 
 // VarianceRow is what was above tolerance, as its latest step has it.
@@ -197,6 +236,7 @@ type VarianceRow struct {
 	NodeID        *id.Node
 	RecordedAt    time.Time
 	Steps         int
+	Kind          string // of the latest step
 	State         string
 	AmountPico    string
 	Quantity      int64
@@ -205,7 +245,7 @@ type VarianceRow struct {
 	SteppedAt     time.Time
 }
 
-const varianceColumns = `v.variance_id, v.number, v.day, v.class, v.surface, v.api_key, v.model, v.node_id, v.recorded_at, s.place as steps, s.state, s.amount_pico::text as amount_pico, s.quantity,
+const varianceColumns = `v.variance_id, v.number, v.day, v.class, v.surface, v.api_key, v.model, v.node_id, v.recorded_at, s.place as steps, s.kind, s.state, s.amount_pico::text as amount_pico, s.quantity,
 	s.owner_member_id, s.wait_until, s.recorded_at as stepped_at
 	from variance v join lateral (select * from variance_step s where s.tenant_id = v.tenant_id and s.variance_id = v.variance_id order by s.place desc limit 1) s on true`
 
@@ -255,6 +295,23 @@ func (t *Tx) Variances(f *VarianceFilter) ([]VarianceRow, error) {
 	s.add(" order by v.number desc limit ?", f.Limit)
 	var rows []VarianceRow
 	err := t.scan("list variances", &rows, s.text, s.args...)
+	return rows, err
+}
+
+// VarianceDay is a day with variances that keep its signatures from counting.
+type VarianceDay struct {
+	Day    time.Time
+	Due    bool // somebody has to do something about one
+	Review bool // one waits for its review
+}
+
+// VarianceDays lists such days of a span; a variance that waits is due once its day is before
+// today.
+func (t *Tx) VarianceDays(from, to, today time.Time) ([]VarianceDay, error) {
+	var rows []VarianceDay
+	err := t.scan("list days with variances", &rows, `select v.day, bool_or(s.state = 'open' or (s.state = 'waiting' and s.wait_until < ?)) as due, bool_or(s.state in ('explained', 'adjusted')) as review
+		from variance v join lateral (select state, wait_until from variance_step s where s.tenant_id = v.tenant_id and s.variance_id = v.variance_id order by s.place desc limit 1) s on true
+		where v.tenant_id = ? and v.day >= ? and v.day < ? and s.state <> 'resolved' group by v.day order by v.day`, today, t.Tenant, from, to)
 	return rows, err
 }
 

@@ -96,6 +96,16 @@ func readingProvider() map[string]query {
 			}
 			return rows, err
 		}},
+		"PullFailures": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			pull := id.NewPull(tx.Now)
+			err := errors.Join(tx.AddPull(pull, 99, provider.Usage, mine.month.Start(), 1),
+				tx.EndPull(&db.PullEnd{PullID: pull, State: "failed", PagesDigest: []byte{1}, Reason: "x", Record: mine.batch.Record}))
+			f, err2 := tx.PullFailures(1, tx.Now.Add(-time.Hour))
+			if err = errors.Join(err, err2); f.Recent != 1 || f.InRow != 1 || f.Last == nil {
+				err = errors.Join(errors.New("not one's own failures"), err)
+			}
+			return f, err
+		}},
 		"Pages": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.Pages(theirs.pull) }},
 		"Page": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) {
 			row, found, err := tx.Page(theirs.pull, 1)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -98,6 +99,23 @@ func readingReconciliation() map[string]query {
 		"RunItems": {absent, func(tx *db.Tx, _, theirs *scene) (any, error) { return tx.RunItems(theirs.run) }},
 		"DaySignOffs": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			return tx.DaySignOffs(mine.month.Start(), mine.month.End())
+		}},
+		"DaysReconciled": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			days, err := tx.DaysReconciled([]time.Time{mine.month.Start(), mine.month.End()})
+			if len(days) != 1 || !days[0].Equal(mine.month.Start()) {
+				err = errors.Join(errors.New("not one's own days"), err)
+			}
+			return days, err
+		}},
+		"DaysMoved": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			return tx.DaysMoved(mine.month.Start(), mine.month.End())
+		}},
+		"VarianceDays": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
+			rows, err := tx.VarianceDays(mine.month.Start(), mine.month.End(), mine.month.End())
+			if len(rows) != 1 || !rows[0].Due {
+				err = errors.Join(errors.New("not one's own days"), err)
+			}
+			return rows, err
 		}},
 		"Variances": {own, func(tx *db.Tx, mine, _ *scene) (any, error) {
 			rows, err := tx.Variances(&db.VarianceFilter{Limit: 50})

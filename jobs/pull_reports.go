@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -24,6 +25,9 @@ type pullReports struct {
 // Timeout implements river.Worker.
 func (w *pullReports) Timeout(*river.Job[job.PullReports]) time.Duration { return pullsWithin }
 
+// maxTurn bounds how long a day waits until it asks again for its turn.
+const maxTurn = 30 * time.Second
+
 // pullsWithin bounds one attempt at all reports of a day. What is left of a pull is taken up
 // by the next.
 const pullsWithin = 10 * time.Minute
@@ -40,10 +44,26 @@ func (w *pullReports) Work(ctx context.Context, j *river.Job[job.PullReports]) e
 		return answer(fault.Invalid("day", "day_syntax", "A day is YYYY-MM-DD, not %.20q.", j.Args.Day))
 	}
 	var failed error
-	for _, report := range []provider.Report{provider.Keys, provider.Workspaces, provider.Usage, provider.Cost} {
-		failed = errors.Join(failed, w.pull(ctx, tenant, report, day, j.Attempt >= j.MaxAttempts))
+	ran, err := w.reports.Alone(ctx, tenant, func(ctx context.Context) error {
+		for _, report := range []provider.Report{provider.Keys, provider.Workspaces, provider.Usage, provider.Cost} {
+			failed = errors.Join(failed, w.pull(ctx, tenant, report, day, j.Attempt >= j.MaxAttempts))
+		}
+		return nil
+	})
+	if err == nil && !ran { // another day of this company's is pulled: the worker is free for other companies
+		return river.JobSnooze(waitsFor(j.Metadata))
 	}
-	return answer(failed)
+	return answer(errors.Join(err, failed))
+}
+
+// waitsFor is how long a day waits for another of its company, by how often it did: soon at
+// first, as most take a second.
+func waitsFor(metadata []byte) time.Duration {
+	var waited struct {
+		Snoozes int `json:"snoozes"`
+	}
+	_ = json.Unmarshal(metadata, &waited) // without it: as the first time
+	return min(time.Second<<min(max(waited.Snoozes, 0), 6), maxTurn)
 }
 
 // pull pulls one report. What may pass leaves the pull open for the next attempt; the last one

@@ -36,6 +36,9 @@ func TestEveryPullIsReconciled(t *testing.T) {
 	states(fmt.Sprintf("%s exception, %s exception, %s provisional", day(3), day(2), day(1)))
 	require.Equal(t, "missing_with_us, credit_or_discount, bypass", h.text(t, `select string_agg(distinct class, ', ' order by class desc) from variance`))
 	runs := func() string { return h.text(t, `select count(*)::text from reconciliation where day = '`+day(3)+`'`) }
+	require.Eventually(t, func() bool { // each after the days beside it, too
+		return h.text(t, `select count(*)::text from river.river_job where kind in ('reconcile_day', 'pull_reports') and state not in ('completed', 'cancelled', 'discarded')`) == "0"
+	}, 60*time.Second, 20*time.Millisecond)
 	before := runs()
 	require.NoError(t, h.clone.EnqueueNow(t.Context(), job.ReconcileDay{Tenant: h.one.String(), Day: day(3)}, job.ReconcileDays{Tenant: h.one.String(), Day: day(0)}, job.ReconcileDay{Tenant: h.one.String(), Day: "someday"}))
 	require.Eventually(t, func() bool {

@@ -115,6 +115,8 @@ func reasonWords(c reconcile.Class) string {
 		return "Reports disagree"
 	case reconcile.ClassUnknown:
 		return "Unknown"
+	case reconcile.ClassSeveral:
+		return "Several classes"
 	}
 	return ui.Words(string(c))
 }

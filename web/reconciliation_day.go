@@ -32,6 +32,7 @@ type dayView struct {
 	CanPrepare      bool
 	CanReview       bool
 	Explained       bool // no variance of the day is open
+	Reviewed        bool // none waits for its review
 	ItemsShown      []app.ItemView
 	ItemsLeft       int // more than are shown
 	ShowsAllClasses bool
@@ -87,9 +88,12 @@ func (w *Web) dayPage(v *visit, status int, sign signForm, up trueUpForm) error 
 		view.Usage, view.Cost = reportURL(b.Usage), reportURL(b.Cost)
 	}
 	view.Explained = !slices.ContainsFunc(b.Variances, func(one app.VarianceView) bool { return one.Due })
-	settled := b.Number != 0 && b.State != reconcile.StateProvisional && view.Explained
+	settled := b.Number != 0 && b.State != reconcile.StateProvisional && view.Explained && !b.Moved
 	view.CanPrepare = settled && b.CanAct && b.Preparer == nil
-	view.CanReview = settled && b.CanReview && b.Preparer != nil && b.Reviewer == nil && b.Preparer.Hand.Member != v.who.Member
+	view.Reviewed = !slices.ContainsFunc(b.Variances, func(one app.VarianceView) bool {
+		return one.Standing == reconcile.StandingExplained || one.Standing == reconcile.StandingAdjusted
+	})
+	view.CanReview = settled && view.Reviewed && b.CanReview && b.Preparer != nil && b.Reviewer == nil && b.Preparer.Hand.Member != v.who.Member
 	view.ItemsShown = b.Items[:min(len(b.Items), itemsShown)]
 	view.ItemsLeft = len(b.Items) - len(view.ItemsShown)
 	view.Frame = v.frame(view.Title)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -132,7 +133,17 @@ func TestAVarianceIsWorkedAtItsPage(t *testing.T) {
 	require.Equal(t, 200, got.status)
 	require.Equal(t, "%PDF-1.7", got.body)
 	require.NotContains(t, w.see(t, w.one, app.RoleFinanceAdmin, variance).body, "Review it")
-	require.Equal(t, 303, send(app.RoleController, steps, url.Values{"step": {"accepted"}, "note": {"seen"}}).status)
+	shown := regexp.MustCompile(`name="place" value="(\d+)"/?>\s*<input type="hidden" name="amount" value="([-0-9.]+)"`).FindStringSubmatch(page)
+	require.Len(t, shown, 3)
+	accept := func(place, amount string) answer {
+		return send(app.RoleController, steps, url.Values{"step": {"accepted"}, "note": {"seen"}, "place": {place}, "amount": {amount}})
+	}
+	require.Equal(t, 409, accept("", "").status, "of no stated amount")
+	require.Equal(t, 422, accept("two", shown[2]).status)
+	got = accept(shown[1], shown[2]+"1")
+	require.NotEqual(t, 303, got.status)
+	require.Contains(t, accept("1", shown[2]).body, "The variance is another than the one this is about")
+	require.Equal(t, 303, accept(shown[1], shown[2]).status)
 	require.Contains(t, w.see(t, w.one, app.RoleFinanceAdmin, variance).body, "Review: accepted")
 
 	day := "/reconciliation/2026-11-21"

@@ -12,6 +12,7 @@ import (
 	"tollbook/app"
 	"tollbook/app/fault"
 	"tollbook/app/id"
+	"tollbook/app/money"
 	"tollbook/app/period"
 	"tollbook/app/reconcile"
 	"tollbook/web/ui"
@@ -242,6 +243,7 @@ type varianceForm struct {
 	trouble
 
 	Step, Note, Owner, Until, Change string
+	Place, Amount                    string // of what was shown
 }
 
 // note is what was typed as the note of one form.
@@ -297,6 +299,8 @@ func varianceSubject(v *app.VarianceView) string {
 	switch {
 	case v.NodeCode != "":
 		return "at " + v.NodeCode
+	case v.Surface == "":
+		return "many that are small, together"
 	case v.Surface == reconcile.SurfaceKey:
 		return strings.TrimSpace("with key " + v.Key + " " + v.Model)
 	case v.Surface == reconcile.SurfaceConsole:
@@ -338,7 +342,7 @@ func (w *Web) stepVariance(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f := varianceForm{Step: v.FormValue("step"), Note: v.FormValue("note"), Owner: v.FormValue("owner"), Until: v.FormValue("until"), Change: strings.TrimSpace(v.FormValue("change"))}
+	f := varianceForm{Step: v.FormValue("step"), Note: v.FormValue("note"), Owner: v.FormValue("owner"), Until: v.FormValue("until"), Change: strings.TrimSpace(v.FormValue("change")), Place: v.FormValue("place"), Amount: v.FormValue("amount")}
 	step, err := f.read(v)
 	if err == nil {
 		err = w.areas.Reconciliations.Step(v.Request().Context(), v.who, variance, step)
@@ -358,10 +362,21 @@ func (w *Web) stepVariance(v *visit) error {
 	return w.variancePage(v, statusOf(kind), f)
 }
 
+var errVarianceUnseen = fault.Invalid("amount", "variance_unseen", "The form does not say which amount this is about. Load the page again.")
+
 // read reads a form as the step it asks for.
 func (f *varianceForm) read(v *visit) (*app.VarianceStep, error) {
 	s := &app.VarianceStep{Kind: reconcile.StepKind(f.Step), Note: f.Note}
 	var err error
+	if f.Place != "" || f.Amount != "" {
+		s.Seen = &app.VarianceSeen{}
+		if s.Seen.Place, err = strconv.Atoi(f.Place); err != nil {
+			return s, errVarianceUnseen
+		}
+		if s.Seen.Amount, err = money.ParseSum(f.Amount); err != nil {
+			return s, errVarianceUnseen
+		}
+	}
 	switch s.Kind {
 	case reconcile.StepAssigned:
 		if s.Owner, err = id.ParseMember(f.Owner); err != nil {

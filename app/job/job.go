@@ -58,6 +58,8 @@ func (PullReports) Kind() string { return "pull_reports" }
 type ReconcileDay struct {
 	Tenant string `json:"tenant"`
 	Day    string `json:"day"`
+	// Gathered waits some minutes, so that all that is posted to a day meanwhile is one job.
+	Gathered bool `json:"gathered,omitempty"`
 }
 
 // Kind implements River's JobArgs.

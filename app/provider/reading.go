@@ -10,6 +10,7 @@ import (
 // Bounds of one reading.
 const (
 	MaxPages   = 200
+	MaxBytes   = 64 << 20 // of all pages
 	maxFigures = 200_000
 	maxNames   = 20_000
 )
@@ -26,6 +27,7 @@ type Reading struct {
 	refreshed time.Time
 	unread    []string
 	pages     int
+	bytes     int
 	next      string
 	ended     bool
 }
@@ -49,6 +51,14 @@ func (r *Reading) Empty(body []byte) bool {
 	return err == nil && len(p.rows) == 0 && p.next != ""
 }
 
+// Room refuses a page that would make the reading larger than it may be.
+func (r *Reading) Room(body []byte) error {
+	if r.bytes+len(body) > MaxBytes {
+		return refused("bytes_many", "The report has more than %d MB.", MaxBytes>>20)
+	}
+	return nil
+}
+
 // Read adds the bytes of the page that Next asked for. After an error the reading is over:
 // what it has added up must not be used.
 func (r *Reading) Read(body []byte) error {
@@ -58,11 +68,15 @@ func (r *Reading) Read(body []byte) error {
 	case r.pages >= MaxPages:
 		return refused("pages_many", "The report has more than %d pages.", MaxPages)
 	}
+	if err := r.Room(body); err != nil {
+		return err
+	}
 	p, err := parsePage(r.api, r.report, r.day, body)
 	if err != nil {
 		return err
 	}
 	r.pages++
+	r.bytes += len(body)
 	r.asked[r.next] = struct{}{}
 	for i := range p.rows {
 		if err := r.add(&p.rows[i]); err != nil {

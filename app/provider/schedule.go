@@ -13,8 +13,12 @@ type Terms struct {
 const (
 	// OldestDay is how many days back the provider reports.
 	OldestDay = 364
-	// retryAfter keeps a provider that cannot answer from being asked every minute.
+	// retryAfter keeps a provider that cannot answer from being asked every minute. It doubles
+	// with every few failures, up to retryMost.
 	retryAfter = 15 * time.Minute
+	retryMost  = 24 * time.Hour
+	// retriesEach is how many failures one attempt may leave.
+	retriesEach = 4
 	// againAfter is how often a day is pulled that is not settled.
 	againAfter = 6 * time.Hour
 	// revisitAfter is how often a settled day is, while it may be revised.
@@ -27,6 +31,17 @@ type Pulled struct {
 	Since time.Time // it reports what it does; zero: it was never pulled
 	AsOf  time.Time // that was last found so
 	Tried time.Time // the last attempt; zero: none
+	// Failures are the attempts that failed since one did not.
+	Failures int
+}
+
+// RetryAfter is how long nothing is asked after so many failures in a row.
+func RetryAfter(failures int) time.Duration {
+	wait := retryAfter
+	for n := retriesEach; n < failures && wait < retryMost; n += retriesEach {
+		wait *= 2
+	}
+	return min(wait, retryMost)
 }
 
 // Complete tells whether what is known covers the whole day.
@@ -48,7 +63,7 @@ func (t Terms) Due(of time.Time, p Pulled, now time.Time) bool {
 	ends := of.Add(day)
 	since := now.Sub(p.Tried)
 	switch {
-	case now.Before(ends), of.Before(t.FirstDay), now.Sub(of) > OldestDay*day, since < retryAfter:
+	case now.Before(ends), of.Before(t.FirstDay), now.Sub(of) > OldestDay*day, since < RetryAfter(p.Failures):
 		return false
 	case !p.Complete(of):
 		return true

@@ -1,17 +1,13 @@
 package reconcile
 
 import (
-	"bytes"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"tollbook/app/fault"
 	"tollbook/app/money"
+	"tollbook/app/table"
 )
 
 // Spend is one line of what was spent without passing the gateway: seats, a cloud's bill.
@@ -39,7 +35,7 @@ const (
 	maxSpendCents = 10_000_000_00
 )
 
-// SpendColumns is the head of a file, in its order.
+// SpendColumns are the columns of a file, in the order of its template.
 func SpendColumns() []string { return []string{"node", "source", "description", "amount_usd"} }
 
 // ReadSpend reads a file whole or not at all: with anything wrong, there are no lines. Known
@@ -51,40 +47,28 @@ func ReadSpend(file []byte, known func(code string) bool) ([]Spend, []Wrong) {
 	if !utf8.Valid(file) {
 		return nil, []Wrong{{1, "", "The file is not UTF-8."}}
 	}
-	reader := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(file, []byte("\ufeff"))))
-	head, err := reader.Read()
-	if err != nil || !slices.Equal(head, SpendColumns()) {
-		return nil, []Wrong{{1, "", "The first line is " + strings.Join(SpendColumns(), ",") + ", in this order."}}
+	read := table.Read(file, table.Layout{Must: SpendColumns(), MaxLines: MaxSpendLines})
+	var wrong []Wrong
+	for _, f := range read.Flaws {
+		wrong = append(wrong, Wrong{max(f.Line, 1), f.Head, f.Message})
 	}
 	var list []Spend
-	var wrong []Wrong
 	seen := map[[3]string]int{}
-	for {
-		row, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			break
+	for _, l := range read.Lines {
+		if len(wrong) >= maxWrong {
+			return nil, append(wrong[:maxWrong], Wrong{l.Number, "", fmt.Sprintf("At most %d errors are listed: there may be more from here on.", maxWrong)})
 		}
-		line, _ := reader.FieldPos(0)
-		if err != nil {
-			return nil, append(wrong, Wrong{line, "", "The line is no CSV of four columns."})
-		}
-		if len(list) == MaxSpendLines || len(wrong) >= maxWrong {
-			return nil, append(wrong, Wrong{line, "", fmt.Sprintf("A file has at most %d lines, and at most %d errors are listed.", MaxSpendLines, maxWrong)})
-		}
-		s, bad := spendOf(row, known)
+		s, bad := spendOf(l.Cell, known)
 		for i := range bad {
-			bad[i].Line = line
+			bad[i].Line = l.Number
 		}
 		key := [3]string{s.Node, s.Source, s.Memo}
 		if first, twice := seen[key]; twice {
-			bad = append(bad, Wrong{line, "node", fmt.Sprintf("Line %d says the same node, source and description: a line that comes twice counts twice.", first)})
+			bad = append(bad, Wrong{l.Number, "node", fmt.Sprintf("Line %d says the same node, source and description: a line that comes twice counts twice.", first)})
 		}
-		seen[key] = line
+		seen[key] = l.Number
 		wrong = append(wrong, bad...)
 		list = append(list, s)
-	}
-	if len(list) == 0 && len(wrong) == 0 {
-		wrong = append(wrong, Wrong{2, "", "The file has no line below its head."})
 	}
 	if len(wrong) > 0 {
 		return nil, wrong
@@ -94,15 +78,17 @@ func ReadSpend(file []byte, known func(code string) bool) ([]Spend, []Wrong) {
 
 // Check refuses a line that a file could not have.
 func (s *Spend) Check(known func(code string) bool) error {
-	_, wrong := spendOf([]string{s.Node, s.Source, s.Memo, s.Cents.String()}, known)
+	cells := map[string]string{"node": s.Node, "source": s.Source, "description": s.Memo, "amount_usd": s.Cents.String()}
+	_, wrong := spendOf(func(column string) string { return cells[column] }, known)
 	if len(wrong) > 0 {
 		return fault.Invalid("lines", "elsewhere_line", "Spend elsewhere, %s: %s", wrong[0].Column, wrong[0].Reason)
 	}
 	return nil
 }
 
-func spendOf(row []string, known func(string) bool) (Spend, []Wrong) {
-	s := Spend{Node: strings.TrimSpace(row[0]), Source: strings.TrimSpace(row[1]), Memo: strings.TrimSpace(row[2])}
+// spendOf reads a line from its cells by column.
+func spendOf(cell func(column string) string, known func(string) bool) (Spend, []Wrong) {
+	s := Spend{Node: strings.TrimSpace(cell("node")), Source: strings.TrimSpace(cell("source")), Memo: strings.TrimSpace(cell("description"))}
 	var wrong []Wrong
 	if !known(s.Node) {
 		wrong = append(wrong, Wrong{Column: "node", Reason: fmt.Sprintf("%.40q is the code of no node.", s.Node)})
@@ -113,9 +99,10 @@ func spendOf(row []string, known func(string) bool) (Spend, []Wrong) {
 	if !printed(s.Memo, 0, maxMemo) {
 		wrong = append(wrong, Wrong{Column: "description", Reason: fmt.Sprintf("A description has at most %d printable characters.", maxMemo)})
 	}
+	amount := strings.TrimSpace(cell("amount_usd"))
 	var err error
-	if s.Cents, err = money.ParseCents(strings.TrimSpace(row[3])); err != nil || s.Cents == 0 || s.Cents > maxSpendCents || s.Cents < -maxSpendCents {
-		wrong = append(wrong, Wrong{Column: "amount_usd", Reason: fmt.Sprintf("%.40q is no amount in US dollars with at most two decimals, such as 1234.50, other than zero and up to 10,000,000.", row[3])})
+	if s.Cents, err = money.ParseCents(amount); err != nil || s.Cents == 0 || s.Cents > maxSpendCents || s.Cents < -maxSpendCents {
+		wrong = append(wrong, Wrong{Column: "amount_usd", Reason: fmt.Sprintf("%.40q is no amount in US dollars with at most two decimals, such as 1234.50, other than zero and up to 10,000,000.", amount)})
 	}
 	return s, wrong
 }

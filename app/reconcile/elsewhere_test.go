@@ -22,19 +22,23 @@ func TestAFileOfSpendIsTakenWholeOrNotAtAll(t *testing.T) {
 		file string
 		want reconcile.Wrong
 	}{
-		"other columns":     {"node,source,amount_usd\nCC-1,x,1\n", reconcile.Wrong{Line: 1}},
-		"nothing":           {"", reconcile.Wrong{Line: 1}},
-		"no line":           {head, reconcile.Wrong{Line: 2}},
-		"a node that is no": {head + "CC-9,x,,1\n", reconcile.Wrong{Line: 2, Column: "node"}},
-		"no source":         {head + "CC-1,x,,1\nCC-1,,,1\n", reconcile.Wrong{Line: 3, Column: "source"}},
-		"a long memo":       {head + "CC-1,x," + strings.Repeat("y", 121) + ",1\n", reconcile.Wrong{Line: 2, Column: "description"}},
-		"another currency":  {head + "CC-1,x,,1 EUR\n", reconcile.Wrong{Line: 2, Column: "amount_usd"}},
-		"zero":              {head + "CC-1,x,,0.00\n", reconcile.Wrong{Line: 2, Column: "amount_usd"}},
-		"three decimals":    {head + "CC-1,x,,1.005\n", reconcile.Wrong{Line: 2, Column: "amount_usd"}},
-		"twice":             {head + "CC-1,x,y,1\nCC-1,x,y,2\n", reconcile.Wrong{Line: 3, Column: "node"}},
-		"five columns":      {head + "CC-1,x,y,1,2\n", reconcile.Wrong{Line: 2}},
-		"no UTF-8":          {head + "CC-1,\xff,y,1\n", reconcile.Wrong{Line: 1}},
-		"too long":          {head + strings.Repeat("CC-1,x,y,1\n", 40_000), reconcile.Wrong{Line: 1}},
+		"other columns":       {"node,source,amount_usd\nCC-1,x,1\n", reconcile.Wrong{Line: 1}},
+		"a column too many":   {"node,source,description,amount_usd,more\nCC-1,x,y,1,2\n", reconcile.Wrong{Line: 1, Column: "more"}},
+		"too many lines":      {head + strings.Repeat("CC-9,x,y,1\n", 501), reconcile.Wrong{Line: 502}},
+		"nothing":             {"", reconcile.Wrong{Line: 1}},
+		"no line":             {head, reconcile.Wrong{Line: 1}},
+		"a quote amiss":       {head + "CC\"1,seats,x,1.00\n", reconcile.Wrong{Line: 2}},
+		"a quote amiss later": {head + "CC-1,seats,x,1.00\nCC-1,y,x,\"1.00\n", reconcile.Wrong{Line: 3}},
+		"a node that is no":   {head + "CC-9,x,,1\n", reconcile.Wrong{Line: 2, Column: "node"}},
+		"no source":           {head + "CC-1,x,,1\nCC-1,,,1\n", reconcile.Wrong{Line: 3, Column: "source"}},
+		"a long memo":         {head + "CC-1,x," + strings.Repeat("y", 121) + ",1\n", reconcile.Wrong{Line: 2, Column: "description"}},
+		"another currency":    {head + "CC-1,x,,1 EUR\n", reconcile.Wrong{Line: 2, Column: "amount_usd"}},
+		"zero":                {head + "CC-1,x,,0.00\n", reconcile.Wrong{Line: 2, Column: "amount_usd"}},
+		"three decimals":      {head + "CC-1,x,,1.005\n", reconcile.Wrong{Line: 2, Column: "amount_usd"}},
+		"twice":               {head + "CC-1,x,y,1\nCC-1,x,y,2\n", reconcile.Wrong{Line: 3, Column: "node"}},
+		"five columns":        {head + "CC-1,x,y,1,2\n", reconcile.Wrong{Line: 2}},
+		"no UTF-8":            {head + "CC-1,\xff,y,1\n", reconcile.Wrong{Line: 1}},
+		"too long":            {head + strings.Repeat("CC-1,x,y,1\n", 40_000), reconcile.Wrong{Line: 1}},
 	} {
 		list, wrong := reconcile.ReadSpend([]byte(c.file), knownNode)
 		require.Empty(t, list, name)

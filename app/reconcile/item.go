@@ -27,13 +27,16 @@ const (
 	ClassMissingWithUs     Class = "missing_with_us"     // requests with the gateway's key that we do not have
 	ClassReports           Class = "reports_disagree"    // the provider's usage report differs, and its cost report agrees with us
 	ClassUnknown           Class = "unknown"
+	// ClassSeveral is no item's: it is a variance's that is made of several classes, each of them
+	// small.
+	ClassSeveral Class = "several"
 )
 
 // Classes lists them in the order of every table.
 func Classes() []Class {
 	return []Class{
 		ClassLate, ClassAborted, ClassBypass, ClassUnknownPrice, ClassTier, ClassMeter, ClassPrice, ClassFee, ClassCredit, ClassMissingAtProvider, ClassMissingWithUs, ClassReports,
-		ClassRounding, ClassUnknown,
+		ClassRounding, ClassUnknown, ClassSeveral,
 	}
 }
 

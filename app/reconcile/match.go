@@ -18,6 +18,8 @@ type Day struct {
 	// Before and After are what the provider counts more than we do on the days beside it: a
 	// request at midnight may be on either.
 	Before, After []Count
+	// Earlier are the days before Before, the nearest first, for as far as AsksEarlier asks.
+	Earlier [][]Count `json:",omitempty"`
 	// CoversUsage and CoversCost say that the provider's report has all of the day, and Complete
 	// that our ledger has.
 	CoversUsage, CoversCost, Complete bool
@@ -153,10 +155,14 @@ func (f *Fact) add(was *Fact) {
 }
 
 // Differing is what the provider counts more than we do, cell by cell: what the days beside
-// need to know of this one.
+// need to know of this one. What the bill settles is no request that one of them could lack.
 func (d *Day) Differing() []Count {
+	m := &match{day: d, cells: laidOut(d)}
+	for _, g := range m.groups() {
+		m.disagree(g)
+	}
 	var list []Count
-	for _, b := range laidOut(d) {
+	for _, b := range m.cells {
 		if b.left != 0 {
 			list = append(list, Count{Cell: b.Cell, Quantity: b.left})
 		}

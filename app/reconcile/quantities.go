@@ -130,28 +130,68 @@ func (m *match) disagree(g *group) {
 }
 
 // midnight: a group that differs by just what it differs by the other way on the day beside.
+// One day's requests are on one day beside it alone: days that mirror one another in a row are
+// taken in pairs from the first of them on, so that each of them comes to the same pairs.
 func (m *match) midnight(g *group) {
-	mine := g.vector(1)
-	if mine == "" {
+	if g.Surface != SurfaceGateway || g.vector(1) == "" {
 		return
 	}
-	for _, beside := range [...]struct {
-		counts []Count
-		words  string
-	}{{m.day.Before, "day before"}, {m.day.After, "day after"}} {
-		other := group{Group: g.Group}
-		for i := range beside.counts {
-			c := beside.counts[i].Cell
-			if c.Group = c.Plain(); c.Group == g.Group {
-				other.cells = append(other.cells, &both{Cell: c, left: beside.counts[i].Quantity})
-			}
+	const why = "The provider has these requests on the %s: they were sent at midnight."
+	switch n := m.day.mirrors(g); {
+	case n == maxMirrors:
+	case n%2 == 1:
+		g.take(ClassLate, fmt.Sprintf(why, "day before"))
+	case g.in(m.day.After).vector(-1) == g.vector(1):
+		g.take(ClassLate, fmt.Sprintf(why, "day after"))
+	}
+}
+
+// maxMirrors bounds the days in a row that are looked at: what is mirrored for longer is no
+// midnight. It is even: the last day that is taken ends a pair.
+const maxMirrors = 6
+
+// mirrors counts the days in a row before this one of which each mirrors the one after it.
+func (d *Day) mirrors(g *group) int {
+	mine := g.vector(1)
+	n := 0
+	for sign := int64(-1); n <= len(d.Earlier); sign = -sign {
+		counts := d.Before
+		if n > 0 {
+			counts = d.Earlier[n-1]
 		}
-		other.sort()
-		if other.vector(-1) == mine {
-			g.take(ClassLate, fmt.Sprintf("The provider has these requests on the %s: they were sent at midnight.", beside.words))
-			return
+		if g.in(counts).vector(sign) != mine {
+			return n
+		}
+		n++
+	}
+	return n
+}
+
+// AsksEarlier tells whether the day before the earliest that is known decides how this one's
+// differences pair with those of the days beside it.
+func (d *Day) AsksEarlier() bool {
+	known := 1 + len(d.Earlier)
+	if known >= maxMirrors {
+		return false
+	}
+	m := &match{day: d, cells: laidOut(d)}
+	return slices.ContainsFunc(m.groups(), func(g *group) bool {
+		m.disagree(g)
+		return g.Surface == SurfaceGateway && g.vector(1) != "" && d.mirrors(g) == known
+	})
+}
+
+// in is what counts have of the group.
+func (g *group) in(counts []Count) *group {
+	other := &group{Group: g.Group}
+	for i := range counts {
+		c := counts[i].Cell
+		if c.Group = c.Plain(); c.Group == g.Group {
+			other.cells = append(other.cells, &both{Cell: c, left: counts[i].Quantity})
 		}
 	}
+	other.sort()
+	return other
 }
 
 // tardy: what a side that does not have all of the day yet may still get.

@@ -410,6 +410,89 @@ func TestADayThatIsNotCoveredYetIsProvisional(t *testing.T) {
 	}
 }
 
+// left is one request of the same size that one side has alone: above zero, the provider.
+func left(sign int64) []reconcile.Count {
+	if sign == 0 {
+		return nil
+	}
+	g := group(0, "standard")
+	return []reconcile.Count{{Cell: reconcile.Cell{Group: g, Meter: reconcile.MeterInput}, Quantity: sign * 1000}, {Cell: reconcile.Cell{Group: g, Meter: reconcile.MeterRequests}, Quantity: sign}}
+}
+
+// late tells, of a row of days on each of which one side alone has a request, which are late.
+func late(t *testing.T, days []int64) string {
+	t.Helper()
+	at := func(i int) int64 {
+		if i < 0 || i >= len(days) {
+			return 0
+		}
+		return days[i]
+	}
+	said := ""
+	for i, sign := range days {
+		w := agreeing(0, 0)
+		switch {
+		case sign < 0:
+			w.ours(0, "standard", reconcile.MeterInput, 1000, 1)
+			w.ours(0, "standard", reconcile.MeterRequests, 1, 1)
+		case sign > 0:
+			w.theirs(group(0, "standard"), reconcile.MeterInput, 1000, 1000*rate(0, "standard", reconcile.MeterInput))
+			w.theirs(group(0, "standard"), reconcile.MeterRequests, 1, 0)
+		}
+		w.day.Before, w.day.After = left(at(i-1)), left(at(i+1))
+		for k := i - 2; w.day.AsksEarlier(); k-- {
+			w.day.Earlier = append(w.day.Earlier, left(at(k)))
+		}
+		r := w.day.Match()
+		requireExact(t, &r)
+		switch {
+		case len(r.Items) == 0:
+			said += "."
+		case r.Items[0].Class == reconcile.ClassLate:
+			said += "l"
+		default:
+			said += "x"
+		}
+	}
+	return said
+}
+
+// TestOneDayMirrorsOneDayBesideItAndNotTwo: whatever row of days, each looked at by itself,
+// what is late comes to nothing.
+func TestOneDayMirrorsOneDayBesideItAndNotTwo(t *testing.T) {
+	t.Parallel()
+	for want, days := range map[string][]int64{
+		"ll": {-1, 1}, "llx": {-1, 1, -1}, "xx": {1, 1}, "ll.ll": {1, -1, 0, -1, 1}, "llllllx": {1, -1, 1, -1, 1, -1, 1}, "llllllxxxx": {1, -1, 1, -1, 1, -1, 1, -1, 1, -1}, "xll": {1, 1, -1}, "x.x": {1, 0, -1},
+	} {
+		require.Equal(t, want, late(t, days), days)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		days := rapid.SliceOfN(rapid.Int64Range(-1, 1), 1, 20).Draw(rt, "days")
+		var total int64
+		for i, c := range late(t, days) {
+			if c == 'l' {
+				total += days[i]
+			}
+		}
+		require.Zero(rt, total, days)
+	})
+}
+
+// TestWhatTheBillSettlesMirrorsNothing: the usage report of the day before has a request too
+// many, which its cost report does not charge.
+func TestWhatTheBillSettlesMirrorsNothing(t *testing.T) {
+	t.Parallel()
+	before := agreeing(1, 0)
+	before.day.Counts = append(before.day.Counts, left(1)...)
+	w := agreeing(1, 0)
+	w.ours(0, "standard", reconcile.MeterInput, 1000, 1)
+	w.ours(0, "standard", reconcile.MeterRequests, 1, 1)
+	w.day.Before = before.day.Differing()
+	r := w.day.Match()
+	requireExact(t, &r)
+	require.Equal(t, reconcile.ClassMissingAtProvider, r.Items[0].Class)
+}
+
 func TestAToleranceHoldsBothItsLimits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -428,6 +511,49 @@ func TestAToleranceHoldsBothItsLimits(t *testing.T) {
 	require.Error(t, reconcile.Tolerance{Absolute: -1}.Check())
 	require.Error(t, reconcile.Tolerance{RelativeBps: 1001}.Check())
 	require.NoError(t, reconcile.Standard().Check())
+}
+
+// TestManyThatAreSmallAreLargeTogether: sixty keys that pass the gateway by, each below a dollar,
+// on a day of three thousand; and two classes below it that are above it together.
+func TestManyThatAreSmallAreLargeTogether(t *testing.T) {
+	t.Parallel()
+	large := func() *world {
+		w := agreeing(0, 0)
+		w.both(0, "standard", reconcile.MeterInput, 750_000_000, 1000)
+		w.both(0, "standard", reconcile.MeterRequests, 1000, 1000)
+		return w
+	}
+	past := func(w *world, key string, tokens int64) {
+		g := group(0, "standard")
+		g.Surface, g.Key = reconcile.SurfaceKey, key
+		w.theirs(g, reconcile.MeterInput, tokens, tokens*rate(0, "standard", reconcile.MeterInput))
+	}
+	w := large()
+	for i := range 60 {
+		past(w, fmt.Sprint("apikey_", i), 240_000)
+	}
+	past(w, "apikey_large", 1_000_000)
+	r := w.day.Match()
+	verdict := r.Judge(reconcile.Standard())
+	require.Equal(t, reconcile.StateException, verdict.State)
+	require.Len(t, verdict.Findings, 2)
+	require.Equal(t, reconcile.Subject{Class: reconcile.ClassBypass, Surface: reconcile.SurfaceKey, Key: "apikey_large", Model: "model-0"}, verdict.Findings[0].Subject)
+	require.Equal(t, reconcile.Subject{Class: reconcile.ClassBypass}, verdict.Findings[1].Subject, "what has a variance of its own is not counted twice")
+	require.Equal(t, 60*240_000*rate(0, "standard", reconcile.MeterInput), number(t, &verdict.Findings[1].Amount))
+	require.EqualValues(t, 60*240_000, verdict.Findings[1].Quantity)
+
+	// A fee and a bypass of seventy cents each, one against the other with a credit.
+	w = large()
+	past(w, "apikey_0", 175_000)
+	fee := reconcile.Group{Surface: reconcile.SurfaceConsole}
+	w.theirs(fee, reconcile.MeterCodeExecution, 0, 700_000_000_000)
+	r = w.day.Match()
+	verdict = r.Judge(reconcile.Standard())
+	require.Equal(t, reconcile.StateException, verdict.State)
+	require.Len(t, verdict.Findings, 1)
+	require.Equal(t, reconcile.Subject{Class: reconcile.ClassSeveral}, verdict.Findings[0].Subject)
+	require.Equal(t, "1.400000000000", verdict.Findings[0].Amount.String())
+	require.Equal(t, reconcile.StateReconciled, r.Judge(reconcile.Tolerance{Absolute: 140, RelativeBps: 5}).State)
 }
 
 // TestErrorsThatOffsetOneAnotherShow: two nodes with opposite errors, nothing in all.

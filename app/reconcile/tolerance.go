@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"math/big"
 	"slices"
 
@@ -100,39 +101,57 @@ func (r *Result) Judge(t Tolerance) Verdict {
 	return v
 }
 
-// above lists what is above tolerance in all, by subject: the amounts without their signs, so
-// that errors do not hide one another.
+// rest is what of some items is above tolerance together, if it is.
+type rest struct {
+	finding Finding
+	gross   money.Sum
+}
+
+func (r *rest) add(it *Item) {
+	r.finding.Amount = plus(&r.finding.Amount, &it.Amount)
+	size := Magnitude(&it.Amount)
+	r.gross = plus(&r.gross, &size)
+	if it.Cell.Meter.Tokens() {
+		r.finding.Quantity += it.Quantity
+	}
+}
+
+// above lists what is above tolerance in all: first by subject, then what is left of each class
+// together, and then of all classes; the amounts without their signs, so that errors do not hide
+// one another, nor behind their number.
 func (r *Result) above(t Tolerance, charged *money.Sum) []Finding {
-	found := map[Subject]*Finding{}
-	gross := map[Subject]*money.Sum{}
-	var order []Subject
+	var items []*Item
 	for i := range r.Items {
-		it := &r.Items[i]
-		if it.Class.Waits() {
-			continue
-		}
-		s := it.Subject()
-		if found[s] == nil {
-			found[s], gross[s] = &Finding{Subject: s}, &money.Sum{}
-			order = append(order, s)
-		}
-		found[s].Amount.AddSum(&it.Amount)
-		size := Magnitude(&it.Amount)
-		gross[s].AddSum(&size)
-		if it.Cell.Meter.Tokens() {
-			found[s].Quantity += it.Quantity
+		if !r.Items[i].Class.Waits() {
+			items = append(items, &r.Items[i])
 		}
 	}
-	slices.SortFunc(order, Subject.compare)
 	var list []Finding
-	whole := r.Gross
-	for _, s := range order {
-		size := gross[s]
-		if s.Class == ClassUnknown { // together: many small ones are a large one
-			size = &whole
+	for _, together := range [...]func(*Item) Subject{
+		(*Item).Subject,
+		func(it *Item) Subject { return Subject{Class: it.Class} },
+		func(*Item) Subject { return Subject{Class: ClassSeveral} },
+	} {
+		sums := map[Subject]*rest{}
+		for _, it := range items {
+			s := together(it)
+			if sums[s] == nil {
+				sums[s] = &rest{finding: Finding{Subject: s}}
+			}
+			sums[s].add(it)
 		}
-		if t.Exceeds(size, charged) {
-			list = append(list, *found[s])
+		found := func(s Subject) bool {
+			size := sums[s].gross
+			if s.Class == ClassUnknown { // together: many small ones are a large one
+				size = r.Gross
+			}
+			return t.Exceeds(&size, charged)
+		}
+		items = slices.DeleteFunc(items, func(it *Item) bool { return found(together(it)) })
+		for _, s := range slices.SortedFunc(maps.Keys(sums), Subject.compare) {
+			if found(s) {
+				list = append(list, sums[s].finding)
+			}
 		}
 	}
 	return list

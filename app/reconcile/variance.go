@@ -49,9 +49,10 @@ type Step struct {
 	Kind       StepKind
 	Actor      string // an opaque id
 	Person     id.Person
-	Amount     money.Sum // of a run
-	Quantity   int64     // of a run
-	Owner      id.Member // of assigned
+	Persons    []id.Person // behind the actor now: accounts are linked later, too
+	Amount     money.Sum   // of a run
+	Quantity   int64       // of a run
+	Owner      id.Member   // of assigned
 	Note       string
 	WaitUntil  time.Time // UTC day
 	Adjustment id.Change
@@ -65,10 +66,38 @@ type Variance struct {
 	Quantity  int64
 	Owner     id.Member
 	WaitUntil time.Time
-	// By are the persons who explained it, made it wait or adjusted it since it was last open:
-	// they do not review it.
-	By []id.Person
+	// Gone says that the latest run did not find it: whatever is found next opens it.
+	Gone bool
+	// By is who explained it, made it wait or adjusted it since it was last open: they do not
+	// review it.
+	By []Author
 }
+
+// Author is who took a step: an account, with the person whose it was then and whoever it is of
+// now.
+type Author struct {
+	Actor   string
+	Persons []id.Person
+}
+
+// author is who takes a step.
+func (s *Step) author() Author {
+	a := Author{Actor: s.Actor}
+	for _, person := range append([]id.Person{s.Person}, s.Persons...) {
+		if !person.IsZero() {
+			a.Persons = append(a.Persons, person)
+		}
+	}
+	return a
+}
+
+// Is tells whether two are one person: by the account, or by any person that both are or were.
+func (a Author) Is(b Author) bool {
+	return (a.Actor != "" && a.Actor == b.Actor) || slices.ContainsFunc(a.Persons, func(person id.Person) bool { return slices.Contains(b.Persons, person) })
+}
+
+// Wrote tells whether somebody is among those who do not review the variance.
+func (v Variance) Wrote(who Author) bool { return slices.ContainsFunc(v.By, who.Is) }
 
 // The faults of a step.
 var (
@@ -84,29 +113,28 @@ func (v Variance) Take(s *Step) (Variance, error) {
 	}
 	switch s.Kind {
 	case StepFound:
-		gone := v.Standing == StandingResolved && v.Amount.Sign() == 0
-		if v.Standing == "" || gone || v.Amount.Cmp(&s.Amount) != 0 {
+		if v.Standing == "" || v.Gone || v.Amount.Cmp(&s.Amount) != 0 {
 			v.Standing, v.WaitUntil, v.By = StandingOpen, time.Time{}, nil // what was said was about another amount
 		}
-		v.Amount, v.Quantity = s.Amount, s.Quantity
+		v.Amount, v.Quantity, v.Gone = s.Amount, s.Quantity, false
 	case StepGone:
-		v.Standing, v.Amount, v.Quantity, v.WaitUntil = StandingResolved, money.Sum{}, 0, time.Time{}
+		v.Standing, v.Amount, v.Quantity, v.WaitUntil, v.Gone = StandingResolved, money.Sum{}, 0, time.Time{}, true
 	case StepAssigned:
 		v.Owner = s.Owner
 	case StepExplained:
 		v.Standing, v.WaitUntil = StandingExplained, time.Time{}
-		v.By = append(slices.Clone(v.By), s.Person)
+		v.By = append(slices.Clone(v.By), s.author())
 	case StepWaiting:
 		v.Standing, v.WaitUntil = StandingWaiting, s.WaitUntil
-		v.By = append(slices.Clone(v.By), s.Person)
+		v.By = append(slices.Clone(v.By), s.author())
 	case StepAdjusted:
 		v.Standing, v.WaitUntil = StandingAdjusted, time.Time{}
-		v.By = append(slices.Clone(v.By), s.Person)
+		v.By = append(slices.Clone(v.By), s.author())
 	case StepAccepted, StepReturned:
 		switch {
 		case v.Standing != StandingExplained && v.Standing != StandingAdjusted:
 			return v, ErrNotToCheck
-		case slices.Contains(v.By, s.Person):
+		case v.Wrote(s.author()):
 			return v, ErrSamePerson
 		}
 		v.Standing = StandingResolved

@@ -48,6 +48,33 @@ func TestAVarianceIsReviewedByASecondPerson(t *testing.T) {
 	require.Equal(t, reconcile.StandingOpen, v.Standing, "and not another amount")
 }
 
+// TestWhatWasAcceptedStaysAcceptedAtItsAmount: another run that finds just that opens nothing;
+// another amount does, and anything that was gone, even an amount of nothing in all.
+func TestWhatWasAcceptedStaysAcceptedAtItsAmount(t *testing.T) {
+	t.Parallel()
+	fin, cfo := id.NewPerson(day()), id.NewPerson(day())
+	for _, amount := range []int64{5, 0} {
+		var v reconcile.Variance
+		for _, c := range []struct {
+			step reconcile.Step
+			want reconcile.Standing
+		}{
+			{reconcile.Step{Kind: reconcile.StepFound, Amount: sum(amount)}, reconcile.StandingOpen},
+			{reconcile.Step{Kind: reconcile.StepExplained, Person: fin}, reconcile.StandingExplained},
+			{reconcile.Step{Kind: reconcile.StepAccepted, Person: cfo}, reconcile.StandingResolved},
+			{reconcile.Step{Kind: reconcile.StepFound, Amount: sum(amount), Quantity: 1}, reconcile.StandingResolved},
+			{reconcile.Step{Kind: reconcile.StepFound, Amount: sum(amount + 1)}, reconcile.StandingOpen},
+			{reconcile.Step{Kind: reconcile.StepGone}, reconcile.StandingResolved},
+			{reconcile.Step{Kind: reconcile.StepFound, Amount: sum(0)}, reconcile.StandingOpen},
+		} {
+			next, err := v.Take(&c.step)
+			require.NoError(t, err)
+			require.Equal(t, c.want, next.Standing)
+			v = next
+		}
+	}
+}
+
 // TestNoSequenceResolvesWhatOnePersonSaid: whatever is tried, in any order.
 func TestNoSequenceResolvesWhatOnePersonSaid(t *testing.T) {
 	t.Parallel()
@@ -65,4 +92,23 @@ func TestNoSequenceResolvesWhatOnePersonSaid(t *testing.T) {
 			require.True(t, v.Standing.Known())
 		}
 	})
+}
+
+// TestAnAuthorIsKnownByAccountAndByEveryPersonBehindIt, then and now.
+func TestAnAuthorIsKnownByAccountAndByEveryPersonBehindIt(t *testing.T) {
+	t.Parallel()
+	one, two, three := id.NewPerson(day()), id.NewPerson(day()), id.NewPerson(day())
+	for name, c := range map[string]struct {
+		a, b reconcile.Author
+		want bool
+	}{
+		"others":               {reconcile.Author{Actor: "a", Persons: []id.Person{one}}, reconcile.Author{Actor: "b", Persons: []id.Person{two}}, false},
+		"nobody":               {reconcile.Author{}, reconcile.Author{}, false},
+		"one account":          {reconcile.Author{Actor: "a", Persons: []id.Person{one}}, reconcile.Author{Actor: "a", Persons: []id.Person{two}}, true},
+		"linked since":         {reconcile.Author{Actor: "a", Persons: []id.Person{one, three}}, reconcile.Author{Actor: "b", Persons: []id.Person{two, three}}, true},
+		"linked then, not now": {reconcile.Author{Actor: "a", Persons: []id.Person{one, two}}, reconcile.Author{Actor: "b", Persons: []id.Person{one, three}}, true},
+	} {
+		require.Equal(t, c.want, c.a.Is(c.b), name)
+		require.Equal(t, c.want, c.b.Is(c.a), name)
+	}
 }
