@@ -68,7 +68,7 @@ func arrows() map[string][]string {
 		"app/period":      base,
 		"app/ledger":      append(slices.Clone(base), "app/money", "app/period"), // sideways: an entry is posted to a month
 		"app/provider":    append(slices.Clone(base), "app/money", "app/usage"),
-		"app/reconcile":   append(slices.Clone(base), "app/money", "app/table"), // sideways: spend elsewhere is read from files
+		"app/reconcile":   append(slices.Clone(base), "app/money", "app/table"),  // sideways: spend elsewhere is read from files
 		"app/plan":        append(slices.Clone(base), "app/money", "app/period"), // sideways: a plan is by month
 		"app/table":       nil,
 		"app/allocation":  append(slices.Clone(base), "app/money"),

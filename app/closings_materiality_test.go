@@ -66,7 +66,7 @@ func (o *held) resolves(t *testing.T, day time.Time) {
 	require.NoError(t, err)
 	for i := range w.Variances {
 		require.NoError(t, o.days.Step(t.Context(), o.fin, w.Variances[i].ID, &app.VarianceStep{Kind: reconcile.StepExplained, Note: "the provider says it counted twice"}))
-		require.NoError(t, o.days.Step(t.Context(), o.cfo, w.Variances[i].ID, &app.VarianceStep{Kind: reconcile.StepAccepted, Note: "agreed"}))
+		require.NoError(t, o.days.Step(t.Context(), o.cfo, w.Variances[i].ID, &app.VarianceStep{Kind: reconcile.StepAccepted, Note: "agreed", Seen: o.shown(t, w.Variances[i].ID)}))
 	}
 }
 

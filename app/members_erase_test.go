@@ -45,7 +45,7 @@ func TestErasingAPersonMakesThemUnreadableAndNothingElse(t *testing.T) {
 	shown, err := h.approvals.Case(t.Context(), fin, change.ID)
 	require.NoError(t, err)
 	require.Contains(t, shown.Impact.Sentence, "ada can never be read again")
-	require.NotContains(t, string(change.Payload), "ada")
+	require.NotRegexp(t, `(?i)\bada\b`, string(change.Payload)) // an id may have the letters
 	require.Zero(t, h.number(t, `select count(*) from change_terms where tenant_id = $1 and position('ada ' in convert_from(impact, 'UTF8')) > 0`, h.one.tenant), "what is kept names nobody")
 	_, err = h.approveChange(t, owner, change)
 	require.Error(t, err, "two persons")

@@ -349,6 +349,10 @@ func (w *Web) raiseDispute(v *visit) error {
 		return app.ErrNotAllowed
 	}
 	form := typedDispute(v.FormValue)
+	if form.Node == "" {
+		form.trouble = trouble{"Say whose charges you dispute: the node that they were charged to.", "node"}
+		return w.newDisputePage(v, http.StatusUnprocessableEntity, form)
+	}
 	if v.FormValue("step") != "raise" {
 		form.Seen = ""
 		return w.newDisputePage(v, http.StatusOK, form)

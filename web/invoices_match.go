@@ -96,6 +96,3 @@ func beforeAdjustment(d *invoice.Day) *money.Sum {
 	before.SubSum(&d.Adjusted)
 	return &before
 }
-
-// sumOf is a sum where a pointer is asked for.
-func sumOf(s money.Sum) *money.Sum { return &s }

@@ -170,7 +170,7 @@ func ChangeWords(kind string) string {
 
 // changeKinds is every kind of change there is; a test compares it with the funnel.
 func changeKinds() []changeKind {
-	return []changeKind{
+	return append(bookKinds(), []changeKind{
 		{"tenant", "company", "", nil},
 		{"tenant_profile", "settings", "setting", always("/settings")},
 		{"branding", "name on paper", "setting", always("/settings")},
@@ -187,35 +187,6 @@ func changeKinds() []changeKind {
 		{"charge_right_end", "end of a right to charge", "key", always("/keys/rights")},
 		{"prices", "prices", "price", always("/prices")},
 		{"retag", "re-tagging of requests", "change", ownPage},
-		{"true_up", "true-up of what broke off", "change", ownPage},
-		{"books", "how charges are booked", "journal", always("/journal")},
-		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
-		{"spend_elsewhere", "spend elsewhere", "reconciliation", always(elsewherePath)},
-		{"tolerance", "tolerance", "reconciliation", always(reconciliationPath)},
-		{"variance_step", "step of a variance", "reconciliation", ofVariance},
-		{"variance_review", "review of a variance", "reconciliation", ofVariance},
-		{"day_sign_off", "sign-off of a day", "reconciliation", ofDay},
-		{"day_review", "review of a day", "reconciliation", ofDay},
-		{"commentary", "commentary on a node", "commentary", ofCommentary},
-		{"commentary_review", "asking for commentary, or its review", "commentary", ofCommentary},
-		{"dispute", "dispute of charges", "dispute", ofDispute},
-		{"dispute_answer", "answer to a dispute", "dispute", ofDispute},
-		{"dispute_review", "finance’s word on a dispute", "dispute", ofDispute},
-		{"report_source", "source of provider reports", "source", always("/settings/provider")},
-		{"account_mapping", "mapping of accounts", "export", always("/exports")},
-		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
-		{"gl_actuals", "figures of the general ledger", "export", always("/exports")},
-		{"invoice", "entering of invoices", "invoice", always("/invoices")},
-		{"allocation", "booking of an invoice", "change", ownPage},
-		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
-		{"period_soft_close", "beginning of a close", "period", always(closePath)},
-		{"period_close", "lock or close of a month", "change", ownPage},
-		{"period_reopen", "reopening of a month", "change", ownPage},
-		{"close_waiver", "step of a close that is left out", "change", ownPage},
-		{"materiality", "materiality of a month", "period", always(closePath)},
-		{"holidays", "holidays", "period", always(holidaysPath)},
-		{"packet_recipient", "recipient of packets", "recipient", always(recipientsPath)},
-		{"packet_recipient_end", "end of a recipient of packets", "recipient", always(recipientsPath)},
 		{"policies", "approval policies", "policy", always("/changes/policies")},
 		{"delegation", "delegation", "policy", always("/changes/delegations")},
 		{"delegation_end", "end of a delegation", "policy", always("/changes/delegations")},
@@ -246,6 +217,42 @@ func changeKinds() []changeKind {
 		{"hold_end", "end of a legal hold", "retention", always(retentionPath)},
 		{"purge", "purge of what has expired", "retention", always(retentionPath)},
 		{"issuer_retirement", "end of an issuer", "member", peopleChange},
+	}...)
+}
+
+// bookKinds are those of months of the books: what they are held against, closed by and
+// sent as.
+func bookKinds() []changeKind {
+	return []changeKind{
+		{"true_up", "true-up of what broke off", "change", ownPage},
+		{"books", "how charges are booked", "journal", always("/journal")},
+		{"journal_reversal", "reversal of a journal entry", "change", ownPage},
+		{"spend_elsewhere", "spend elsewhere", "reconciliation", always(elsewherePath)},
+		{"tolerance", "tolerance", "reconciliation", always(reconciliationPath)},
+		{"variance_step", "step of a variance", "reconciliation", ofVariance},
+		{"variance_review", "review of a variance", "reconciliation", ofVariance},
+		{"day_sign_off", "sign-off of a day", "reconciliation", ofDay},
+		{"day_review", "review of a day", "reconciliation", ofDay},
+		{"commentary", "commentary on a node", "commentary", ofCommentary},
+		{"commentary_review", "asking for commentary, or its review", "commentary", ofCommentary},
+		{"dispute", "dispute of charges", "dispute", ofDispute},
+		{"dispute_answer", "answer to a dispute", "dispute", ofDispute},
+		{"dispute_review", "finance’s word on a dispute", "dispute", ofDispute},
+		{"report_source", "source of provider reports", "source", always("/settings/provider")},
+		{"account_mapping", "mapping of accounts", "export", always("/exports")},
+		{"export_acknowledgment", "ids of exported journals", "export", always("/exports")},
+		{"gl_actuals", "figures of the general ledger", "export", always("/exports")},
+		{"invoice", "entering of invoices", "invoice", always("/invoices")},
+		{"allocation", "booking of an invoice", "change", ownPage},
+		{"sharing", "sharing of fixed cost", "invoice", always("/invoices/sharing")},
+		{"period_soft_close", "beginning of a close", "period", always(closePath)},
+		{"period_close", "lock or close of a month", "change", ownPage},
+		{"period_reopen", "reopening of a month", "change", ownPage},
+		{"close_waiver", "step of a close that is left out", "change", ownPage},
+		{"materiality", "materiality of a month", "period", always(closePath)},
+		{"holidays", "holidays", "period", always(holidaysPath)},
+		{"packet_recipient", "recipient of packets", "recipient", always(recipientsPath)},
+		{"packet_recipient_end", "end of a recipient of packets", "recipient", always(recipientsPath)},
 	}
 }
 

@@ -243,18 +243,8 @@ func (f *Figures) tieFocus(content []byte) error {
 			used.AddSum(&e)
 		}
 	}
-	for k := range f.Attachments {
-		if f.Attachments[k].Name != FileFocus {
-			continue
-		}
-		for _, p := range f.Attachments[k].ControlTotals {
-			switch {
-			case p.Name == controlBilled && p.Value != all.String():
-				return bad(FileFocus, "its BilledCost sums to %s, and it was made to come to %s", all.String(), p.Value)
-			case p.Name == controlEffective && p.Value != effective.String():
-				return bad(FileFocus, "its EffectiveCost sums to %s, and it was made to come to %s", effective.String(), p.Value)
-			}
-		}
+	if err := f.tieTotals(&all, &effective); err != nil {
+		return err
 	}
 	for k := range f.Invoices {
 		i := &f.Invoices[k]
@@ -268,6 +258,24 @@ func (f *Figures) tieFocus(content []byte) error {
 	}
 	if f.Books != nil && f.Books.Waiting == 0 && used.Cmp(&f.settled.total) != 0 {
 		return bad(FileFocus, "its EffectiveCost of requests sums to %s, and the month was charged %s", used.String(), f.settled.total.String())
+	}
+	return nil
+}
+
+// tieTotals holds FOCUS to the totals it was made with.
+func (f *Figures) tieTotals(billed, effective *money.Sum) error {
+	for k := range f.Attachments {
+		if f.Attachments[k].Name != FileFocus {
+			continue
+		}
+		for _, p := range f.Attachments[k].ControlTotals {
+			switch {
+			case p.Name == controlBilled && p.Value != billed.String():
+				return bad(FileFocus, "its BilledCost sums to %s, and it was made to come to %s", billed.String(), p.Value)
+			case p.Name == controlEffective && p.Value != effective.String():
+				return bad(FileFocus, "its EffectiveCost sums to %s, and it was made to come to %s", effective.String(), p.Value)
+			}
+		}
 	}
 	return nil
 }
