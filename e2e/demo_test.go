@@ -41,6 +41,8 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	defer stopShared()
+	beginMonths()
+	defer stopMonths()
 	return m.Run()
 }
 

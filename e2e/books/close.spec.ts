@@ -76,7 +76,7 @@ async function move(page: Page, controller: Page, month: string, button: string,
   await expect(page.getByText(after).first()).toBeVisible();
 }
 
-const before = ['usage', 'prices', 'reconciliation', 'invoice', 'suspense', 'accrual', 'allocation', 'unexplained', 'capitalization', 'journal-review'];
+const before = ['usage', 'prices', 'reconciliation', 'invoice', 'suspense', 'accrual', 'allocation', 'unexplained', 'capitalization', 'commentary', 'journal-review'];
 
 test.use({ actionTimeout: 60_000 });
 
@@ -201,10 +201,11 @@ test('three months are reconciled, billed, closed by two, posted and sent', asyn
       await expect(async () => {
         await mailbox.goto(`${web_url}/mail`);
         await expect(mailbox.getByRole('row', { name: new RegExp(`cfo@meridian\\.example.*Close packet ${m.name}`) }).first()).toBeVisible({ timeout: 1000 });
-      }).toPass({ timeout: 180_000, intervals: [3000] });
+      }).toPass({ timeout: 420_000, intervals: [3000] }); // what is due is looked at every few minutes
       const month = `${web_url}/close/${m.name}`;
       await step(page, controller, month, 'exported');
-      await step(page, controller, month, 'packet');
+      await page.goto(`${month}/packet`);
+      await expect(page.getByText('✓ Done').first()).toBeVisible();
       await move(page, controller, month, 'Propose to close', '✓ Closed');
     });
   }
