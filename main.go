@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	case "signer":
 		return commandSigner(ctx, rest)
 	case "verify":
-		return commandVerify(ctx, rest, out)
+		return commandVerify(ctx, rest, out, progress)
 	case "backup":
 		return commandBackup(ctx, rest, out, progress)
 	case "restore":

@@ -36,7 +36,7 @@ type verification struct {
 // commandVerify checks a packet, an export of the audit log or an archive of provider reports
 // offline: it needs the file, and the log's public key from elsewhere. With an Admin API key
 // it asks the provider for the same reports.
-func commandVerify(ctx context.Context, args []string, out io.Writer) error {
+func commandVerify(ctx context.Context, args []string, out, progress io.Writer) error {
 	var adminKey, address string
 	files := map[string]*string{"log-keys": new(string), "issuer-keys": new(string), "witness-keys": new(string), "checkpoint": new(string)}
 	define := func(f *flag.FlagSet) {
@@ -92,7 +92,7 @@ func commandVerify(ctx context.Context, args []string, out io.Writer) error {
 	}
 	switch reports := provider.IsArchive(bundle); {
 	case reports:
-		return errors.Join(v.reports(ctx, rest[0], bundle, out), closeBundle())
+		return errors.Join(v.reports(ctx, rest[0], bundle, out, progress), closeBundle())
 	case v.again != nil:
 		return errors.Join(misuse("--admin-key asks a provider for its reports again: PATH is no archive of them"), closeBundle())
 	}

@@ -58,7 +58,7 @@ func readRepull(keyFile, address string) (*repull, error) {
 
 // reports checks an archive of provider reports, and asks the provider the same again where
 // a key was given.
-func (v *verification) reports(ctx context.Context, path string, bundle fs.FS, out io.Writer) error {
+func (v *verification) reports(ctx context.Context, path string, bundle fs.FS, out, progress io.Writer) error {
 	if v.keys != nil || v.issuers != nil || v.witnesses != nil || v.held != nil {
 		return misuse("provider reports are verified with --admin-key alone: the other keys are for a packet or an export of the audit log")
 	}
@@ -85,7 +85,7 @@ func (v *verification) reports(ctx context.Context, path string, bundle fs.FS, o
 		_, err := fmt.Fprintf(out, "GOOD %s\n\n%s", path, text.String())
 		return err
 	}
-	differ, err := v.again.compare(ctx, pulls, say)
+	differ, err := v.again.compare(ctx, pulls, say, progress)
 	if err != nil || differ {
 		_, _ = fmt.Fprintf(out, "BAD  %s\n\n%s", path, text.String())
 		if err == nil {
@@ -98,11 +98,15 @@ func (v *verification) reports(ctx context.Context, path string, bundle fs.FS, o
 	return err
 }
 
-// compare asks for each report again and tells whether any differs.
-func (r *repull) compare(ctx context.Context, pulls []provider.Archived, say func(string, ...any)) (differ bool, err error) {
+// compare asks for each report again and tells whether any differs. A provider answers some
+// sixty questions a minute, so that a month takes one or two.
+func (r *repull) compare(ctx context.Context, pulls []provider.Archived, say func(string, ...any), progress io.Writer) (differ bool, err error) {
 	client := anthropicadmin.New(anthropicadmin.Config{Ask: askProvider(), Now: time.Now, Version: version}) //nolint:bodyclose // whoever asks closes
 	for i := range pulls {
 		p := &pulls[i]
+		if i%10 == 0 && i > 0 {
+			_, _ = fmt.Fprintf(progress, "Asked for %d of %d reports again\n", i, len(pulls))
+		}
 		reading, err := client.Read(ctx, anthropicadmin.Question{BaseURL: r.address, Credential: r.credential, API: p.API, Report: p.Report, Day: p.On})
 		if err != nil {
 			return true, fmt.Errorf("ask again for %s of %s: %s", p.Report, p.Day, fault.From(err).Message)
