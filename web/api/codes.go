@@ -44,7 +44,7 @@ func Codes() []string {
 		"account_unknown", "books_same", "entry_kind_unknown", "journal_entry_absent", "entry_reversed", "payer_unknown", "reversal_billed", "reversal_invoice", "reversal_period", "treatment_unknown", "workspace_length",
 		// Files for finance's own systems.
 		"account_mapping_file", "account_mapping_moved", "account_mapping_same", "ap_invoice_absent", "ap_unexplained", "export_absent", "export_acknowledged", "export_draft", "export_empty", "export_format",
-		"export_format_unknown", "finance_file", "actuals_nothing_exported", "actuals_same", "actuals_total", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused", "exports_many",
+		"export_format_unknown", "finance_file", "actuals_nothing_exported", "actuals_same", "actuals_total", "decimal", "focus_rows", "export_lines", "export_refused", "export_same", "export_superseded", "export_system_unused",
 		// Invoices.
 		"allocation_moved", "allocation_node", "allocation_size", "attachment_name", "attachment_size", "invoice_absent", "invoice_allocated", "invoice_cycle_open", "invoice_days_waiting",
 		"invoice_file", "invoice_overtaken", "invoice_superseded", "invoice_workspace", "sharing_driver", "sharing_kind", "sharing_method", "sharing_node", "sharing_parts", "sharing_percent",
@@ -56,7 +56,7 @@ func Codes() []string {
 		"commentary_state_unknown", "dispute_state_unknown", "threshold_above", "threshold_percent",
 		// Closes.
 		"period_absent", "period_blocked", "period_closing", "period_dated", "period_move", "period_none_open", "period_not_over", "period_open", "period_order", "period_to", "step_applies", "step_waived",
-		"materiality_month", "materiality_node", "materiality_same", "period_not_locked", "exports_many", "holiday_line", "holiday_order", "holidays_many", "holidays_same",
+		"materiality_month", "materiality_node", "materiality_same", "period_not_locked", "exports_many", "reconciliation_overtaken", "holiday_line", "holiday_order", "holidays_many", "holidays_same",
 		// Channels that hear of changes.
 		"channel_absent", "channel_kind", "channel_label", "channel_secret", "channel_syntax", "channel_url", "channels_many",
 		// The provider's reports.
