@@ -206,7 +206,7 @@ func figureName(name string) string {
 	words := map[string]string{
 		"days_with_usage": "Days with usage", "requests": "Requests", "unfinished": "Open, incomplete or estimated", "charges_usd": "Charges", "unpriced": "With a provisional price",
 		"repriced_usd": "Price adjustments", "suspense_usd": "In suspense", "days_accrued": "Days accrued", "accrued_basis_usd": "Accrued, exactly", "accrued_usd": "Accrued, in cents",
-		"capitalized_usd": "Capitalized", "expensed_usd": "Expensed", "capitalized_nodes": "Nodes capitalized", "without_evidence": "Without a document", "entries": "Entries",
+		"capitalized_usd": "Capitalized", "expensed_usd": "Expensed", "capitalized_nodes": "Nodes capitalized", "without_evidence": "Without a document", "without_evidence_sha256": "SHA-256 over their codes", "entries": "Entries",
 		"invoices": "Invoices", "invoiced_usd": "Invoiced", "unbilled_days": "Days no invoice bills", "invoices_sha256": "SHA-256 over the invoices", "allocated": "Allocated", "unexplained_usd": "Unexplained",
 		"days_reconciled": "Days reconciled", "days_within_tolerance": "Of them within tolerance", "days_with_exceptions": "Of them with exceptions", "days_provisional": "Days provisional",
 		"days_without_report": "Days without a report", "variances_open": "Variances not resolved", "days_signed": "Days signed by two", "difference_usd": "Provider’s reports less charges",

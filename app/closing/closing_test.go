@@ -184,3 +184,20 @@ func TestWhatOwnersOweAsksOrBlocks(t *testing.T) {
 	require.Contains(t, d.Figures, closing.Figure{Name: "disputed_usd", Value: "12.340000000000"})
 	require.Contains(t, d.Figures, closing.Figure{Name: "open_disputes", Value: "7, 9"})
 }
+
+// TestAReasonIsForTheNodesItNames: a reason was given for one node without a document, and
+// now it is another.
+func TestAReasonIsForTheNodesItNames(t *testing.T) {
+	t.Parallel()
+	m, err := period.ParseMonth("2026-10")
+	require.NoError(t, err)
+	bytes := func(nodes ...string) string {
+		f := closing.CapitalFacts(&closing.Capital{Nodes: 2, Unevidenced: nodes})
+		canonical, err := f.Canonical(m)
+		require.NoError(t, err)
+		return string(canonical)
+	}
+	require.NotEqual(t, bytes("P-1"), bytes("P-2"))
+	require.Equal(t, bytes("P-1", "P-2"), bytes("P-2", "P-1"))
+	require.NotEqual(t, bytes("P-1"), bytes())
+}

@@ -2,9 +2,12 @@ package closing
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"tollbook/app/money"
 	"tollbook/app/period"
@@ -248,6 +251,10 @@ func CapitalFacts(c *Capital) Facts {
 	f.count("capitalized_nodes", int64(c.Nodes))
 	f.count("without_evidence", int64(len(c.Unevidenced)))
 	if n := len(c.Unevidenced); n > 0 {
+		// Which they are, and not their number alone, is what a reason is given for.
+		codes := slices.Sorted(slices.Values(c.Unevidenced))
+		digest := sha256.Sum256([]byte(strings.Join(codes, "\n")))
+		f.text("without_evidence_sha256", hex.EncodeToString(digest[:]))
 		f.Asks = fmt.Sprintf("%s capitalized without a document that says why (%s): say why that is right.", countWords(int64(n), "node is", "nodes are"), list(c.Unevidenced))
 	}
 	return f
