@@ -107,7 +107,9 @@ func (r *repull) compare(ctx context.Context, pulls []provider.Archived, say fun
 		if i%10 == 0 && i > 0 {
 			_, _ = fmt.Fprintf(progress, "Asked for %d of %d reports again\n", i, len(pulls))
 		}
-		reading, err := client.Read(ctx, anthropicadmin.Question{BaseURL: r.address, Credential: r.credential, API: p.API, Report: p.Report, Day: p.On})
+		reading := provider.Begin(p.API, p.Report, p.On)
+		err := client.Pages(ctx, anthropicadmin.Question{BaseURL: r.address, Credential: r.credential, API: p.API, Report: p.Report, Day: p.On}, reading,
+			func(page anthropicadmin.Answer) error { return reading.Read(page.Body) })
 		if err != nil {
 			return true, fmt.Errorf("ask again for %s of %s: %s", p.Report, p.Day, fault.From(err).Message)
 		}

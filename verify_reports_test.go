@@ -121,15 +121,10 @@ func archived(t *testing.T, at string, day time.Time) []byte {
 	for _, report := range []provider.Report{provider.Usage, provider.Cost} {
 		pull, err := h.provider.Begin(t.Context(), who.Tenant, report, day)
 		require.NoError(t, err)
-		for {
-			cursor, more := pull.Next()
-			if !more {
-				break
-			}
-			page, err := client.Page(t.Context(), &anthropicadmin.Question{BaseURL: at, Credential: pull.Credential, API: pull.API, Report: report, Day: day, Cursor: cursor})
-			require.NoError(t, err)
-			require.NoError(t, h.provider.KeepPage(t.Context(), pull, app.Received(page)))
-		}
+		require.NoError(t, client.Pages(t.Context(), anthropicadmin.Question{BaseURL: at, Credential: pull.Credential, API: pull.API, Report: report, Day: day}, pull,
+			func(page anthropicadmin.Answer) error {
+				return h.provider.KeepPage(t.Context(), pull, app.Received(page))
+			}))
 		_, err = h.provider.Finish(t.Context(), pull)
 		require.NoError(t, err)
 	}

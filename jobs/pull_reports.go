@@ -94,28 +94,13 @@ func (w *pullReports) pull(ctx context.Context, tenant id.Tenant, report provide
 	return err
 }
 
-// pages asks for every page that is missing of a pull and keeps each.
+// pages asks for every page that is missing of a pull and keeps each; where there are none
+// of the report of today, those of the legacy one.
 func (w *pullReports) pages(ctx context.Context, pull *app.Pull) error {
-	for asked := 0; ; {
-		cursor, more := pull.Next()
-		if !more {
-			return nil
-		}
-		page, err := w.client.Page(ctx, &anthropicadmin.Question{
-			BaseURL: pull.BaseURL, Credential: pull.Credential, API: pull.API, Report: pull.Report, Day: pull.Day, Cursor: cursor,
-		})
-		if errors.Is(err, anthropicadmin.ErrAbsent) && pull.UseLegacy() {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if asked == 0 && pull.Empty(page.Body) { // no rows and more to come: worth a second question, once
-			asked++
-			continue
-		}
-		asked = 0
-		if err := w.reports.KeepPage(ctx, pull, app.Received(page)); err != nil {
+	for {
+		err := w.client.Pages(ctx, anthropicadmin.Question{BaseURL: pull.BaseURL, Credential: pull.Credential, API: pull.API, Report: pull.Report, Day: pull.Day}, pull,
+			func(page anthropicadmin.Answer) error { return w.reports.KeepPage(ctx, pull, app.Received(page)) })
+		if !errors.Is(err, anthropicadmin.ErrAbsent) || !pull.UseLegacy() {
 			return err
 		}
 	}

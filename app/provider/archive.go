@@ -2,14 +2,12 @@ package provider
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"time"
@@ -236,7 +234,7 @@ func Differences(before, after []Figure) []Difference {
 		at(&after[i]).after = after[i]
 	}
 	var list []Difference
-	for p := range maps.Values(both) {
+	for _, p := range both {
 		if p.before == p.after {
 			continue
 		}
@@ -246,10 +244,6 @@ func Differences(before, after []Figure) []Difference {
 		}
 		list = append(list, Difference{Figure: of, Before: p.before, After: p.after})
 	}
-	slices.SortFunc(list, func(a, b Difference) int {
-		x, y := a.dimensions(), b.dimensions()
-		return cmp.Or(cmp.Compare(x.workspace, y.workspace), cmp.Compare(x.key, y.key), cmp.Compare(x.model, y.model), cmp.Compare(x.tier, y.tier),
-			cmp.Compare(x.speed, y.speed), cmp.Compare(x.geography, y.geography), cmp.Compare(x.class, y.class))
-	})
+	slices.SortFunc(list, func(a, b Difference) int { return a.order(&b.Figure) })
 	return list
 }

@@ -96,10 +96,12 @@ func (f *Figure) plus(other *Figure) error {
 
 // Sort orders figures as their digest and every list has them.
 func Sort(figures []Figure) {
-	slices.SortFunc(figures, func(a, b Figure) int {
-		return cmp.Or(cmp.Compare(a.Workspace, b.Workspace), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Tier, b.Tier),
-			cmp.Compare(a.Speed, b.Speed), cmp.Compare(a.Geography, b.Geography), cmp.Compare(a.Class, b.Class))
-	})
+	slices.SortFunc(figures, func(a, b Figure) int { return a.order(&b) })
+}
+
+func (f *Figure) order(of *Figure) int {
+	return cmp.Or(cmp.Compare(f.Workspace, of.Workspace), cmp.Compare(f.Key, of.Key), cmp.Compare(f.Model, of.Model), cmp.Compare(f.Tier, of.Tier),
+		cmp.Compare(f.Speed, of.Speed), cmp.Compare(f.Geography, of.Geography), cmp.Compare(f.Class, of.Class))
 }
 
 // Digest is the SHA-256 of figures in their order: two pulls of a day with the same one

@@ -235,27 +235,33 @@ func (q *Question) report(rows int) (string, url.Values) {
 	return "/v1/organizations/analytics/usage", query
 }
 
-// Read asks for every page of a report, in their order, and adds them up. A first page that
-// has no rows and promises more is asked for once again.
-func (c *Client) Read(ctx context.Context, q Question) (*provider.Reading, error) {
-	reading := provider.Begin(q.API, q.Report, q.Day)
+// Lacking is what says which page of a report is to come.
+type Lacking interface {
+	Next() (cursor string, more bool)
+	// Empty tells whether an answer has no rows and promises more.
+	Empty(body []byte) bool
+}
+
+// Pages asks for every page that is lacking, in their order, and has each kept before it
+// asks for the next. A page that has no rows and promises more is asked for once again.
+func (c *Client) Pages(ctx context.Context, q Question, of Lacking, keep func(Answer) error) error {
 	for asked := 0; ; {
-		cursor, more := reading.Next()
+		cursor, more := of.Next()
 		if !more {
-			return reading, nil
+			return nil
 		}
 		q.Cursor = cursor
 		page, err := c.Page(ctx, &q)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if asked == 0 && reading.Empty(page.Body) {
+		if asked == 0 && of.Empty(page.Body) {
 			asked++
 			continue
 		}
 		asked = 0
-		if err := reading.Read(page.Body); err != nil {
-			return nil, err
+		if err := keep(page); err != nil {
+			return err
 		}
 	}
 }
