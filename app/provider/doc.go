@@ -2,7 +2,8 @@
 // cost of a UTC day, and its keys and workspaces by name.
 //
 // It owns the form of a page of each report (analytics and legacy), the Figure that rows
-// become, and the Reading that adds pages up. It does not own how pages are fetched
+// become, the Reading that adds pages up, and the archive that hands them to others with
+// what they are held to. It does not own how pages are fetched
 // (jobs/anthropicadmin), where their bytes are kept (db) or what a difference from our own
 // figures means (reconcile).
 //
